@@ -1,0 +1,35 @@
+// Talking to the daemon: connect, start one when none is there, send a request, read replies.
+#pragma once
+
+#include <string>
+
+#include "common/frame.h"
+#include "common/result.h"
+#include "common/unique_fd.h"
+#include "proto/kiln.pb.h"
+
+namespace kiln {
+
+class Connection {
+ public:
+  // Connects to the living daemon. Fails with Reason::no_daemon when there is none, daemon_unreachable when a socket
+  // is there but cannot be used, foreign_user when directory or daemon belong to somebody else.
+  static Result<Connection> open();
+
+  // The same, but starts a daemon (and replaces one of another build) and waits until it answers.
+  static Result<Connection> open_or_start();
+
+  // Sends REQUEST, filling in protocol and build id.
+  Result<void> send(proto::Request request);
+
+  // The daemon's next reply; blocks. A Refusal comes back as an Error.
+  Result<proto::Reply> receive();
+
+  int fd() const { return fd_.get(); }
+
+ private:
+  explicit Connection(UniqueFd fd) : fd_(std::move(fd)) {}
+  UniqueFd fd_;
+};
+
+}  // namespace kiln

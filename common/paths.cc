@@ -1,0 +1,111 @@
+#include "common/paths.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <climits>
+#include <cstdlib>
+
+namespace kiln {
+namespace {
+
+// A variable's value, if it holds an absolute path: the XDG specification has relative ones ignored.
+const char* absolute_variable(const char* name) {
+  const char* value = std::getenv(name);
+  return value != nullptr && value[0] == '/' ? value : nullptr;
+}
+
+std::string without_trailing_slashes(std::string path) {
+  while (path.size() > 1 && path.back() == '/') path.pop_back();
+  return path;
+}
+
+Result<std::string> overridable(const char* override_name, const char* xdg_name, const char* below_home,
+                                const char* suffix) {
+  if (const char* value = std::getenv(override_name); value != nullptr && value[0] != '\0') {
+    if (value[0] != '/') {
+      return Error{Reason::system, std::string(override_name) + " is not an absolute path: " + value, {}};
+    }
+    return without_trailing_slashes(value);
+  }
+  if (const char* value = absolute_variable(xdg_name)) return without_trailing_slashes(value) + suffix;
+  if (const char* home = absolute_variable("HOME")) return without_trailing_slashes(home) + below_home + suffix;
+  return Error{Reason::system, std::string("neither HOME nor ") + override_name + " is set",
+               std::string("export ") + override_name + "=/absolute/path"};
+}
+
+Result<void> make_dirs(const std::string& dir) {
+  for (std::size_t slash = dir.find('/', 1); slash != std::string::npos; slash = dir.find('/', slash + 1)) {
+    if (::mkdir(dir.substr(0, slash).c_str(), 0777) != 0 && errno != EEXIST && errno != EROFS && errno != EACCES) {
+      return errno_error("cannot create " + dir.substr(0, slash));
+    }
+  }
+  if (::mkdir(dir.c_str(), 0700) != 0 && errno != EEXIST) return errno_error("cannot create " + dir);
+  return {};
+}
+
+}  // namespace
+
+Result<std::string> runtime_dir() {
+  if (const char* value = std::getenv("KILN_RUNTIME_DIR"); value != nullptr && value[0] != '\0') {
+    if (value[0] != '/') {
+      return Error{Reason::system, std::string("KILN_RUNTIME_DIR is not an absolute path: ") + value, {}};
+    }
+    return without_trailing_slashes(value);
+  }
+  if (const char* value = absolute_variable("XDG_RUNTIME_DIR")) return without_trailing_slashes(value) + "/kiln";
+  return "/tmp/kiln-" + std::to_string(::geteuid());
+}
+
+Result<std::string> cache_dir() { return overridable("KILN_CACHE_DIR", "XDG_CACHE_HOME", "/.cache", "/kiln"); }
+
+Result<std::string> config_file() {
+  return overridable("KILN_CONFIG", "XDG_CONFIG_HOME", "/.config", "/kiln/kiln.toml");
+}
+
+std::string socket_path(const std::string& runtime_dir) { return runtime_dir + "/kilnd.sock"; }
+std::string lifetime_lock_path(const std::string& runtime_dir) { return runtime_dir + "/kilnd.lock"; }
+std::string spawn_lock_path(const std::string& runtime_dir) { return runtime_dir + "/spawn.lock"; }
+std::string log_path(const std::string& cache_dir) { return cache_dir + "/kilnd.log"; }
+
+Result<UniqueFd> open_private_dir(const std::string& dir) {
+  UniqueFd fd{::open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)};
+  if (!fd && errno == ENOENT) {
+    TRY_VOID(make_dirs(dir));
+    fd.reset(::open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  }
+  if (!fd) return errno_error("cannot open " + dir);
+  struct stat status {};
+  if (::fstat(fd.get(), &status) != 0) return errno_error("cannot stat " + dir);
+  if (status.st_uid != ::geteuid()) {
+    return Error{Reason::foreign_user, dir + " belongs to another user", "export KILN_RUNTIME_DIR=/a/directory/of/yours"};
+  }
+  if ((status.st_mode & 022) != 0) {
+    return Error{Reason::foreign_user, dir + " can be written by other users", "chmod 700 " + dir};
+  }
+  return fd;
+}
+
+Result<std::string> own_bin_dir() {
+  char buffer[PATH_MAX];
+  const ssize_t size = ::readlink("/proc/self/exe", buffer, sizeof buffer);
+  if (size < 0) return errno_error("cannot read /proc/self/exe");
+  const std::string path(buffer, static_cast<std::size_t>(size));
+  return path.substr(0, path.rfind('/'));
+}
+
+Result<std::string> own_lib_dir() {
+  const std::string bin = TRY(own_bin_dir());
+  return bin.substr(0, bin.rfind('/')) + "/lib/kiln";
+}
+
+std::string absolute_path(const std::string& path, const std::string& cwd) {
+  if (!path.empty() && path[0] == '/') return path;
+  std::string_view relative = path;
+  if (relative.starts_with("./")) relative.remove_prefix(2);
+  return (cwd == "/" ? cwd : cwd + "/") + std::string(relative);
+}
+
+}  // namespace kiln
