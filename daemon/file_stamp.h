@@ -1,0 +1,22 @@
+// What stat(2) says of a path, to see later whether it is still the same.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace kiln {
+
+// All zero: nothing is there, or it cannot be reached.
+struct FileStamp {
+  std::uint64_t device = 0;
+  std::uint64_t inode = 0;
+  std::uint64_t size = 0;
+  std::int64_t modified_ns = 0;  // since the epoch
+  std::int64_t changed_ns = 0;
+
+  bool operator==(const FileStamp&) const = default;
+};
+
+FileStamp stamp_of(const std::string& path);
+
+}  // namespace kiln
