@@ -3,10 +3,12 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <string>
 #include <vector>
@@ -32,7 +34,12 @@ void in_background(int keep, Body body) {
     const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
     const int high = keep >= 0 ? ::fcntl(keep, F_DUPFD_CLOEXEC, 10) : -1;
     const int high_null = ::fcntl(null, F_DUPFD_CLOEXEC, 10);
-    for (int fd = 0; fd < 3; ++fd) ::dup2(high_null, fd);
+    // Whatever is printed while the interpreter starts is there to be seen: it makes it no image.
+    const int output = ::memfd_create("kiln-output", MFD_CLOEXEC);
+    const int high_output = ::fcntl(output, F_DUPFD_CLOEXEC, 10);
+    ::dup2(high_null, STDIN_FILENO);
+    ::dup2(high_output, STDOUT_FILENO);
+    ::dup2(high_output, STDERR_FILENO);
     if (high >= 0) ::dup2(high, kChannelFd);
     ::close_range(high >= 0 ? kChannelFd + 1 : kChannelFd, ~0U, 0);
     ::setpgid(0, 0);
@@ -57,13 +64,17 @@ void become_image(const proto::ImageKey& key) {
   const std::string script = *lib + "/image.py";
   const std::string module = *lib + "/_kiln_image.abi3.so";
   const std::string channel = std::to_string(kChannelFd);
+  const std::string no_site = "-S";
+  const std::string site = std::ranges::count(key.options(), no_site) != 0 ? "no-site" : "site";
   std::vector<char*> arguments;
   const auto add = [&](const std::string& text) { arguments.push_back(const_cast<char*>(text.c_str())); };
   add(key.argv0());
   for (const auto& option : key.options()) add(option);
+  add(no_site);  // image.py imports it itself, under observation
   add(script);
   add(channel);
   add(module);
+  add(site);
   arguments.push_back(nullptr);
   reset_signals();
   if (key.cwd().empty() && ::chdir("/") != 0) return;

@@ -23,14 +23,10 @@ namespace {
 
 // Names, and prefixes of names (ending in *), of variables that act while a process starts: on the dynamic linker, the
 // C library and the interpreter. A bare image has them as they were when it was started.
-constexpr std::array<std::string_view, 16> kStartupVariables{
-    "LD_*",     "MALLOC_*", "GLIBC_TUNABLES", "_STDBUF_*", "GCONV_PATH", "NLSPATH",     "LOCPATH", "LC_*",
-    "LANG",     "LANGUAGE", "TZ",             "TZDIR",     "PYTHON*",    "HOME",        "OPENSSL_*",
-    "SETUPTOOLS_USE_DISTUTILS"};
-// Variables that change between runs and that start-up code has no business with.
-constexpr std::array<std::string_view, 12> kVolatileVariables{"PWD",     "OLDPWD",   "SHLVL",        "_",
-                                                              "COLUMNS", "LINES",    "KILN_*",       "WINDOWID",
-                                                              "STY",     "TMUX*",    "TERM_SESSION_ID", "SSH_*"};
+constexpr std::array<std::string_view, 13> kStartupVariables{"LD_*",    "MALLOC_*", "GLIBC_TUNABLES", "_STDBUF_*",
+                                                             "GCONV_PATH", "NLSPATH", "LOCPATH",     "LC_*",
+                                                             "LANG",    "LANGUAGE", "TZ",             "TZDIR",
+                                                             "PYTHON*"};
 // Start-up variables that hold paths, or lists of them; relative ones mean another place in each working directory.
 constexpr std::array<std::string_view, 6> kPathVariables{"PYTHONPATH=",     "PYTHONHOME=",    "PYTHONPYCACHEPREFIX=",
                                                          "PYTHONUSERBASE=", "PYTHONPLATLIBDIR=", "LD_LIBRARY_PATH="};
@@ -113,12 +109,10 @@ proto::RunRequest make_run_request(const Context& context, const ChosenInterpret
     const std::string_view name = entry.substr(0, entry.find('='));
     if (is_among(name, kStartupVariables)) {
       key.add_environment(*variable);
-    } else if (!is_among(name, kVolatileVariables)) {
-      request.add_environment(*variable);
     }
+    request.add_environment(*variable);
   }
   std::ranges::sort(*key.mutable_environment());
-  std::ranges::sort(*request.mutable_environment());
   if (depends_on_cwd(key)) key.set_cwd(current_dir());
   request.set_mount_namespace(context.mount_namespace);
   request.set_root_device(context.root_device);

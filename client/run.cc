@@ -4,6 +4,8 @@
 #include <poll.h>
 #include <sys/mman.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -44,6 +46,9 @@ void log_decision(const char* how, Reason reason, const std::string& detail) {
   }
   [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, line.data(), line.size());
 }
+
+// Setting up is a millisecond; compiling a main script of megabytes is seconds.
+constexpr timeval kAnswerLimit{15, 0};
 
 // The child that is about to be the program.
 struct Child {
@@ -109,6 +114,9 @@ class Run {
   Result<Child> launch(const Handover& handover) {
     proto::Request request;
     *request.mutable_run() = request_;
+    // An image that hangs must not hang the program: until "go", it can still be run here.
+    ::setsockopt(connection_->fd(), SOL_SOCKET, SO_RCVTIMEO, &kAnswerLimit, sizeof kAnswerLimit);
+    ::setsockopt(connection_->fd(), SOL_SOCKET, SO_SNDTIMEO, &kAnswerLimit, sizeof kAnswerLimit);
     TRY_VOID(connection_->send(std::move(request)));
     const auto sent =
         send_with_fds(connection_->fd(), encode_frame(FrameType::launch, encode_launch(handover.launch)), handover.fds);

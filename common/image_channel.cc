@@ -13,7 +13,8 @@ std::string encode_image_greeting(const ImageGreeting& greeting) {
   out.bytes(greeting.tag);
   out.number(greeting.magic);
   out.number(greeting.pid);
-  out.number(greeting.reads_environment);
+  out.number(greeting.whole_environment);
+  out.list(greeting.reads);
   out.list(greeting.inputs);
   return out.take();
 }
@@ -28,7 +29,8 @@ Result<ImageGreeting> decode_image_greeting(std::string_view message) {
   greeting.tag = in.bytes();
   greeting.magic = in.number();
   greeting.pid = in.number();
-  greeting.reads_environment = in.number();
+  greeting.whole_environment = in.number();
+  greeting.reads = in.list();
   greeting.inputs = in.list();
   if (!in.done()) return Error{Reason::protocol, "malformed greeting of an image", {}};
   return greeting;

@@ -22,7 +22,8 @@ struct ImageGreeting {
   std::string tag;      // cpython-311
   std::uint64_t magic = 0;
   std::uint64_t pid = 0;
-  std::uint64_t reads_environment = 0;  // 1: start-up code of the user's own may have looked at any variable
+  std::uint64_t whole_environment = 0;  // 1: start-up code may have looked at any variable
+  std::vector<std::string> reads;       // else the names of those that it looked at
   std::vector<std::string> inputs;      // paths that the start read, listed, or found absent
 };
 

@@ -65,9 +65,11 @@ Images::Decision Images::route(const proto::RunRequest& request, int connection)
 }
 
 Images::Iterator Images::find(const std::string& key_bytes, const proto::RunRequest& request) {
+  const Environment environment(request.environment());
   return std::ranges::find_if(images_, [&](const Image& image) {
     if (image.key_bytes != key_bytes) return false;
-    return image.greeting.reads_environment == 0 || std::ranges::equal(image.environment, request.environment());
+    if (image.greeting.whole_environment != 0) return image.environment.equals(environment);
+    return image.environment.agrees(environment, image.greeting.reads);
   });
 }
 
@@ -106,7 +108,7 @@ Images::Decision Images::start(const proto::RunRequest& request, std::string key
   const auto image = images_.emplace(images_.end(), asio::posix::stream_descriptor(executor_, pair[0]));
   image->key = request.key();
   image->key_bytes = std::move(key_bytes);
-  image->environment.assign(request.environment().begin(), request.environment().end());
+  image->environment = Environment(request.environment());
   image->started_ns = wall_clock_ns();
   image->inputs.push_back({request.key().python(), stamp_of(request.key().python())});
   tasks_.spawn(listen(image));

@@ -1,8 +1,9 @@
 // The images that serve runs: which there are, which serves a run, which must be started, which are no longer true.
 //
 // An image belongs to one key (proto::ImageKey: interpreter, options, start-up environment, context). Where start-up
-// code of the user's own ran, it belongs to one whole environment besides. It is valid as long as every path that its
-// start read, listed or found absent is as it was; that is looked at by stat for every run. An interpreter that cannot
+// code of the user's own (.pth files, sitecustomize) looked at variables, it belongs to their values besides. It is
+// valid as long as every path that its start read, listed or found absent is as it was; that is looked at by stat for
+// every run. An interpreter that cannot
 // be an image leaves a failure under its key, so that it is not tried again until one of those paths changes.
 //
 // The daemon never forks an interpreter itself: the client that wants an image starts it, in its own context.
@@ -21,6 +22,7 @@
 #include "common/image_channel.h"
 #include "common/result.h"
 #include "common/unique_fd.h"
+#include "daemon/environment.h"
 #include "daemon/file_stamp.h"
 #include "daemon/task_group.h"
 #include "proto/kiln.pb.h"
@@ -61,7 +63,7 @@ class Images {
     explicit Image(boost::asio::posix::stream_descriptor socket) : channel(std::move(socket)) {}
     proto::ImageKey key;
     std::string key_bytes;
-    std::vector<std::string> environment;
+    Environment environment;  // it was started with
     State state = State::starting;
     Error failure;
     ImageGreeting greeting;

@@ -5,8 +5,10 @@
 #include <unistd.h>
 
 #include <string>
+#include <vector>
 
 #include "common/image_channel.h"
+#include "common/unique_fd.h"
 #include "common/version.h"
 #include "daemon/image/interpreter_state.h"
 #include "daemon/image/python_ref.h"
@@ -42,11 +44,12 @@ void clear_main() {
   PyDict_SetItemString(dict, "__loader__", state.builtin_importer.get());
 }
 
-// Descriptors and threads of start-up code would be shared by every run.
-Result<void> find_leftovers(PyObject* tasks, PyObject* descriptors) {
-  if (PyList_Size(tasks) != 1) return Error{Reason::startup_code, "start-up code started threads", {}};
-  constexpr Py_ssize_t kOwn = 5;  // 0 to 2, the channel, and the one by which they were listed
-  if (PyList_Size(descriptors) != kOwn) return Error{Reason::startup_code, "start-up code left descriptors open", {}};
+// Everything the interpreter said while starting has been looked at; from now on nobody listens.
+Result<void> silence() {
+  const UniqueFd null{::open("/dev/null", O_RDWR | O_CLOEXEC)};
+  for (int fd = 0; fd < 3; ++fd) {
+    if (::dup2(null.get(), fd) < 0) return errno_error("cannot open /dev/null");
+  }
   return {};
 }
 
@@ -55,31 +58,39 @@ Result<void> set_up() {
   note_own_environment_changes();
   clear_main();
   TRY_VOID(self_test());
-  ImageSignals().install();
+  ImageSignals::install();
+  TRY_VOID(silence());
   if (::chdir("/") != 0) return errno_error("cannot leave the working directory");
   interpreter_state().full_collections = count_full_collections();
   return {};
 }
 
-// start(channel, version, tag, magic, reads_environment, inputs, tasks, descriptors)
+std::vector<std::string> to_strings(PyObject* list) {
+  std::vector<std::string> strings;
+  for (Py_ssize_t i = 0; i < PyList_Size(list); ++i) {
+    PyObject* item = PyList_GetItem(list, i);
+    strings.push_back(PyBytes_Check(item) ? PyBytes_AsString(item) : to_bytes(item));
+  }
+  return strings;
+}
+
+// start(channel, version, tag, magic, whole_environment, reads, inputs): never returns.
 PyObject* start(PyObject*, PyObject* arguments) {
   int channel = -1;
   const char* version = nullptr;
   const char* tag = nullptr;
   unsigned long long magic = 0;
-  int reads_environment = 0;
+  int whole_environment = 0;
+  PyObject* reads = nullptr;
   PyObject* inputs = nullptr;
-  PyObject* tasks = nullptr;
-  PyObject* descriptors = nullptr;
-  if (PyArg_ParseTuple(arguments, "issKiOOO", &channel, &version, &tag, &magic, &reads_environment, &inputs, &tasks,
-                       &descriptors) == 0) {
+  if (PyArg_ParseTuple(arguments, "issKiOO", &channel, &version, &tag, &magic, &whole_environment, &reads, &inputs) ==
+      0) {
     return nullptr;
   }
   ImageGreeting greeting{std::string(build_id()), "served", {}, version, tag, magic,
-                         static_cast<std::uint64_t>(::getpid()), static_cast<std::uint64_t>(reads_environment), {}};
-  for (Py_ssize_t i = 0; i < PyList_Size(inputs); ++i) greeting.inputs.push_back(to_bytes(PyList_GetItem(inputs, i)));
-  auto usable = find_leftovers(tasks, descriptors);
-  if (usable) usable = set_up();
+                         static_cast<std::uint64_t>(::getpid()), static_cast<std::uint64_t>(whole_environment),
+                         to_strings(reads), to_strings(inputs)};
+  const auto usable = set_up();
   if (!usable) {
     greeting.reason = word(usable.error().reason);
     greeting.detail = usable.error().message;
@@ -93,7 +104,16 @@ PyObject* start(PyObject*, PyObject* arguments) {
   serve(channel, message);
 }
 
-PyMethodDef functions[] = {{"start", start, METH_VARARGS, nullptr}, {nullptr, nullptr, 0, nullptr}};
+// The interpreter was started with -S; the runs that it will serve were not.
+PyObject* clear_no_site_flag(PyObject*, PyObject*) {
+  constexpr Py_ssize_t kNoSite = 6;  // the position of no_site in sys.flags of every served version
+  PyStructSequence_SetItem(PySys_GetObject("flags"), kNoSite, PyLong_FromLong(0));
+  Py_RETURN_NONE;
+}
+
+PyMethodDef functions[] = {{"start", start, METH_VARARGS, nullptr},
+                           {"clear_no_site_flag", clear_no_site_flag, METH_NOARGS, nullptr},
+                           {nullptr, nullptr, 0, nullptr}};
 PyModuleDef_Slot slots[] = {{0, nullptr}};
 PyModuleDef definition = {PyModuleDef_HEAD_INIT, "_kiln_image", nullptr, 0, functions, slots, nullptr, nullptr, nullptr};
 

@@ -139,10 +139,6 @@ void ImageSignals::install() {
     ignore.sa_handler = SIG_IGN;
     ::sigaction(kTerminalSignals[i], &ignore, &former_actions[i]);
   }
-  sigset_t children;
-  sigemptyset(&children);
-  sigaddset(&children, SIGCHLD);
-  ::pthread_sigmask(SIG_BLOCK, &children, nullptr);
 }
 
 void ImageSignals::restore() {

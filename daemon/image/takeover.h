@@ -13,8 +13,8 @@ namespace kiln::image {
 
 // Dispositions that the image changed for itself; children get them back.
 struct ImageSignals {
-  // In the image: ignores what a terminal sends to whole groups, blocks SIGCHLD.
-  void install();
+  // In the image: ignores what a terminal sends to whole groups. (image.py has blocked SIGCHLD.)
+  static void install();
   // In a child.
   static void restore();
 };

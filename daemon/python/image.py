@@ -1,9 +1,10 @@
-# Makes this interpreter an image (docs: ARCHITECTURE.md): image.py CHANNEL_FD EXTENSION_MODULE
+# Makes this interpreter an image (ARCHITECTURE.md): image.py CHANNEL_FD EXTENSION_MODULE site|no-site
 #
-# Started by the client as the program of a fresh interpreter, with the options of the runs that it will serve. Says
-# what it is to the daemon, loads the extension module and hands over to it for good. It imports nothing that a plain
-# interpreter has not loaded at this point, and everything it makes is taken back by the extension, for its children
-# become other programs. Runs on any version, to refuse those that are not served.
+# Started by the client as the program of a fresh interpreter, with the options of the runs that it will serve, and -S.
+# Loads the extension module, does the rest of the start-up (import site) under observation, and hands over to the
+# extension for good. It imports nothing that a plain interpreter has not loaded at this point, and everything it makes
+# is taken back by the extension, for its children become other programs. It runs on any version, to refuse those that
+# are not served.
 
 import sys
 
@@ -15,30 +16,84 @@ def refuse(channel, reason, detail):
     import struct
 
     def field(text):
-        data = text.encode("utf-8")
+        data = text.encode("utf-8", "replace")
         return struct.pack("<Q", len(data)) + data
 
     version = "%d.%d.%d" % tuple(sys.version_info[:3])
     message = b"".join(map(field, ("", reason, detail, version, "")))
-    os.write(channel, message + struct.pack("<4Q", 0, os.getpid(), 0, 0))
+    os.write(channel, message + struct.pack("<5Q", 0, os.getpid(), 0, 0, 0))
     os._exit(1)
 
 
-# Start-up code whose whole effect is known, with what it reads besides files, so that it does not tie an image to one
-# environment. Lines of .pth files, and sources of sitecustomize with comments and blank lines taken out.
-HARMLESS_PTH_LINES = (
-    # setuptools; the variable is part of every image's key
-    "import os; var = 'SETUPTOOLS_USE_DISTUTILS'; enabled = os.environ.get(var, 'local') == 'local'; "
-    "enabled and __import__('_distutils_hack').add_shim();",
-    "import os; var = 'SETUPTOOLS_USE_DISTUTILS'; enabled = os.environ.get(var, 'stdlib') == 'local'; "
-    "enabled and __import__('_distutils_hack').add_shim();",
-    # virtualenv: patches distutils' configuration reader
-    "import _virtualenv",
-)
-HARMLESS_SITECUSTOMIZE = (
-    # Debian: installs an exception hook where apport is
-    "try:\n    import apport_python_hook\nexcept ImportError:\n    pass\nelse:\n    apport_python_hook.install()",
-)
+def load_extension(path):
+    import _imp
+
+    external = sys.modules["_frozen_importlib_external"]
+    loader = external.ExtensionFileLoader("_kiln_image", path)
+    spec = sys.modules["_frozen_importlib"].ModuleSpec("_kiln_image", loader, origin=path)
+    extension = _imp.create_dynamic(spec)
+    _imp.exec_dynamic(extension)
+    return extension
+
+
+class RecordedEnvironment(dict):
+    # Stands in for posix.environ, the dict behind os.environ, while start-up code runs: notes each variable that is
+    # looked at, found or not. Who looks at all of them, or reads them from C, has read the whole environment.
+
+    __slots__ = ("names", "whole")
+
+    def note(self, name):
+        if isinstance(name, bytes):
+            self.names.add(name)
+
+    def __getitem__(self, name):
+        self.note(name)
+        return dict.__getitem__(self, name)
+
+    def __contains__(self, name):
+        self.note(name)
+        return dict.__contains__(self, name)
+
+    def get(self, name, default=None):
+        self.note(name)
+        return dict.get(self, name, default)
+
+    def __iter__(self):
+        self.whole = True
+        return dict.__iter__(self)
+
+    def keys(self):
+        self.whole = True
+        return dict.keys(self)
+
+    def items(self):
+        self.whole = True
+        return dict.items(self)
+
+    def values(self):
+        self.whole = True
+        return dict.values(self)
+
+    def copy(self):
+        self.whole = True
+        return dict.copy(self)
+
+
+def run_site(posix, extension):
+    """Imports site as the interpreter itself would have; returns the recorded environment."""
+    before = posix.environ
+    recorded = RecordedEnvironment(before)
+    recorded.names = set()
+    recorded.whole = False
+    posix.environ = recorded
+    extension.clear_no_site_flag()
+    __import__("site")
+    before.clear()
+    before.update(dict.items(recorded))
+    posix.environ = before
+    environ = sys.modules["os"].environ
+    environ._data = before
+    return recorded
 
 
 def read_text(path):
@@ -49,50 +104,64 @@ def read_text(path):
         return ""
 
 
-def has_foreign_pth_code(path):
-    for line in read_text(path).splitlines():
-        if line.startswith(("import ", "import\t")) and line.strip() not in HARMLESS_PTH_LINES:
-            return True
-    return False
-
-
-def has_foreign_customization(name):
-    module = sys.modules.get(name)
-    if module is None:
-        return False
-    lines = read_text(getattr(module, "__file__", None) or "").splitlines()
-    text = "\n".join(line.rstrip() for line in lines if line.strip() and not line.lstrip().startswith("#"))
-    return text not in HARMLESS_SITECUSTOMIZE
-
-
-def start_up_inputs(posix):
-    """Paths that starting depended on, and whether unknown code of the user's ran."""
-    inputs = {sys.executable}
-    bin_dir = sys.executable.rpartition("/")[0]
-    for name in ("/pyvenv.cfg", "/../pyvenv.cfg", "/pybuilddir.txt"):
-        inputs.add(bin_dir + name)
+def module_files(attribute):
     for module in list(sys.modules.values()):
-        for attribute in ("__file__", "__cached__"):
-            path = getattr(module, attribute, None)
-            if isinstance(path, str) and path != __file__:
-                inputs.add(path)
-    site = sys.modules.get("site")
-    directories = list(sys.path[1:] if not sys.flags.isolated and not getattr(sys.flags, "safe_path", 0) else sys.path)
+        path = getattr(module, attribute, None)
+        if isinstance(path, str) and path != __file__:
+            yield path
+
+
+def site_directories(site):
+    """Every directory where a new file could change what starting does."""
+    own_first = not sys.flags.isolated and not getattr(sys.flags, "safe_path", 0)
+    directories = list(sys.path[1:] if own_first else sys.path)
     if site is not None:
         directories += site.getsitepackages()
         directories += [path for path in (site.USER_SITE, site.USER_BASE) if path]
-    foreign = has_foreign_customization("sitecustomize") or has_foreign_customization("usercustomize")
-    for directory in directories:
+    return directories
+
+
+def start_up_inputs(posix):
+    """Paths that starting depended on: looked at again, by stat, for every run."""
+    bin_dir = sys.executable.rpartition("/")[0]
+    inputs = {sys.executable, bin_dir + "/pyvenv.cfg", bin_dir + "/../pyvenv.cfg", bin_dir + "/pybuilddir.txt"}
+    inputs.update(module_files("__file__"))
+    inputs.update(module_files("__cached__"))
+    site = sys.modules.get("site")
+    for directory in site_directories(site):
         inputs.add(directory)
         try:
             names = posix.listdir(directory)
         except OSError:
             continue
-        for name in names:
-            if name.endswith(".pth") and site is not None:
-                inputs.add(directory + "/" + name)
-                foreign = has_foreign_pth_code(directory + "/" + name) or foreign
-    return sorted(inputs), foreign
+        if site is not None:
+            inputs.update(directory + "/" + name for name in names if name.endswith(".pth"))
+    return sorted(inputs)
+
+
+def unknowable(posix, inputs):
+    """Why start-up code may have depended on what an image cannot reproduce, or None."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()
+    if posix.fstat(1).st_size or posix.fstat(2).st_size:
+        return "starting the interpreter prints something"
+    standard = sys.modules["_frozen_importlib_external"].__file__ if "os" not in sys.modules else sys.modules["os"].__file__
+    standard = (standard or "").rpartition("/")[0] + "/"
+    for path in inputs:
+        belongs = path.startswith(standard) and "-packages/" not in path
+        if path.endswith((".py", ".pth")) and not belongs and "argv" in read_text(path):
+            return path + " looks at argv"
+    if len(posix.listdir("/proc/self/task")) != 1:
+        return "start-up code started threads"
+    # 0 to 2, the channel, and the one by which they are listed
+    if len(posix.listdir("/proc/self/fd")) != 5:
+        return "start-up code left descriptors open"
+    return None
+
+
+def loaded_foreign_library():
+    return any(path.endswith(".so") and "/lib-dynload/" not in path for path in module_files("__file__"))
 
 
 def main():
@@ -103,22 +172,27 @@ def main():
         refuse(channel, "interpreter", "a debug or free-threaded build")
 
     import posix
-    import _imp
+    import _signal
     import _thread
 
-    tasks = posix.listdir("/proc/self/task")
-    descriptors = [name for name in posix.listdir("/proc/self/fd")]
-    inputs, foreign = start_up_inputs(posix)
-    importlib = sys.modules["_frozen_importlib"]
-    external = sys.modules["_frozen_importlib_external"]
-    path = sys.argv[2]
-    spec = importlib.ModuleSpec("_kiln_image", external.ExtensionFileLoader("_kiln_image", path), origin=path)
-    extension = _imp.create_dynamic(spec)
-    _imp.exec_dynamic(extension)
+    extension = load_extension(sys.argv[2])
+    reads = []
+    whole = False
+    if sys.argv[3] == "site":
+        recorded = run_site(posix, extension)
+        reads = sorted(recorded.names)
+        whole = recorded.whole or loaded_foreign_library()
+    inputs = start_up_inputs(posix)
+    problem = unknowable(posix, inputs)
+    if problem:
+        refuse(channel, "startup-code", problem)
 
     version = "%d.%d.%d" % sys.version_info[:3]
-    magic = int.from_bytes(external.MAGIC_NUMBER[:2], "little")
-    arguments = (channel, version, sys.implementation.cache_tag, magic, int(foreign), inputs, tasks, descriptors)
+    magic = int.from_bytes(sys.modules["_frozen_importlib_external"].MAGIC_NUMBER[:2], "little")
+    arguments = (channel, version, sys.implementation.cache_tag, magic, int(whole), reads, inputs)
+    # In every thread, before there is a second: SIGCHLD is ignored by default, and the kernel drops an ignored signal
+    # unless the main thread blocks it, whatever others wait for.
+    _signal.pthread_sigmask(_signal.SIG_BLOCK, [_signal.SIGCHLD])
     # A main thread's stack grows as its limit allows; this thread's is given at once, so it is a large one. Pages are
     # only taken when used.
     _thread.stack_size(1 << 30)
