@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <string>
 #include <vector>
 
@@ -21,7 +22,7 @@
 namespace kiln {
 namespace {
 
-constexpr int kChannelFd = 3;  // where image.py expects its channel
+constexpr int kChannelFd = 3;  // an image's end of its channel
 
 // Runs BODY in a grandchild that holds none of our descriptors but KEEP (moved to kChannelFd), so that no reader of
 // our output waits for it, in this very session and context: it becomes the image. The middle process is vforked and
@@ -62,23 +63,23 @@ void become_image(const proto::ImageKey& key) {
   auto lib = own_lib_dir();
   if (!lib) return;
   const std::string script = *lib + "/image.py";
-  const std::string module = *lib + "/_kiln_image.abi3.so";
-  const std::string channel = std::to_string(kChannelFd);
   const std::string no_site = "-S";
-  const std::string site = std::ranges::count(key.options(), no_site) != 0 ? "no-site" : "site";
+  const bool with_site = std::ranges::count(key.options(), no_site) == 0;
   std::vector<char*> arguments;
   const auto add = [&](const std::string& text) { arguments.push_back(const_cast<char*>(text.c_str())); };
   add(key.argv0());
   for (const auto& option : key.options()) add(option);
   add(no_site);  // image.py imports it itself, under observation
   add(script);
-  add(channel);
-  add(module);
-  add(site);
   arguments.push_back(nullptr);
   reset_signals();
   if (key.cwd().empty() && ::chdir("/") != 0) return;
   ::fcntl(kChannelFd, F_SETFD, 0);
+  // Read and taken back by daemon/image/preload.cc.
+  const char* preload = std::getenv("LD_PRELOAD");
+  const std::string others = preload != nullptr && preload[0] != '\0' ? std::string(":") + preload : "";
+  ::setenv("LD_PRELOAD", (*lib + "/kiln_image.so" + others).c_str(), 1);
+  ::setenv("KILN_IMAGE", (std::to_string(kChannelFd) + ":" + (with_site ? "1:" : "0:") + script).c_str(), 1);
   ::execv(key.python().c_str(), arguments.data());
 }
 

@@ -25,7 +25,7 @@ constexpr std::size_t kMaxImages = 64;
 constexpr std::uint64_t kMaxRunsInFlight = 1024;  // of one image
 constexpr auto kStartLimit = std::chrono::seconds(30);
 // An image that ended before it could say why may have been unlucky; it is tried again after this.
-constexpr auto kRetryAfter = std::chrono::seconds(10);
+constexpr auto kRetryAfter = std::chrono::seconds(60);
 // The kernel stamps files with a clock that lags by up to a tick (10 ms at 100 Hz).
 constexpr std::int64_t kClockSlack_ns = 20'000'000;
 
@@ -78,6 +78,7 @@ bool Images::is_obsolete(const Image& image) const {
   switch (image.state) {
     case State::starting: return age > kStartLimit;
     case State::ready: return !inputs_hold(image);
+    case State::outdated: return true;
     case State::failed: return !inputs_hold(image) || (image.failure.reason == Reason::image_failed && age > kRetryAfter);
   }
   return true;
@@ -162,7 +163,9 @@ void Images::greet(Image& image, const ImageGreeting& greeting) {
   // What changed after the interpreter was started may have been read before it changed.
   for (const Input& input : image.inputs) {
     if (std::max(input.stamp.changed_ns, input.stamp.modified_ns) + kClockSlack_ns < image.started_ns) continue;
-    return fail(image, Error{Reason::image_failed, input.path + " changed while the interpreter started", {}});
+    spdlog::info("{} changed while the interpreter started", input.path);
+    image.state = State::outdated;
+    return;
   }
   image.state = State::ready;
   spdlog::info("image {} of {} {} is ready", greeting.pid, image.key.python(), greeting.version);
@@ -184,6 +187,16 @@ void Images::make_room() {
   }
 }
 
+std::string Images::state_text(const Image& image) {
+  switch (image.state) {
+    case State::starting: return "starting";
+    case State::ready: return "ready";
+    case State::outdated: return "outdated";
+    case State::failed: return "failed: " + std::string(word(image.failure.reason));
+  }
+  return "";
+}
+
 void Images::describe(proto::Status& status) const {
   for (const Image& image : images_) {
     auto& described = *status.add_images();
@@ -191,9 +204,7 @@ void Images::describe(proto::Status& status) const {
     for (const auto& option : image.key.options()) described.add_options(option);
     described.set_pid(static_cast<int>(image.greeting.pid));
     described.set_kind("bare");
-    described.set_state(image.state == State::ready      ? "ready"
-                        : image.state == State::starting ? "starting"
-                                                         : "failed: " + std::string(word(image.failure.reason)));
+    described.set_state(state_text(image));
     described.set_runs(image.handed_over);
     described.set_running(in_flight(image.handed_over, image.report));
     described.set_age_s(static_cast<std::uint64_t>(

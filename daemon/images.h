@@ -54,7 +54,7 @@ class Images {
   void close();
 
  private:
-  enum class State { starting, ready, failed };
+  enum class State { starting, ready, outdated, failed };
   struct Input {
     std::string path;
     FileStamp stamp;
@@ -86,6 +86,7 @@ class Images {
   void fail(Image& image, Error error);
   bool is_obsolete(const Image& image) const;
   static bool inputs_hold(const Image& image);
+  static std::string state_text(const Image& image);
   void make_room();
 
   boost::asio::any_io_executor executor_;

@@ -74,6 +74,16 @@ Result<void> read_interpreter_state() {
   return {};
 }
 
+Result<void> settle_objects() {
+  for (const char* name : {"freeze", "unfreeze"}) {
+    const PythonRef function = hidden_attribute("gc", name);
+    const PythonRef done{function ? PyObject_CallObject(function.get(), nullptr) : nullptr};
+    if (!done) return Error{Reason::interpreter, take_python_error(), {}};
+  }
+  interpreter_state().full_collections = count_full_collections();
+  return {};
+}
+
 long long count_full_collections() {
   const PythonRef stats{PyObject_CallObject(interpreter_state().gc_stats.get(), nullptr)};
   PyObject* oldest = stats ? PyList_GetItem(stats.get(), PyList_Size(stats.get()) - 1) : nullptr;

@@ -40,6 +40,10 @@ InterpreterState& interpreter_state();
 // Fills it in. Fails with Reason::interpreter where something is not as Kiln knows it.
 Result<void> read_interpreter_state();
 
+// Moves all that the interpreter has made so far into the collector's oldest generation: what a run makes is in the
+// younger ones, and can be told from it (finalizers.cc).
+Result<void> settle_objects();
+
 // The count of collections of the oldest generation so far; -1 with a Python error set.
 long long count_full_collections();
 

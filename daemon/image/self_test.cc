@@ -28,6 +28,8 @@ constexpr char kProgram[] =
 [[noreturn]] void run_in_child() {
   const PythonRef code{Py_CompileString(kProgram, "<self-test>", Py_file_input)};
   const PythonRef globals{PyDict_New()};
+  // Up to 3.9 evaluation does not add them by itself where no frame has any.
+  PyDict_SetItemString(globals.get(), "__builtins__", PyEval_GetBuiltins());
   const PythonRef result{code && globals ? PyEval_EvalCode(code.get(), globals.get(), globals.get()) : nullptr};
   if (!result) PyErr_Print();
   ::_exit(result ? 0 : 1);

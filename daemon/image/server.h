@@ -1,6 +1,6 @@
 // An image's own loop: keeps spare children forked, learns which of them took which run, reaps them and tells each
-// client how its program ended. Runs on a thread that has no Python frame and holds the GIL for good: nothing of
-// Python runs in an image once it serves.
+// client how its program ended. Runs on the interpreter's main thread, with no Python frame below it, and holds the GIL
+// for good: nothing of Python runs in an image once it serves.
 #pragma once
 
 #include <string>

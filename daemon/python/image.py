@@ -1,39 +1,10 @@
-# Makes this interpreter an image (ARCHITECTURE.md): image.py CHANNEL_FD EXTENSION_MODULE site|no-site
-#
-# Started by the client as the program of a fresh interpreter, with the options of the runs that it will serve, and -S.
-# Loads the extension module, does the rest of the start-up (import site) under observation, and hands over to the
-# extension for good. It imports nothing that a plain interpreter has not loaded at this point, and everything it makes
-# is taken back by the extension, for its children become other programs. It runs on any version, to refuse those that
-# are not served.
+# Run by an interpreter that is about to become an image (daemon/image/preload.cc), in a namespace of its own: does the
+# rest of the start-up, import site, under observation, and tells what it depended on. It imports nothing that a plain
+# interpreter has not loaded at this point. It compiles on any Python 3, to refuse the versions that are not served.
 
 import sys
 
 SERVED = ((3, 8), (3, 13))
-
-
-def refuse(channel, reason, detail):
-    import os
-    import struct
-
-    def field(text):
-        data = text.encode("utf-8", "replace")
-        return struct.pack("<Q", len(data)) + data
-
-    version = "%d.%d.%d" % tuple(sys.version_info[:3])
-    message = b"".join(map(field, ("", reason, detail, version, "")))
-    os.write(channel, message + struct.pack("<5Q", 0, os.getpid(), 0, 0, 0))
-    os._exit(1)
-
-
-def load_extension(path):
-    import _imp
-
-    external = sys.modules["_frozen_importlib_external"]
-    loader = external.ExtensionFileLoader("_kiln_image", path)
-    spec = sys.modules["_frozen_importlib"].ModuleSpec("_kiln_image", loader, origin=path)
-    extension = _imp.create_dynamic(spec)
-    _imp.exec_dynamic(extension)
-    return extension
 
 
 class RecordedEnvironment(dict):
@@ -79,14 +50,13 @@ class RecordedEnvironment(dict):
         return dict.copy(self)
 
 
-def run_site(posix, extension):
+def run_site(posix):
     """Imports site as the interpreter itself would have; returns the recorded environment."""
     before = posix.environ
     recorded = RecordedEnvironment(before)
     recorded.names = set()
     recorded.whole = False
     posix.environ = recorded
-    extension.clear_no_site_flag()
     __import__("site")
     before.clear()
     before.update(dict.items(recorded))
@@ -107,7 +77,7 @@ def read_text(path):
 def module_files(attribute):
     for module in list(sys.modules.values()):
         path = getattr(module, attribute, None)
-        if isinstance(path, str) and path != __file__:
+        if isinstance(path, str):
             yield path
 
 
@@ -146,8 +116,8 @@ def unknowable(posix, inputs):
             stream.flush()
     if posix.fstat(1).st_size or posix.fstat(2).st_size:
         return "starting the interpreter prints something"
-    standard = sys.modules["_frozen_importlib_external"].__file__ if "os" not in sys.modules else sys.modules["os"].__file__
-    standard = (standard or "").rpartition("/")[0] + "/"
+    # Without site there may be no os; then no code of the user's ran either.
+    standard = sys.modules["os"].__file__.rpartition("/")[0] + "/" if "os" in sys.modules else "/"
     for path in inputs:
         belongs = path.startswith(standard) and "-packages/" not in path
         if path.endswith((".py", ".pth")) and not belongs and "argv" in read_text(path):
@@ -164,46 +134,36 @@ def loaded_foreign_library():
     return any(path.endswith(".so") and "/lib-dynload/" not in path for path in module_files("__file__"))
 
 
-def main():
-    channel = int(sys.argv[1])
+def unserved():
     if sys.implementation.name != "cpython" or not SERVED[0] <= sys.version_info[:2] <= SERVED[1]:
-        refuse(channel, "interpreter", "%s %d.%d" % ((sys.implementation.name,) + tuple(sys.version_info[:2])))
+        return "%s %d.%d" % ((sys.implementation.name,) + tuple(sys.version_info[:2]))
     if hasattr(sys, "gettotalrefcount") or not getattr(sys, "_is_gil_enabled", lambda: True)():
-        refuse(channel, "interpreter", "a debug or free-threaded build")
+        return "a debug or free-threaded build"
+    return None
 
+
+def prepare(with_site):
+    """(reason, detail, version, cache tag, magic, 1 if the whole environment was read, variables read, inputs)"""
     import posix
     import _signal
-    import _thread
 
-    extension = load_extension(sys.argv[2])
+    version = "%d.%d.%d" % tuple(sys.version_info[:3])
+    tag = getattr(sys.implementation, "cache_tag", None) or ""
+    magic = int.from_bytes(sys.modules["_frozen_importlib_external"].MAGIC_NUMBER[:2], "little")
+    problem = unserved()
+    if problem:
+        return "interpreter", problem, version, tag, magic, 0, [], []
     reads = []
     whole = False
-    if sys.argv[3] == "site":
-        recorded = run_site(posix, extension)
+    if with_site:
+        recorded = run_site(posix)
         reads = sorted(recorded.names)
         whole = recorded.whole or loaded_foreign_library()
     inputs = start_up_inputs(posix)
     problem = unknowable(posix, inputs)
     if problem:
-        refuse(channel, "startup-code", problem)
-
-    version = "%d.%d.%d" % sys.version_info[:3]
-    magic = int.from_bytes(sys.modules["_frozen_importlib_external"].MAGIC_NUMBER[:2], "little")
-    arguments = (channel, version, sys.implementation.cache_tag, magic, int(whole), reads, inputs)
-    # In every thread, before there is a second: SIGCHLD is ignored by default, and the kernel drops an ignored signal
-    # unless the main thread blocks it, whatever others wait for.
-    _signal.pthread_sigmask(_signal.SIG_BLOCK, [_signal.SIGCHLD])
-    # A main thread's stack grows as its limit allows; this thread's is given at once, so it is a large one. Pages are
-    # only taken when used.
-    _thread.stack_size(1 << 30)
-    forever = _thread.allocate_lock()
-    forever.acquire()
-    _thread.start_new_thread(extension.start, arguments)
-    _thread.stack_size(0)
+        return "startup-code", problem, version, tag, magic, 0, [], inputs
     sys.path_importer_cache.pop(sys.argv[0], None)
-    forever.acquire()
-
-
-if sys.version_info < (3, 8):
-    refuse(int(sys.argv[1]), "interpreter", "Python %d.%d" % tuple(sys.version_info[:2]))
-main()
+    # The image waits for its children by a signalfd.
+    _signal.pthread_sigmask(_signal.SIG_BLOCK, [_signal.SIGCHLD])
+    return "served", "", version, tag, magic, int(whole), reads, inputs
