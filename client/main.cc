@@ -1,1 +1,82 @@
-int main() { return 0; }
+// kiln: one program, and, through a link named python*, a drop-in for the interpreter of that name.
+#include <array>
+#include <cstdio>
+#include <cstring>
+#include <string_view>
+
+#include "client/command.h"
+#include "client/interpreter_choice.h"
+#include "client/run.h"
+#include "common/version.h"
+
+namespace {
+
+using kiln::kExitDone;
+using kiln::kExitUsage;
+
+struct Command {
+  std::string_view name;
+  int (*run)(std::span<char*>);
+  std::string_view summary;
+};
+
+constexpr std::array kCommands{
+    Command{"run", kiln::run_command, "run a program as python would, warm"},
+    Command{"precompile", kiln::precompile_command, "compile files and directories to bytecode"},
+    Command{"status", kiln::status_command, "daemon, images, cache, interpreters"},
+    Command{"daemon", kiln::daemon_command, "start, stop, restart, run the daemon; show its log"},
+};
+
+void print_help() {
+  std::puts("Usage: kiln COMMAND [ARGUMENTS...]\n\nKeeps Python bytecode, and Python itself, warm.\n\nCommands:");
+  for (const auto& command : kCommands) {
+    std::printf("  %-12.*s %.*s\n", static_cast<int>(command.name.size()), command.name.data(),
+                static_cast<int>(command.summary.size()), command.summary.data());
+  }
+  std::puts("\n  --version    version of this program\n  --help       this text; `kiln COMMAND --help` for a command's own");
+}
+
+bool is_python_name(std::string_view name) {
+  if (!name.starts_with("python")) return false;
+  return name.find_first_not_of("0123456789.", sizeof("python") - 1) == std::string_view::npos;
+}
+
+int be_python(const std::string& name, std::span<char*> arguments) {
+  const auto interpreter = kiln::choose_behind_link(name);
+  if (!interpreter) {
+    kiln::print_error(interpreter.error());
+    return 127;  // as a shell answers for a program that is not there
+  }
+  kiln::run_program(*interpreter, arguments);
+}
+
+int dispatch(std::span<char*> arguments) {
+  if (arguments.empty()) {
+    print_help();
+    return kExitUsage;
+  }
+  const std::string_view name = arguments[0];
+  for (const auto& command : kCommands) {
+    if (command.name == name) return command.run(arguments.subspan(1));
+  }
+  if (name == "--help" || name == "-h" || name == "help") {
+    print_help();
+    return kExitDone;
+  }
+  if (name == "--version" || name == "-V") {
+    std::printf("kiln %s\n", kiln::version().data());
+    return kExitDone;
+  }
+  kiln::print_error({kiln::Reason::usage, "unknown command " + std::string(name), "kiln --help"});
+  return kExitUsage;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc == 0) return kExitUsage;
+  const char* slash = std::strrchr(argv[0], '/');
+  const std::string name = slash != nullptr ? slash + 1 : argv[0];
+  const std::span<char*> arguments(argv + 1, static_cast<std::size_t>(argc - 1));
+  return is_python_name(name) ? be_python(name, arguments) : dispatch(arguments);
+}

@@ -31,7 +31,7 @@ Freshness judge(std::string_view start, std::uint32_t magic, const FileStamp& so
   if (header->source_size != expected.source_size) return Freshness::size;
   if (pyc.size < kPycHeaderSize + kMinBody || (start.back() & kLetterMask) != kTypeCode)
     return Freshness::body;
-  if (source.mtime_ns > pyc.mtime_ns && same_second(source.mtime_ns, pyc.mtime_ns))
+  if (source.modified_ns > pyc.modified_ns && same_second(source.modified_ns, pyc.modified_ns))
     return Freshness::same_second;
   return Freshness::fresh;
 }

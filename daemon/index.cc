@@ -159,11 +159,11 @@ std::optional<FileStamp> look_at(const std::string& path) {
 }
 
 bool source_unchanged(const Row& row, const FileStamp& source) {
-  return source.mtime_ns == row.source_mtime_ns && as_signed(source.size) == row.source_size;
+  return source.modified_ns == row.source_mtime_ns && as_signed(source.size) == row.source_size;
 }
 
 bool pyc_unchanged(const Row& row, const FileStamp& pyc) {
-  return pyc.mtime_ns == row.pyc_mtime_ns && as_signed(pyc.size) == row.pyc_size;
+  return pyc.modified_ns == row.pyc_mtime_ns && as_signed(pyc.size) == row.pyc_size;
 }
 
 Finding examine(const Row& row) {
@@ -360,7 +360,7 @@ class Index::Database {
     bind_text(upsert, 1, file.source);
     upsert.bind(2, as_signed(file.source_stamp.device));
     upsert.bind(3, as_signed(file.source_stamp.inode));
-    upsert.bind(4, file.source_stamp.mtime_ns);
+    upsert.bind(4, file.source_stamp.modified_ns);
     upsert.bind(5, as_signed(file.source_stamp.size));
     upsert.exec();
   }
@@ -373,9 +373,9 @@ class Index::Database {
     bind_text(upsert, 2, file.source);
     upsert.bind(3, interpreter);
     upsert.bind(4, optimize);
-    upsert.bind(5, file.source_stamp.mtime_ns);
+    upsert.bind(5, file.source_stamp.modified_ns);
     upsert.bind(6, as_signed(file.source_stamp.size));
-    upsert.bind(7, file.pyc_stamp.mtime_ns);
+    upsert.bind(7, file.pyc_stamp.modified_ns);
     upsert.bind(8, as_signed(file.pyc_stamp.size));
     bind_text(upsert, 9, word(file.outcome == FileOutcome::error ? EntryState::error : EntryState::fresh));
     if (file.error) {
@@ -422,9 +422,9 @@ class Index::Database {
                                " pyc_mtime_ns = ?4, pyc_size = ?5, error_type = NULL, error_message = NULL,"
                                " error_line = NULL, error_column = NULL WHERE id = ?1");
       update.bind(1, id);
-      update.bind(2, finding.source.mtime_ns);
+      update.bind(2, finding.source.modified_ns);
       update.bind(3, as_signed(finding.source.size));
-      update.bind(4, finding.pyc.mtime_ns);
+      update.bind(4, finding.pyc.modified_ns);
       update.bind(5, as_signed(finding.pyc.size));
       update.exec();
     } else {

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
 
@@ -38,6 +39,12 @@ std::vector<std::string> list_names(DIR* dir) {
   }
   std::sort(names.begin(), names.end());
   return names;
+}
+
+// PATH itself where nothing is there.
+std::string real_path(const std::string& path) {
+  const std::unique_ptr<char, decltype(&std::free)> real(::realpath(path.c_str(), nullptr), &std::free);
+  return real != nullptr ? real.get() : path;
 }
 
 class Walk {
@@ -116,8 +123,23 @@ CompileError system_error(int error_number) {
   return {type, std::strerror(error_number)};
 }
 
-void walk_sources(const std::string& path, const std::string& spelling,
+std::string clean_path(const std::string& path) {
+  std::string clean;
+  for (std::size_t start = 0; start < path.size();) {
+    const auto end = std::min(path.find('/', start), path.size());
+    const auto part = path.substr(start, end - start);
+    start = end + 1;
+    if (part.empty() || part == ".") continue;
+    // Only the file system knows what lies above a symlink.
+    if (part == "..") return real_path(path);
+    clean += "/" + part;
+  }
+  return clean.empty() ? "/" : clean;
+}
+
+void walk_sources(const std::string& target, const std::string& spelling,
                   const std::function<bool()>& cancelled, SourceList& list) {
+  const auto path = clean_path(target);
   Walk walk(cancelled, list);
   struct stat status {};
   if (::stat(path.c_str(), &status) != 0) {

@@ -30,6 +30,10 @@ struct SourceList {
   std::vector<WalkError> errors;
 };
 
+// An absolute PATH without empty and "." parts, and, if there is any "..", without symlinks: one file should
+// have one name in the index, however it was spelled.
+std::string clean_path(const std::string& path);
+
 // Adds to LIST what the target PATH (absolute) holds. A target that is a file is taken whatever its name, one
 // that is a symlink is followed. CANCELLED is asked before each directory.
 void walk_sources(const std::string& path, const std::string& spelling,

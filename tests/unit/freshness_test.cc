@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::uint32_t kMagic = 0x0a0d0da7;
 constexpr std::int64_t kSecond = 1'000'000'000;
-const FileStamp kSource{1, 2, 1'700'000'000 * kSecond + 500, 123};
+const FileStamp kSource{.size = 123, .modified_ns = 1'700'000'000 * kSecond + 500};
 
 class FreshnessTest : public testing::Test {
  protected:
@@ -48,10 +48,10 @@ TEST_F(FreshnessTest, ABodyMustFollow) {
 
 TEST_F(FreshnessTest, ASourceWrittenLaterInTheSameSecondIsNotFresh) {
   const auto pyc = good_header() + good_body();
-  EXPECT_EQ(judge(pyc, kSource.mtime_ns - 1), Freshness::same_second);
-  EXPECT_EQ(judge(pyc, kSource.mtime_ns), Freshness::fresh);
+  EXPECT_EQ(judge(pyc, kSource.modified_ns - 1), Freshness::same_second);
+  EXPECT_EQ(judge(pyc, kSource.modified_ns), Freshness::fresh);
   // An archive that set whole seconds, or a copy that is older than its source: Python's rule alone.
-  EXPECT_EQ(judge(pyc, kSource.mtime_ns - kSecond), Freshness::fresh);
+  EXPECT_EQ(judge(pyc, kSource.modified_ns - kSecond), Freshness::fresh);
 }
 
 TEST_F(FreshnessTest, WhatIsNoFileIsTold) {
@@ -62,7 +62,9 @@ TEST_F(FreshnessTest, WhatIsNoFileIsTold) {
 }
 
 TEST(FileStamp, SecondsAreRoundedAsPythonRoundsThem) {
-  const auto seconds = [](std::int64_t mtime_ns) { return FileStamp{0, 0, mtime_ns, 0}.python_mtime_s(); };
+  const auto seconds = [](std::int64_t mtime_ns) {
+    return FileStamp{.modified_ns = mtime_ns}.python_mtime_s();
+  };
   EXPECT_EQ(seconds(1'700'000'000 * kSecond), 1'700'000'000);
   EXPECT_EQ(seconds(1'700'000'000 * kSecond + 999'999'000), 1'700'000'000);
   EXPECT_EQ(seconds(1'700'000'000 * kSecond + 999'999'999), 1'700'000'001);  // int(1700000000.9999999999)

@@ -288,7 +288,7 @@ TEST_F(IndexTest, APlaceThatCannotHoldItIsAnError) {
     for (std::size_t i = 0; i < files.size(); ++i) {
       files[i].source = files[i].pyc = "/r" + std::to_string(round % 40) + "/" + std::to_string(i);
       files[i].outcome = FileOutcome::fresh;
-      files[i].source_stamp.mtime_ns = round;
+      files[i].source_stamp.modified_ns = round;
     }
     if (!index->record(python(), 0, files) || ::write(progress, "x", 1) != 1) break;
   }

@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "common/pyc.h"
+#include "daemon/source_walk.h"
 #include "tests/unit/pythons.h"
 #include "tests/unit/scratch.h"
 
@@ -188,6 +189,19 @@ TEST_F(PrecompileTest, OverlappingTargetsAreDoneOnce) {
   auto asked = request("src");
   add_target(asked, "src/a.py");
   EXPECT_THAT(counts(run(asked)), ElementsAre(1, 0, 0));
+}
+
+TEST_F(PrecompileTest, AFileHasOneNameHoweverItIsSpelled) {
+  const auto source = scratch_.write("src/a.py", "x = 1\n");
+  auto asked = request("src");
+  for (const char* spelling : {"src/", "./src", "src/.", "src/../src", "src//a.py"})
+    add_target(asked, spelling);
+  const auto done = run(asked);
+  EXPECT_THAT(counts(done), ElementsAre(1, 0, 0));
+  EXPECT_EQ(done.files[0].source, source);
+  EXPECT_EQ(clean_path("/"), "/");
+  EXPECT_EQ(clean_path("//a/./b/"), "/a/b");
+  EXPECT_EQ(clean_path("/nothing/../here"), "/nothing/../here");
 }
 
 TEST_F(PrecompileTest, LevelAndPrefixDecideWhereBytecodeLies) {

@@ -1,0 +1,16 @@
+// What a run that is exec'd leaves behind for the next: a daemon and an image, started by a process that is not a
+// child of this one, so that the program never sees it.
+#pragma once
+
+#include "common/unique_fd.h"
+#include "proto/kiln.pb.h"
+
+namespace kiln {
+
+// Starts, in the background, the interpreter as an image that talks over CHANNEL (the daemon's StartImage).
+void start_image_in_background(const proto::ImageKey& key, UniqueFd channel);
+
+// Starts a daemon in the background, asks it for an image for REQUEST, and becomes that image.
+void start_all_in_background(const proto::RunRequest& request);
+
+}  // namespace kiln

@@ -1,0 +1,92 @@
+#include "client/connection.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "client/daemon_start.h"
+#include "common/fd_passing.h"
+#include "common/paths.h"
+#include "common/version.h"
+
+namespace kiln {
+namespace {
+
+// A socket path may be longer than sun_path holds: connect through the directory's descriptor then.
+sockaddr_un address_of(const std::string& path, int dir) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  std::string usable = path;
+  if (usable.size() >= sizeof address.sun_path) {
+    usable = "/proc/self/fd/" + std::to_string(dir) + path.substr(path.rfind('/'));
+  }
+  std::memcpy(address.sun_path, usable.c_str(), usable.size() + 1);
+  return address;
+}
+
+Error connect_error() {
+  if (errno == ENOENT || errno == ECONNREFUSED) return errno_error("no daemon is running", Reason::no_daemon);
+  return errno_error("cannot connect to the daemon", Reason::daemon_unreachable);
+}
+
+}  // namespace
+
+Result<Connection> Connection::open() {
+  const std::string dir = TRY(runtime_dir());
+  const UniqueFd dir_fd = TRY(open_private_dir(dir));
+  UniqueFd fd{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+  if (!fd) return errno_error("cannot create a socket", Reason::daemon_unreachable);
+  const sockaddr_un address = address_of(socket_path(dir), dir_fd.get());
+  if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) return connect_error();
+  TRY(check_peer(fd.get()));
+  return Connection(std::move(fd));
+}
+
+Result<void> Connection::send(proto::Request request) {
+  request.set_protocol(kProtocolVersion);
+  request.set_build_id(std::string(build_id()));
+  return send_with_fds(fd_.get(), encode_frame(FrameType::request, request.SerializeAsString()), {});
+}
+
+Result<proto::Reply> Connection::receive() {
+  const ReceivedFrame received = TRY(receive_frame(fd_.get()));
+  proto::Reply reply;
+  if (received.frame.type != FrameType::reply || !reply.ParseFromString(received.frame.payload)) {
+    return Error{Reason::protocol, "the daemon sent something that is not a reply", "kiln daemon restart"};
+  }
+  if (reply.has_refusal()) {
+    const auto reason = reason_from_word(reply.refusal().reason());
+    return Error{reason.value_or(Reason::protocol), reply.refusal().detail(), {}};
+  }
+  return reply;
+}
+
+namespace {
+
+// A request without content: is there a daemon, and is it of our build?
+Result<void> ping() {
+  Connection connection = TRY(Connection::open());
+  TRY_VOID(connection.send({}));
+  TRY(connection.receive());
+  return {};
+}
+
+}  // namespace
+
+Result<Connection> Connection::open_or_start() {
+  auto alive = ping();
+  if (!alive && alive.error().reason == Reason::build_mismatch) {
+    TRY_VOID(stop_daemon());
+    alive = Error{Reason::no_daemon, "", {}};
+  }
+  if (!alive && alive.error().reason == Reason::no_daemon) alive = start_daemon();
+  if (!alive) return alive.error();
+  return open();
+}
+
+}  // namespace kiln

@@ -1,0 +1,195 @@
+#include "client/context.h"
+
+#include <fcntl.h>
+#include <linux/keyctl.h>
+#include <sched.h>
+#include <sys/auxv.h>
+#include <sys/personality.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdlib>
+#include <span>
+#include <string_view>
+
+#include "common/unique_fd.h"
+
+namespace kiln {
+namespace {
+
+// A /proc file in one read; they are all small. Empty when it cannot be read.
+std::optional<std::string> read_proc(const char* path) {
+  const UniqueFd fd{::open(path, O_RDONLY | O_CLOEXEC)};
+  if (!fd) return std::nullopt;
+  std::string text(16384, '\0');
+  const ssize_t size = ::read(fd.get(), text.data(), text.size());
+  if (size < 0) return std::nullopt;
+  text.resize(static_cast<std::size_t>(size));
+  return text;
+}
+
+// The value of "NAME:\tvalue\n" in /proc/self/status.
+std::string_view status_value(std::string_view status, std::string_view name) {
+  std::size_t at = 0;
+  while (at < status.size()) {
+    const std::size_t end = status.find('\n', at);
+    const std::string_view line = status.substr(at, end - at);
+    if (line.starts_with(name) && line.size() > name.size() && line[name.size()] == ':') {
+      return line.substr(std::min(name.size() + 2, line.size()));
+    }
+    if (end == std::string_view::npos) break;
+    at = end + 1;
+  }
+  return {};
+}
+
+// Lines of /proc/self/status that children of an image take from the image.
+constexpr std::array<std::string_view, 11> kStatusLines{"Uid",    "Gid",    "Groups",     "CapInh", "CapPrm",
+                                                        "CapEff", "CapBnd", "CapAmb",     "NoNewPrivs",
+                                                        "Seccomp", "Seccomp_filters"};
+constexpr int kIoprioWhoProcess = 1;  // IOPRIO_WHO_PROCESS: <linux/ioprio.h> is no C++
+constexpr std::array<const char*, 8> kNamespaces{"cgroup", "ipc", "mnt", "net", "pid_for_children",
+                                                 "time_for_children", "user", "uts"};
+
+class Reader {
+ public:
+  std::optional<Context> read() {
+    const auto status = read_proc("/proc/self/status");
+    if (!status || !namespaces() || !root()) return std::nullopt;
+    from_status(*status);
+    number("sid", ::getsid(0));
+    // cgroup v1 and v2 alike: one line a hierarchy. Absent without the controller, equal for all then.
+    text("cgroup", read_proc("/proc/self/cgroup").value_or(""));
+    text("label", read_proc("/proc/self/attr/current").value_or(""));
+    limits();
+    scheduling();
+    attributes();
+    return std::move(context_);
+  }
+
+ private:
+  void text(std::string name, std::string_view value) {
+    name += '=';
+    name += value;
+    context_.lines.push_back(std::move(name));
+  }
+  void number(std::string name, std::int64_t value) { text(std::move(name), std::to_string(value)); }
+
+  bool namespaces() {
+    for (const char* name : kNamespaces) {
+      char target[64];
+      const std::string path = std::string("/proc/self/ns/") + name;
+      const ssize_t size = ::readlink(path.c_str(), target, sizeof target);
+      if (size < 0 && errno == ENOENT) continue;  // a kernel without this kind
+      if (size < 0) return false;
+      text(std::string("ns.") + name, std::string_view(target, static_cast<std::size_t>(size)));
+      if (std::string_view(name) == "mnt") context_.mount_namespace = std::strtoull(target + 5, nullptr, 10);
+    }
+    return context_.mount_namespace != 0;
+  }
+
+  bool root() {
+    struct stat status {};
+    if (::stat("/", &status) != 0) return false;
+    context_.root_device = status.st_dev;
+    context_.root_inode = status.st_ino;
+    text("root", std::to_string(status.st_dev) + ":" + std::to_string(status.st_ino));
+    return true;
+  }
+
+  void from_status(std::string_view status) {
+    for (const auto name : kStatusLines) text(std::string(name), status_value(status, name));
+    context_.ignored_signals = std::strtoull(std::string(status_value(status, "SigIgn")).c_str(), nullptr, 16);
+    context_.tracer_pid = std::atoi(std::string(status_value(status, "TracerPid")).c_str());
+  }
+
+  void limits() {
+    for (int resource = 0; resource < RLIM_NLIMITS; ++resource) {
+      rlimit limit{};
+      ::getrlimit(static_cast<__rlimit_resource>(resource), &limit);
+      number("hard." + std::to_string(resource), static_cast<std::int64_t>(limit.rlim_max));
+      // The main thread's stack and the layout of mappings are fixed by the soft limit at exec.
+      if (resource == RLIMIT_STACK) number("stack", static_cast<std::int64_t>(limit.rlim_cur));
+    }
+  }
+
+  void scheduling() {
+    number("nice", ::getpriority(PRIO_PROCESS, 0));
+    number("ioprio", ::syscall(SYS_ioprio_get, kIoprioWhoProcess, 0));
+    number("policy", ::sched_getscheduler(0));
+    sched_param parameter{};
+    ::sched_getparam(0, &parameter);
+    number("priority", parameter.sched_priority);
+    int mode = 0;
+    unsigned long nodes[16]{};
+    ::syscall(SYS_get_mempolicy, &mode, nodes, sizeof nodes * 8, nullptr, 0UL);
+    number("mempolicy", mode);
+    number("memnodes", static_cast<std::int64_t>(nodes[0]));
+  }
+
+  void attributes() {
+    number("personality", ::personality(0xffffffffU));
+    number("keyring", ::syscall(SYS_keyctl, KEYCTL_GET_KEYRING_ID, KEY_SPEC_SESSION_KEYRING, 0));
+    number("securebits", ::prctl(PR_GET_SECUREBITS));
+    number("timerslack", ::prctl(PR_GET_TIMERSLACK));
+    number("thp", ::prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0));
+    number("dumpable", ::prctl(PR_GET_DUMPABLE));
+  }
+
+  Context context_;
+};
+
+bool has_controlling_terminal() {
+  const UniqueFd fd{::open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC)};
+  // ENXIO: no controlling terminal. ENOENT: no /dev/tty at all, as in bare containers, so no way to tell by it.
+  if (fd || errno == ENXIO) return static_cast<bool>(fd);
+  const auto stat = read_proc("/proc/self/stat");
+  if (!stat) return true;
+  // "pid (comm) state ppid pgrp session tty_nr": comm may hold anything, so count from its last parenthesis.
+  const char* at = stat->c_str() + std::min(stat->rfind(')') + 2, stat->size());
+  for (int field = 0; field < 4 && *at != '\0'; ++at) field += *at == ' ';
+  return std::atoi(at) != 0;
+}
+
+// Variables by which a service manager speaks to exactly this pid (sd_notify(3), sd_listen_fds(3)).
+constexpr std::array<const char*, 3> kSupervision{"LISTEN_PID", "NOTIFY_SOCKET", "WATCHDOG_PID"};
+// Variables that ask for watching, or for another mode, from the interpreter's first moment on.
+constexpr std::array<const char*, 13> kInstrumentation{
+    "COVERAGE_PROCESS_START", "COV_CORE_SOURCE",  "PYTHONTRACEMALLOC",   "PYTHONPROFILEIMPORTTIME", "PYTHONINSPECT",
+    "PYTHONFAULTHANDLER",     "PYTHONDEVMODE",    "PYTHONDUMPREFS",      "PYTHONMALLOCSTATS",       "PYTHONVERBOSE",
+    "PYTHONDEBUG",            "PYTHONPERFSUPPORT", "PYTHONDUMPREFSFILE"};
+
+bool any_set(std::span<const char* const> names) {
+  for (const char* name : names) {
+    const char* value = std::getenv(name);
+    if (value != nullptr && value[0] != '\0') return true;
+  }
+  return false;
+}
+
+bool is_limited(__rlimit_resource resource) {
+  rlimit limit{};
+  return ::getrlimit(resource, &limit) != 0 || limit.rlim_cur != RLIM_INFINITY;
+}
+
+}  // namespace
+
+std::optional<Context> read_context() { return Reader().read(); }
+
+std::optional<Reason> must_exec(const Context& context) {
+  if (context.tracer_pid != 0) return Reason::traced;
+  if (::getauxval(AT_SECURE) != 0) return Reason::secure;
+  if (::getpid() == 1) return Reason::init;
+  if (any_set(kSupervision)) return Reason::supervised;
+  if (any_set(kInstrumentation)) return Reason::instrumented;
+  if (is_limited(RLIMIT_AS) || is_limited(RLIMIT_DATA)) return Reason::limited;
+  if (has_controlling_terminal()) return Reason::terminal;
+  return std::nullopt;
+}
+
+}  // namespace kiln

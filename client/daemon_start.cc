@@ -1,0 +1,89 @@
+#include "client/daemon_start.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/file.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <string>
+
+#include "client/connection.h"
+#include "common/paths.h"
+#include "common/unique_fd.h"
+
+namespace kiln {
+namespace {
+
+// A start-up that takes longer than this has gone wrong: opening the index is milliseconds.
+constexpr int kStartLimit_ms = 20'000;
+
+[[noreturn]] void exec_daemon(const std::string& binary, int ready_fd) {
+  ::setsid();
+  sigset_t none;
+  sigemptyset(&none);
+  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+  for (int signal = 1; signal < NSIG; ++signal) ::signal(signal, SIG_DFL);
+  const int null = ::open("/dev/null", O_RDWR);
+  for (int fd = 0; fd < 3; ++fd) ::dup2(null, fd);
+  ::dup2(ready_fd, 3);
+  ::close_range(4, ~0U, 0);
+  ::execl(binary.c_str(), "kilnd", "--ready-fd", "3", nullptr);
+  ::_exit(127);
+}
+
+// One byte: ready. End of file: it ended without.
+Result<void> await_ready(int ready_fd) {
+  pollfd waited{ready_fd, POLLIN, 0};
+  if (::poll(&waited, 1, kStartLimit_ms) != 1) return Error{Reason::timeout, "the daemon did not start in time", "kiln daemon logs"};
+  char byte = 0;
+  if (::read(ready_fd, &byte, 1) != 1) return Error{Reason::no_daemon, "the daemon ended while starting", "kiln daemon logs"};
+  return {};
+}
+
+}  // namespace
+
+Result<void> start_daemon() {
+  const std::string dir = TRY(runtime_dir());
+  TRY(open_private_dir(dir));
+  const UniqueFd lock{::open(spawn_lock_path(dir).c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600)};
+  if (!lock) return errno_error("cannot open " + spawn_lock_path(dir));
+  if (::flock(lock.get(), LOCK_EX) != 0) return errno_error("cannot lock " + spawn_lock_path(dir));
+  if (Connection::open()) return {};  // the lock's former holder was here for the same reason
+  const std::string binary = TRY(own_bin_dir()) + "/kilnd";
+  int pipe_fds[2];
+  if (::pipe2(pipe_fds, O_CLOEXEC) != 0) return errno_error("cannot create a pipe");
+  UniqueFd reader{pipe_fds[0]};
+  UniqueFd writer{pipe_fds[1]};
+  // Two forks: the daemon is nobody's child, least of all of the program that this process may become.
+  const pid_t child = ::fork();
+  if (child < 0) return errno_error("cannot start a process");
+  if (child == 0) {
+    if (::fork() == 0) exec_daemon(binary, writer.get());
+    ::_exit(0);
+  }
+  while (::waitpid(child, nullptr, 0) < 0 && errno == EINTR) {
+  }
+  writer.reset();
+  return await_ready(reader.get());
+}
+
+Result<void> stop_daemon() {
+  Connection connection = TRY(Connection::open());
+  proto::Request request;
+  request.mutable_stop();
+  TRY_VOID(connection.send(std::move(request)));
+  TRY(connection.receive());
+  // The daemon is gone when its lock is free.
+  const UniqueFd lock{::open(lifetime_lock_path(TRY(runtime_dir())).c_str(), O_RDWR | O_CLOEXEC)};
+  if (!lock) return errno_error("cannot open the daemon's lock");
+  while (::flock(lock.get(), LOCK_EX) != 0) {
+    if (errno != EINTR) return errno_error("cannot wait for the daemon");
+  }
+  return {};
+}
+
+}  // namespace kiln

@@ -1,0 +1,266 @@
+#include "client/run.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/mman.h>
+#include <sys/signalfd.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <optional>
+
+#include "client/background.h"
+#include "client/command.h"
+#include "client/connection.h"
+#include "client/context.h"
+#include "client/handover.h"
+#include "client/python_command.h"
+#include "client/signals.h"
+#include "common/fd_passing.h"
+#include "common/launch.h"
+
+namespace kiln {
+namespace {
+
+bool is_set(const char* name) {
+  const char* value = std::getenv(name);
+  return value != nullptr && value[0] != '\0' && std::strcmp(value, "0") != 0;
+}
+
+// The one line of KILN_LOG=1.
+void log_decision(const char* how, Reason reason, const std::string& detail) {
+  if (!is_set("KILN_LOG")) return;
+  const std::string_view name = word(reason);
+  const std::string_view text = detail.empty() ? wording(reason) : std::string_view(detail);
+  std::string line = std::string("kiln: ") + how + " reason=" + std::string(name) + " (" + std::string(text) + ")\n";
+  for (char& byte : line) {
+    if (byte == '\n' && &byte != &line.back()) byte = ' ';
+  }
+  [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, line.data(), line.size());
+}
+
+// The child that is about to be the program.
+struct Child {
+  int pid = 0;
+  UniqueFd pidfd;
+  UniqueFd status_page;
+};
+
+class Run {
+ public:
+  Run(const ChosenInterpreter& interpreter, std::span<char* const> arguments)
+      : interpreter_(interpreter), arguments_(arguments) {}
+
+  [[noreturn]] void go() {
+    {
+      const HeldSignals held;
+      auto child = start(held);
+      if (child) {
+        log_decision("bare", Reason::served, "pid " + std::to_string(child->pid));
+        follow(held, *child);
+      }
+      log_decision("exec", child.error().reason, child.error().message);
+    }
+    exec_interpreter();
+  }
+
+ private:
+  // Everything up to, but not including, "go": any failure leaves the world as it was.
+  Result<Child> start(const HeldSignals& held) {
+    if (is_set("KILN_DISABLE")) return Error{Reason::disabled, {}, {}};
+    const PythonCommand command = parse_python_command(arguments_);
+    if (command.unserved) return Error{*command.unserved, {}, {}};
+    if (is_script(interpreter_.path)) return Error{Reason::interpreter_script, {}, {}};
+    const auto context = read_context();
+    if (!context) return Error{Reason::setup, "cannot read /proc/self", {}};
+    if (const auto reason = must_exec(*context)) return Error{*reason, {}, {}};
+    request_ = make_run_request(*context, interpreter_, command);
+    TRY_VOID(connect());
+    const Handover handover =
+        TRY(make_handover(*context, command, command_line(), held.former_mask(), connection_->fd()));
+    return launch(handover);
+  }
+
+  std::vector<std::string> command_line() const {
+    std::vector<std::string> line{interpreter_.argv0};
+    line.insert(line.end(), arguments_.begin(), arguments_.end());
+    return line;
+  }
+
+  Result<void> connect() {
+    auto connection = Connection::open();
+    if (!connection) {
+      if (connection.error().reason != Reason::no_daemon) return connection.error();
+      start_all_in_background(request_);
+      return Error{Reason::no_daemon, {}, {}};
+    }
+    connection_.emplace(std::move(*connection));
+    return {};
+  }
+
+  // Request and launch go out at once: no round trip for an answer that is nearly always yes. The daemon reads the
+  // first and hands the connection, with the second still in it, to a child of an image.
+  Result<Child> launch(const Handover& handover) {
+    proto::Request request;
+    *request.mutable_run() = request_;
+    TRY_VOID(connection_->send(std::move(request)));
+    const auto sent =
+        send_with_fds(connection_->fd(), encode_frame(FrameType::launch, encode_launch(handover.launch)), handover.fds);
+    auto answer = receive_frame(connection_->fd());
+    // A daemon that refuses closes without reading the launch, and its answer says more than a failed send.
+    if (!answer) return sent ? answer.error() : sent.error();
+    switch (answer->frame.type) {
+      case FrameType::ready: return take_child(*answer);
+      case FrameType::refused: return decode_refused(answer->frame.payload);
+      case FrameType::reply: return take_reply(*answer);
+      default: return Error{Reason::protocol, "unexpected answer", {}};
+    }
+  }
+
+  static Result<Child> take_child(ReceivedFrame& answer) {
+    const Ready ready = TRY(decode_ready(answer.frame.payload));
+    if (answer.fds.size() != 2) return Error{Reason::protocol, "ready without its descriptors", {}};
+    return Child{ready.pid, std::move(answer.fds[0]), std::move(answer.fds[1])};
+  }
+
+  Error take_reply(ReceivedFrame& answer) {
+    proto::Reply reply;
+    if (!reply.ParseFromString(answer.frame.payload)) return {Reason::protocol, "unreadable answer", {}};
+    if (reply.has_start_image() && answer.fds.size() == 1) {
+      start_image_in_background(request_.key(), std::move(answer.fds[0]));
+      return {Reason::no_image, {}, {}};
+    }
+    const Reason reason = reason_from_word(reply.refusal().reason()).value_or(Reason::protocol);
+    if (reason == Reason::build_mismatch) start_all_in_background(request_);
+    return {reason, reply.refusal().detail(), {}};
+  }
+
+  // From here on the program runs; nothing may fail any more, and nothing is ever run again.
+  [[noreturn]] void follow(const HeldSignals& held, const Child& child) {
+    const UniqueFd signals = held.open_fd();
+    if (!signals || !send_with_fds(connection_->fd(), encode_frame(FrameType::go, {}), {})) {
+      ::_exit(kExitUnable);
+    }
+    close_program_descriptors({signals.get(), connection_->fd(), child.pidfd.get(), child.status_page.get()});
+    pollfd polled[2]{{connection_->fd(), POLLIN, 0}, {signals.get(), POLLIN, 0}};
+    while (true) {
+      if (::poll(polled, 2, -1) < 0) continue;
+      if (polled[1].revents != 0) forward(signals.get(), child);
+      if (polled[0].revents != 0) end(child);
+    }
+  }
+
+  // A reader of our standard output waits until every copy of it is closed.
+  static void close_program_descriptors(std::vector<int> keep) {
+    std::sort(keep.begin(), keep.end());
+    unsigned first = 0;
+    for (const int fd : keep) {
+      if (static_cast<unsigned>(fd) > first) ::close_range(first, static_cast<unsigned>(fd) - 1, 0);
+      first = static_cast<unsigned>(fd) + 1;
+    }
+    ::close_range(first, ~0U, 0);
+  }
+
+  static void forward(int signals, const Child& child) {
+    signalfd_siginfo info{};
+    while (::read(signals, &info, sizeof info) == sizeof info) {
+      ::syscall(SYS_pidfd_send_signal, child.pidfd.get(), static_cast<int>(info.ssi_signo), nullptr, 0);
+    }
+  }
+
+  [[noreturn]] void end(const Child& child) {
+    const auto frame = receive_frame(connection_->fd());
+    if (frame && frame->frame.type == FrameType::ended) {
+      if (const auto status = decode_ended(frame->frame.payload)) exit_like(*status);
+    }
+    end_without_image(child);
+  }
+
+  [[noreturn]] static void exit_like(int wait_status) {
+    if (WIFSIGNALED(wait_status)) die_of(WTERMSIG(wait_status));
+    ::_exit(WEXITSTATUS(wait_status));
+  }
+
+  // The image died. Its child lives on, and notes its exit code in the status page; how it died of a signal is lost.
+  [[noreturn]] static void end_without_image(const Child& child) {
+    pollfd polled{child.pidfd.get(), POLLIN, 0};
+    while (::poll(&polled, 1, -1) < 0) {
+    }
+    StatusPage page;
+    if (::pread(child.status_page.get(), &page, sizeof page, 0) == sizeof page && page.exited != 0) {
+      ::_exit(page.exit_code);
+    }
+    ::_exit(kExitUnable);
+  }
+
+  [[noreturn]] void exec_interpreter() {
+    connection_.reset();
+    std::vector<char*> line{const_cast<char*>(interpreter_.argv0.c_str())};
+    line.insert(line.end(), arguments_.begin(), arguments_.end());
+    line.push_back(nullptr);
+    ::execv(interpreter_.path.c_str(), line.data());
+    print_error(errno_error("cannot start " + interpreter_.path));
+    ::_exit(errno == ENOENT ? 127 : 126);
+  }
+
+  const ChosenInterpreter& interpreter_;
+  std::span<char* const> arguments_;
+  proto::RunRequest request_;
+  std::optional<Connection> connection_;
+};
+
+constexpr char kHelp[] =
+    "Usage: kiln run [--python PY] [python options] (SCRIPT | -m MODULE | -c CMD | DIR | ZIP | FILE.pyc) [ARGS...]\n"
+    "\n"
+    "Runs a program as `python` would, from a warm interpreter where that cannot be told apart.\n"
+    "\n"
+    "  --python PY   interpreter: a path or a name on PATH\n"
+    "                (default: $KILN_PYTHON, $VIRTUAL_ENV/bin/python, python3 on PATH)\n"
+    "  -h, --help    this text\n"
+    "\n"
+    "Everything else is Python's own command line. KILN_LOG=1 tells on standard error how the run was served;\n"
+    "KILN_DISABLE=1 always executes the interpreter itself.\n";
+
+}  // namespace
+
+void run_program(const ChosenInterpreter& interpreter, std::span<char* const> arguments) {
+  Run(interpreter, arguments).go();
+}
+
+int run_command(std::span<char*> arguments) {
+  std::optional<std::string> python;
+  while (!arguments.empty()) {
+    const std::string_view option = arguments[0];
+    if (option == "-h" || option == "--help") {
+      std::fputs(kHelp, stdout);
+      return kExitDone;
+    }
+    if (option == "--python" && arguments.size() == 1) {
+      print_error({Reason::usage, "--python needs a value", "kiln run --python /usr/bin/python3 script.py"});
+      return kExitUsage;
+    }
+    if (option == "--python") {
+      python = arguments[1];
+      arguments = arguments.subspan(2);
+    } else if (option.starts_with("--python=")) {
+      python = option.substr(sizeof("--python=") - 1);
+      arguments = arguments.subspan(1);
+    } else {
+      break;
+    }
+  }
+  const auto interpreter = choose_interpreter(python);
+  if (!interpreter) {
+    print_error(interpreter.error());
+    return kExitUnable;
+  }
+  run_program(*interpreter, arguments);
+}
+
+}  // namespace kiln

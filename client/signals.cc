@@ -1,0 +1,63 @@
+#include "client/signals.h"
+
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstring>
+
+namespace kiln {
+namespace {
+
+constexpr std::array kForwarded{SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2};
+
+sigset_t forwarded_set() {
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int signal : kForwarded) sigaddset(&set, signal);
+  return set;
+}
+
+// The kernel's 64 signals lie in the first word of a sigset_t.
+std::uint64_t to_bits(const sigset_t& set) {
+  std::uint64_t bits = 0;
+  std::memcpy(&bits, &set, sizeof bits);
+  return bits;
+}
+
+}  // namespace
+
+HeldSignals::HeldSignals() {
+  const sigset_t set = forwarded_set();
+  sigset_t former;
+  ::sigprocmask(SIG_BLOCK, &set, &former);
+  former_mask_ = to_bits(former);
+}
+
+HeldSignals::~HeldSignals() {
+  sigset_t former;
+  sigemptyset(&former);
+  std::memcpy(&former, &former_mask_, sizeof former_mask_);
+  ::sigprocmask(SIG_SETMASK, &former, nullptr);
+}
+
+UniqueFd HeldSignals::open_fd() const {
+  const sigset_t set = forwarded_set();
+  return UniqueFd{::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK)};
+}
+
+void die_of(int signal) {
+  const rlimit no_core{0, 0};
+  ::setrlimit(RLIMIT_CORE, &no_core);
+  ::signal(signal, SIG_DFL);
+  sigset_t only;
+  sigemptyset(&only);
+  sigaddset(&only, signal);
+  ::sigprocmask(SIG_UNBLOCK, &only, nullptr);
+  ::kill(::getpid(), signal);
+  ::_exit(128 + signal);  // a signal that cannot kill, by its default action
+}
+
+}  // namespace kiln

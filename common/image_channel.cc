@@ -1,0 +1,53 @@
+#include "common/image_channel.h"
+
+#include "common/fields.h"
+
+namespace kiln {
+
+std::string encode_image_greeting(const ImageGreeting& greeting) {
+  FieldWriter out;
+  out.bytes(greeting.build_id);
+  out.bytes(greeting.reason);
+  out.bytes(greeting.detail);
+  out.bytes(greeting.version);
+  out.bytes(greeting.tag);
+  out.number(greeting.magic);
+  out.number(greeting.pid);
+  out.number(greeting.reads_environment);
+  out.list(greeting.inputs);
+  return out.take();
+}
+
+Result<ImageGreeting> decode_image_greeting(std::string_view message) {
+  FieldReader in(message);
+  ImageGreeting greeting;
+  greeting.build_id = in.bytes();
+  greeting.reason = in.bytes();
+  greeting.detail = in.bytes();
+  greeting.version = in.bytes();
+  greeting.tag = in.bytes();
+  greeting.magic = in.number();
+  greeting.pid = in.number();
+  greeting.reads_environment = in.number();
+  greeting.inputs = in.list();
+  if (!in.done()) return Error{Reason::protocol, "malformed greeting of an image", {}};
+  return greeting;
+}
+
+std::string encode_image_report(const ImageReport& report) {
+  FieldWriter out;
+  out.number(report.served);
+  out.number(report.running);
+  return out.take();
+}
+
+Result<ImageReport> decode_image_report(std::string_view message) {
+  FieldReader in(message);
+  ImageReport report;
+  report.served = in.number();
+  report.running = in.number();
+  if (!in.done()) return Error{Reason::protocol, "malformed report of an image", {}};
+  return report;
+}
+
+}  // namespace kiln

@@ -1,0 +1,40 @@
+// What an image tells the daemon over their channel, a SOCK_SEQPACKET pair: one message a packet, in fields. The other
+// way go one-byte messages, each with the connection of a run.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/result.h"
+
+namespace kiln {
+
+constexpr std::size_t kMaxChannelMessage = 128U << 10;  // below the default socket buffer of 208 KiB
+
+// The first message. image.py writes the same when it refuses an interpreter before the extension is loaded.
+struct ImageGreeting {
+  std::string build_id;
+  std::string reason;  // "served", or the word of why this interpreter cannot
+  std::string detail;
+  std::string version;  // 3.11.2
+  std::string tag;      // cpython-311
+  std::uint64_t magic = 0;
+  std::uint64_t pid = 0;
+  std::uint64_t reads_environment = 0;  // 1: start-up code of the user's own may have looked at any variable
+  std::vector<std::string> inputs;      // paths that the start read, listed, or found absent
+};
+
+// After every run.
+struct ImageReport {
+  std::uint64_t served = 0;
+  std::uint64_t running = 0;
+};
+
+std::string encode_image_greeting(const ImageGreeting& greeting);
+Result<ImageGreeting> decode_image_greeting(std::string_view message);
+std::string encode_image_report(const ImageReport& report);
+Result<ImageReport> decode_image_report(std::string_view message);
+
+}  // namespace kiln

@@ -1,0 +1,157 @@
+#include "daemon/daemon.h"
+
+#include <fcntl.h>
+#include <spdlog/sinks/rotating_file_sink.h>
+#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <ctime>
+#include <optional>
+
+#include "common/paths.h"
+#include "common/unique_fd.h"
+#include "common/version.h"
+#include "daemon/file_stamp.h"
+#include "daemon/handlers.h"
+#include "daemon/images.h"
+#include "daemon/server.h"
+#include "daemon/task_group.h"
+
+namespace kiln {
+
+namespace asio = boost::asio;
+
+namespace {
+
+constexpr std::size_t kLogBytes = 1U << 20;
+constexpr std::size_t kLogFiles = 2;
+constexpr auto kSocketCheck = std::chrono::seconds(30);
+
+void open_log(const std::string& path, bool foreground) {
+  std::vector<spdlog::sink_ptr> sinks{std::make_shared<spdlog::sinks::rotating_file_sink_st>(path, kLogBytes, kLogFiles)};
+  if (foreground) sinks.push_back(std::make_shared<spdlog::sinks::stderr_color_sink_st>());
+  auto logger = std::make_shared<spdlog::logger>("kilnd", sinks.begin(), sinks.end());
+  logger->set_pattern("%Y-%m-%d %H:%M:%S.%e %P %l %v");
+  logger->flush_on(spdlog::level::info);
+  spdlog::set_default_logger(std::move(logger));
+}
+
+// Empty: another daemon holds it.
+Result<std::optional<UniqueFd>> take_lifetime_lock(const std::string& path) {
+  UniqueFd lock{::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600)};
+  if (!lock) return errno_error("cannot open " + path);
+  if (::flock(lock.get(), LOCK_EX | LOCK_NB) == 0) return std::optional(std::move(lock));
+  if (errno == EWOULDBLOCK) return std::optional<UniqueFd>();
+  return errno_error("cannot lock " + path);
+}
+
+std::uint64_t namespace_inode(const char* link) {
+  struct stat status {};
+  return ::stat(link, &status) == 0 ? status.st_ino : 0;
+}
+
+DaemonFacts facts_of(const std::string& runtime, const std::string& cache) {
+  timespec now{};
+  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  const FileStamp root = stamp_of("/");
+  return {socket_path(runtime), cache, log_path(cache), static_cast<std::uint64_t>(now.tv_sec),
+          namespace_inode("/proc/self/ns/mnt"), root.device, root.inode};
+}
+
+class Daemon {
+ public:
+  Daemon(asio::io_context& context, asio::local::stream_protocol::acceptor socket, DaemonFacts facts)
+      : socket_path_(facts.socket),
+        tasks_(context.get_executor()),
+        images_(context.get_executor(), tasks_),
+        handlers_(std::move(facts), images_, [this] { stop(); }),
+        server_(std::move(socket), handlers_),
+        signals_(context, SIGTERM, SIGINT),
+        check_(context) {}
+
+  asio::awaitable<void> run() {
+    tasks_.spawn(wait_for_signal());
+    tasks_.spawn(watch_socket());
+    co_await server_.run();
+    spdlog::info("stopping");
+    co_await server_.drain();
+    images_.close();
+    tasks_.cancel();
+    co_await tasks_.join();
+  }
+
+ private:
+  void stop() { server_.stop(); }
+
+  asio::awaitable<void> wait_for_signal() {
+    boost::system::error_code failed;
+    const int signal = co_await signals_.async_wait(asio::redirect_error(asio::use_awaitable, failed));
+    if (failed) co_return;
+    spdlog::info("signal {}", signal);
+    stop();
+  }
+
+  // A runtime directory may vanish with its session. Nobody can reach this daemon then, so it ends.
+  asio::awaitable<void> watch_socket() {
+    const FileStamp bound = stamp_of(socket_path_);
+    boost::system::error_code failed;
+    while (!failed && stamp_of(socket_path_).inode == bound.inode) {
+      check_.expires_after(kSocketCheck);
+      co_await check_.async_wait(asio::redirect_error(asio::use_awaitable, failed));
+    }
+    if (failed) co_return;
+    spdlog::warn("{} is gone", socket_path_);
+    stop();
+  }
+
+  std::string socket_path_;
+  TaskGroup tasks_;
+  Images images_;
+  Handlers handlers_;
+  Server server_;
+  asio::signal_set signals_;
+  asio::steady_timer check_;
+};
+
+void tell_ready(int fd) {
+  if (fd < 0) return;
+  (void)!::write(fd, "r", 1);
+  ::close(fd);
+}
+
+}  // namespace
+
+Result<void> run_daemon(const DaemonOptions& options) {
+  const std::string runtime = TRY(runtime_dir());
+  const std::string cache = TRY(cache_dir());
+  const UniqueFd runtime_fd = TRY(open_private_dir(runtime));
+  const auto lock = TRY(take_lifetime_lock(lifetime_lock_path(runtime)));
+  if (!lock) return {};
+  TRY(open_private_dir(cache));
+  open_log(log_path(cache), options.foreground);
+  spdlog::info("kilnd {} starts", build_id());
+  if (::chdir("/") != 0) return errno_error("cannot enter /");
+
+  asio::io_context context(1);
+  auto socket = TRY(listen_on(context.get_executor(), socket_path(runtime)));
+  Daemon daemon(context, std::move(socket), facts_of(runtime, cache));
+  asio::co_spawn(context, daemon.run(), [](std::exception_ptr failure) {
+    if (failure) std::rethrow_exception(failure);
+  });
+  tell_ready(options.ready_fd);
+  context.run();
+  ::unlink(socket_path(runtime).c_str());
+  spdlog::info("stopped");
+  return {};
+}
+
+}  // namespace kiln

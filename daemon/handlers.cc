@@ -1,0 +1,82 @@
+#include "daemon/handlers.h"
+
+#include <unistd.h>
+
+#include <ctime>
+#include <fstream>
+
+#include "common/version.h"
+#include "daemon/images.h"
+
+namespace kiln {
+
+namespace asio = boost::asio;
+
+namespace {
+
+std::uint64_t resident_bytes() {
+  std::uint64_t pages = 0;
+  std::uint64_t resident = 0;
+  std::ifstream("/proc/self/statm") >> pages >> resident;
+  return resident * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+}
+
+std::uint64_t monotonic_s() {
+  timespec now{};
+  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<std::uint64_t>(now.tv_sec);
+}
+
+}  // namespace
+
+asio::awaitable<void> Handlers::handle(Session& session, const proto::Request& request) {
+  // Any build may stop any daemon: that is how one is replaced.
+  if (request.has_stop()) co_return co_await stop(session);
+  if (request.protocol() != kProtocolVersion || request.build_id() != build_id()) {
+    co_return co_await session.refuse({Reason::build_mismatch, "the daemon is of build " + std::string(build_id()), {}});
+  }
+  switch (request.what_case()) {
+    case proto::Request::kRun: co_return co_await run(session, request.run());
+    case proto::Request::kStatus: co_return co_await status(session);
+    default: co_await session.reply({});  // a ping
+  }
+}
+
+asio::awaitable<void> Handlers::run(Session& session, const proto::RunRequest& request) {
+  if (request.mount_namespace() != facts_.mount_namespace || request.root_device() != facts_.root_device ||
+      request.root_inode() != facts_.root_inode) {
+    co_return co_await session.refuse({Reason::namespace_differs, {}, {}});
+  }
+  auto decision = images_.route(request, session.hand_over());
+  if (const auto* error = std::get_if<Error>(&decision)) co_return co_await session.refuse(*error);
+  if (const auto* start = std::get_if<Images::Start>(&decision)) {
+    proto::Reply reply;
+    reply.mutable_start_image();
+    session.reply_with_fd(reply, start->channel.get());
+  }
+}
+
+asio::awaitable<void> Handlers::status(Session& session) {
+  proto::Reply reply;
+  auto& status = *reply.mutable_status();
+  auto& daemon = *status.mutable_daemon();
+  daemon.set_pid(::getpid());
+  daemon.set_version(std::string(version()));
+  daemon.set_build_id(std::string(build_id()));
+  daemon.set_uptime_s(monotonic_s() - facts_.start_s);
+  daemon.set_socket(facts_.socket);
+  daemon.set_cache_dir(facts_.cache_dir);
+  daemon.set_log(facts_.log);
+  daemon.set_resident_bytes(resident_bytes());
+  images_.describe(status);
+  co_await session.reply(reply);
+}
+
+asio::awaitable<void> Handlers::stop(Session& session) {
+  proto::Reply reply;
+  reply.mutable_stopping()->set_pid(::getpid());
+  co_await session.reply(reply);
+  stop_();
+}
+
+}  // namespace kiln

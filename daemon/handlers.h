@@ -1,0 +1,42 @@
+// What the daemon does for each kind of request: one function each.
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <functional>
+
+#include "daemon/session.h"
+#include "proto/kiln.pb.h"
+
+namespace kiln {
+
+class Images;
+
+// Facts about this daemon that status shows.
+struct DaemonFacts {
+  std::string socket;
+  std::string cache_dir;
+  std::string log;
+  std::uint64_t start_s = 0;  // CLOCK_MONOTONIC
+  std::uint64_t mount_namespace = 0;
+  std::uint64_t root_device = 0;
+  std::uint64_t root_inode = 0;
+};
+
+class Handlers {
+ public:
+  Handlers(DaemonFacts facts, Images& images, std::function<void()> stop)
+      : facts_(std::move(facts)), images_(images), stop_(std::move(stop)) {}
+
+  boost::asio::awaitable<void> handle(Session& session, const proto::Request& request);
+
+ private:
+  boost::asio::awaitable<void> run(Session& session, const proto::RunRequest& request);
+  boost::asio::awaitable<void> status(Session& session);
+  boost::asio::awaitable<void> stop(Session& session);
+
+  DaemonFacts facts_;
+  Images& images_;
+  std::function<void()> stop_;
+};
+
+}  // namespace kiln

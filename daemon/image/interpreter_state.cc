@@ -1,0 +1,98 @@
+#include "daemon/image/interpreter_state.h"
+
+namespace kiln::image {
+namespace {
+
+PythonRef attribute(const char* module, const char* name) {
+  const PythonRef imported{PyImport_ImportModule(module)};
+  return PythonRef{imported ? PyObject_GetAttrString(imported.get(), name) : nullptr};
+}
+
+// For modules that a plain interpreter does not have loaded at this point: they must not show up in sys.modules.
+PythonRef hidden_attribute(const char* module, const char* name) {
+  PyObject* modules = PyImport_GetModuleDict();
+  const bool was_loaded = PyDict_GetItemString(modules, module) != nullptr;
+  PythonRef value = attribute(module, name);
+  if (!was_loaded && value) PyDict_DelItemString(modules, module);
+  return value;
+}
+
+long flag(const char* name) {
+  PyObject* flags = PySys_GetObject("flags");
+  const PythonRef value{PyObject_GetAttrString(flags, name)};
+  if (!value) {
+    PyErr_Clear();  // a flag of later versions
+    return 0;
+  }
+  return PyLong_AsLong(value.get());
+}
+
+long minor_version() {
+  PyObject* version = PySys_GetObject("version_info");
+  const PythonRef minor{PySequence_GetItem(version, 1)};
+  return minor ? PyLong_AsLong(minor.get()) : -1;
+}
+
+}  // namespace
+
+InterpreterState& interpreter_state() {
+  static auto* state = new InterpreterState;  // never destroyed: it must outlive the interpreter
+  return *state;
+}
+
+Result<void> read_interpreter_state() {
+  InterpreterState& state = interpreter_state();
+  state.minor = static_cast<int>(minor_version());
+  state.unbuffered = flag("unbuffered") != 0;
+  state.adds_script_dir = flag("isolated") == 0 && flag("safe_path") == 0;
+  state.open = attribute("io", "open");
+  state.text_io_wrapper = attribute("_io", "TextIOWrapper");
+  state.string_io = attribute("_io", "StringIO");
+  state.io_base = attribute("_io", "_IOBase");
+  state.compile = attribute("builtins", "compile");
+  state.marshal_loads = attribute("marshal", "loads");
+  state.environment = attribute("posix", "environ");
+  state.source_loader = attribute("_frozen_importlib_external", "SourceFileLoader");
+  state.sourceless_loader = attribute("_frozen_importlib_external", "SourcelessFileLoader");
+  state.builtin_importer = attribute("_frozen_importlib", "BuiltinImporter");
+  state.signal = attribute("_signal", "signal");
+  state.ignore = attribute("_signal", "SIG_IGN");
+  state.weak_reference = attribute("_weakref", "ref");
+  state.gc_objects = hidden_attribute("gc", "get_objects");
+  state.gc_stats = hidden_attribute("gc", "get_stats");
+  state.gc_frozen = hidden_attribute("gc", "get_freeze_count");
+  PyObject* input = PySys_GetObject("stdin");
+  if (input != nullptr) {
+    state.stream_encoding = PythonRef{PyObject_GetAttrString(input, "encoding")};
+    state.stream_errors = PythonRef{PyObject_GetAttrString(input, "errors")};
+  }
+  state.main = PythonRef::borrowed(PyImport_AddModule("__main__"));
+  state.main_dict = state.main ? PyModule_GetDict(state.main.get()) : nullptr;
+  if (PyErr_Occurred() != nullptr || !state.stream_errors || state.main_dict == nullptr) {
+    return Error{Reason::interpreter, "unknown interpreter: " + take_python_error(), {}};
+  }
+  return {};
+}
+
+long long count_full_collections() {
+  const PythonRef stats{PyObject_CallObject(interpreter_state().gc_stats.get(), nullptr)};
+  PyObject* oldest = stats ? PyList_GetItem(stats.get(), PyList_Size(stats.get()) - 1) : nullptr;
+  PyObject* count = oldest != nullptr ? PyDict_GetItemString(oldest, "collections") : nullptr;
+  return count != nullptr ? PyLong_AsLongLong(count) : -1;
+}
+
+std::string take_python_error() {
+  PyObject* type = nullptr;
+  PyObject* value = nullptr;
+  PyObject* traceback = nullptr;
+  PyErr_Fetch(&type, &value, &traceback);
+  const PythonRef owned_type{type};
+  const PythonRef owned_value{value};
+  const PythonRef owned_traceback{traceback};
+  const PythonRef text{PyObject_Str(value != nullptr ? value : Py_None)};
+  const PythonRef bytes{text ? PyUnicode_AsEncodedString(text.get(), "utf-8", "backslashreplace") : nullptr};
+  PyErr_Clear();
+  return bytes ? PyBytes_AsString(bytes.get()) : "?";
+}
+
+}  // namespace kiln::image

@@ -1,0 +1,49 @@
+// What an image looks up once in its own interpreter, so that a child need not: the objects that set-up and exit use,
+// held by reference whatever the program does to the modules they came from.
+#pragma once
+
+#include "common/result.h"
+#include "daemon/image/python_ref.h"
+
+namespace kiln::image {
+
+struct InterpreterState {
+  int minor = 0;  // 8 to 13
+  bool unbuffered = false;
+  bool adds_script_dir = true;  // neither -I nor -P: sys.path[0] was put in by Python
+  PythonRef open;               // io.open
+  PythonRef text_io_wrapper;
+  PythonRef string_io;
+  PythonRef compile;
+  PythonRef marshal_loads;
+  PythonRef environment;  // posix.environ, the dict behind os.environ
+  PythonRef stream_encoding;
+  PythonRef stream_errors;
+  PythonRef source_loader;      // importlib's SourceFileLoader
+  PythonRef sourceless_loader;  // and SourcelessFileLoader
+  PythonRef builtin_importer;
+  PythonRef signal;       // _signal.signal
+  PythonRef ignore;       // _signal.SIG_IGN
+  PythonRef gc_objects;   // gc.get_objects
+  PythonRef gc_stats;     // gc.get_stats
+  PythonRef gc_frozen;    // gc.get_freeze_count
+  PythonRef io_base;      // io.IOBase's C base, _io._IOBase
+  PythonRef weak_reference;
+  PythonRef main;  // the module __main__
+  PyObject* main_dict = nullptr;
+  long long full_collections = 0;  // gc's count for the oldest generation when the image was complete
+};
+
+// Borrowed; the state lives as long as the process.
+InterpreterState& interpreter_state();
+
+// Fills it in. Fails with Reason::interpreter where something is not as Kiln knows it.
+Result<void> read_interpreter_state();
+
+// The count of collections of the oldest generation so far; -1 with a Python error set.
+long long count_full_collections();
+
+// The pending Python error as one line of text; clears it.
+std::string take_python_error();
+
+}  // namespace kiln::image

@@ -1,0 +1,76 @@
+#include "daemon/image/leave.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <cstdlib>
+
+#include "daemon/image/finalizers.h"
+#include "daemon/image/python_ref.h"
+
+namespace kiln::image {
+namespace {
+
+constexpr int kFlushFailed = 120;  // as Py_Exit has it
+
+// A function of a module, if the program loaded the module. Errors are reported as at a real exit.
+void call_if_loaded(const char* module, const char* function) {
+  PyObject* loaded = PyDict_GetItemString(PyImport_GetModuleDict(), module);
+  if (loaded == nullptr) return;
+  const PythonRef kept = PythonRef::borrowed(loaded);
+  const PythonRef result{PyObject_CallMethod(loaded, function, nullptr)};
+  if (!result) PyErr_WriteUnraisable(loaded);
+}
+
+// True if nothing is left unwritten.
+bool flush(const char* name) {
+  PyObject* stream = PySys_GetObject(name);
+  if (stream == nullptr || stream == Py_None) return true;
+  const PythonRef closed{PyObject_GetAttrString(stream, "closed")};
+  if (closed && PyObject_IsTrue(closed.get()) == 1) return true;
+  PyErr_Clear();
+  const PythonRef done{PyObject_CallMethod(stream, "flush", nullptr)};
+  PyErr_Clear();
+  return static_cast<bool>(done);
+}
+
+bool tear_down() { return Py_FinalizeEx() == 0; }
+
+// Returns whether all output was written.
+bool finish() {
+  call_if_loaded("threading", "_shutdown");
+  // Its errors are printed by itself; what it raises in the end is dropped at a real exit.
+  PyObject* atexit = PyDict_GetItemString(PyImport_GetModuleDict(), "atexit");
+  if (atexit != nullptr) {
+    const PythonRef kept = PythonRef::borrowed(atexit);
+    const PythonRef result{PyObject_CallMethod(atexit, "_run_exitfuncs", nullptr)};
+    PyErr_Clear();
+  }
+  if (finalization_matters()) return tear_down();
+  // A stream that cannot be flushed is Py_FinalizeEx's to report; its data is still there.
+  if (!flush("stdout") || !flush("stderr")) return tear_down();
+  return true;
+}
+
+// exit_sigint of Modules/main.c.
+void die_of_interrupt() {
+  struct sigaction action {};
+  action.sa_handler = SIG_DFL;
+  ::sigaction(SIGINT, &action, nullptr);
+  ::kill(::getpid(), SIGINT);
+}
+
+}  // namespace
+
+void leave(Program::Outcome outcome, StatusPage* page) {
+  int exit_code = outcome.exit_code;
+  if (!finish()) exit_code = kFlushFailed;
+  if (outcome.interrupted) {
+    die_of_interrupt();
+    exit_code = SIGINT + 128;
+  }
+  if (page != nullptr) *page = StatusPage{1, exit_code & 0xff};
+  std::exit(exit_code);
+}
+
+}  // namespace kiln::image

@@ -1,0 +1,376 @@
+#include "daemon/image/program.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <climits>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <string_view>
+
+#include "common/unique_fd.h"
+#include "daemon/image/interpreter_state.h"
+
+namespace kiln::image {
+namespace {
+
+PythonRef decode_path(const std::string& bytes) {
+  return PythonRef{PyUnicode_DecodeFSDefaultAndSize(bytes.data(), static_cast<Py_ssize_t>(bytes.size()))};
+}
+
+Error python_failure(Reason reason) { return {reason, take_python_error(), {}}; }
+
+Result<PythonRef> string_list(const std::vector<std::string>& first, const std::vector<std::string>& rest) {
+  PythonRef list{PyList_New(0)};
+  for (const auto* part : {&first, &rest}) {
+    for (const std::string& text : *part) {
+      const PythonRef item = decode_path(text);
+      if (!list || !item || PyList_Append(list.get(), item.get()) != 0) return python_failure(Reason::setup);
+    }
+  }
+  return list;
+}
+
+Result<void> set_arguments(const Launch& launch) {
+  const char* names[] = {nullptr, "-m", "-c"};
+  const char* option = names[static_cast<std::size_t>(launch.kind)];
+  const std::vector<std::string> first{option != nullptr ? std::string(option) : launch.target};
+  const PythonRef arguments = TRY(string_list(first, launch.arguments));
+  if (PySys_SetObject("argv", arguments.get()) != 0) return python_failure(Reason::setup);
+  if (interpreter_state().minor < 10) return {};
+  const PythonRef line = TRY(string_list(launch.command_line, {}));
+  if (PySys_SetObject("orig_argv", line.get()) != 0) return python_failure(Reason::setup);
+  return {};
+}
+
+// sys.path[0], which Python put in for the image's own script.
+Result<void> set_first_path(const std::string& dir) {
+  if (!interpreter_state().adds_script_dir) return {};
+  PyObject* path = PySys_GetObject("path");
+  PythonRef entry = decode_path(dir);
+  if (!entry || PyList_SetItem(path, 0, entry.release()) != 0) return python_failure(Reason::setup);
+  return {};
+}
+
+std::string current_dir() {
+  std::array<char, PATH_MAX> buffer{};
+  return ::getcwd(buffer.data(), buffer.size()) != nullptr ? buffer.data() : "";
+}
+
+// _PyPathConfig_ComputeSysPath0: the directory of the script, with all symlinks resolved.
+std::string script_dir(const std::string& script) {
+  std::array<char, PATH_MAX> resolved{};
+  const std::string path = ::realpath(script.c_str(), resolved.data()) != nullptr ? resolved.data() : script;
+  const std::size_t slash = path.rfind('/');
+  if (slash == std::string::npos) return "";
+  return path.substr(0, slash == 0 ? 1 : slash);
+}
+
+// Since 3.9 the script's path is made absolute (config_run_filename_abspath).
+std::string run_filename(const std::string& script) {
+  if (interpreter_state().minor < 9 || script[0] == '/') return script;
+  const std::string cwd = current_dir();
+  if (cwd.empty()) return script;
+  std::string_view relative = script;
+  if (relative.starts_with("./")) relative.remove_prefix(2);
+  return cwd + "/" + std::string(relative);
+}
+
+bool set_main(const char* name, PyObject* value) {
+  return value != nullptr && PyDict_SetItemString(interpreter_state().main_dict, name, value) == 0;
+}
+
+Result<void> set_file_attributes(const std::string& path, PyObject* loader_type) {
+  const PythonRef file = decode_path(path);
+  const PythonRef loader{file ? PyObject_CallFunction(loader_type, "sO", "__main__", file.get()) : nullptr};
+  if (!set_main("__file__", file.get()) || !set_main("__cached__", Py_None) || !set_main("__loader__", loader.get())) {
+    return python_failure(Reason::setup);
+  }
+  return {};
+}
+
+void forget_file_attributes() {
+  for (const char* name : {"__file__", "__cached__"}) {
+    if (PyDict_DelItemString(interpreter_state().main_dict, name) != 0) PyErr_Clear();
+  }
+}
+
+Result<std::string> read_file(int fd, std::size_t size) {
+  std::string bytes(size + 1, '\0');  // one more, to see growth
+  std::size_t filled = 0;
+  while (true) {
+    if (filled == bytes.size()) bytes.resize(bytes.size() * 2);
+    const ssize_t got = ::read(fd, bytes.data() + filled, bytes.size() - filled);
+    if (got < 0) return errno_error("cannot read the program", Reason::target_unreadable);
+    if (got == 0) break;
+    filled += static_cast<std::size_t>(got);
+  }
+  bytes.resize(filled);
+  return bytes;
+}
+
+// PEP 263: a cookie in the first two lines, in a comment. Reading a file with another codec goes line by line through
+// it, which compile() does not: only UTF-8 is surely the same.
+bool has_other_encoding(std::string_view source) {
+  for (int line = 0; line < 2 && !source.empty(); ++line) {
+    const std::size_t end = source.find('\n');
+    const std::string_view text = source.substr(0, end);
+    const std::size_t comment = text.find('#');
+    const std::size_t cookie = comment == std::string_view::npos ? comment : text.find("coding", comment);
+    if (cookie != std::string_view::npos) {
+      std::string_view name = text.substr(cookie + 6);
+      if (!name.empty() && (name[0] == ':' || name[0] == '=')) {
+        name.remove_prefix(1);
+        while (!name.empty() && (name[0] == ' ' || name[0] == '\t')) name.remove_prefix(1);
+        return !(name.starts_with("utf-8") || name.starts_with("UTF-8") || name.starts_with("utf8")) ||
+               (name.size() > 5 && name[5] == '-') || (name.size() > 5 && name[5] == '_');
+      }
+    }
+    if (end == std::string_view::npos) break;
+    source.remove_prefix(end + 1);
+  }
+  return false;
+}
+
+bool has_lone_carriage_return(std::string_view source) {
+  for (std::size_t at = source.find('\r'); at != std::string_view::npos; at = source.find('\r', at + 1)) {
+    if (at + 1 == source.size() || source[at + 1] != '\n') return true;
+  }
+  return false;
+}
+
+// Puts another object in the place of sys.stderr for as long as it lives.
+class CapturedErrors {
+ public:
+  CapturedErrors()
+      : former_(PythonRef::borrowed(PySys_GetObject("stderr"))),
+        buffer_(PyObject_CallObject(interpreter_state().string_io.get(), nullptr)) {
+    PySys_SetObject("stderr", buffer_.get());
+  }
+  ~CapturedErrors() { PySys_SetObject("stderr", former_.get()); }
+  CapturedErrors(const CapturedErrors&) = delete;
+  CapturedErrors& operator=(const CapturedErrors&) = delete;
+
+  bool empty() const {
+    const PythonRef position{PyObject_CallMethod(buffer_.get(), "tell", nullptr)};
+    return position && PyLong_AsLong(position.get()) == 0;
+  }
+
+ private:
+  PythonRef former_;
+  PythonRef buffer_;
+};
+
+Result<PythonRef> compile(PyObject* source, PyObject* filename) {
+  const CapturedErrors captured;
+  // dont_inherit: there is no frame to inherit from.
+  PythonRef code{PyObject_CallFunction(interpreter_state().compile.get(), "OOsii", source, filename, "exec", 0, 1)};
+  if (!code) return python_failure(Reason::compile_error);
+  if (!captured.empty()) return Error{Reason::compile_warning, {}, {}};
+  return code;
+}
+
+// Does CODE name an importer for the path, as a directory or zip file has (pymain_get_importer)?
+Result<bool> is_importable_path(const std::string& path) {
+  const PythonRef name = decode_path(path);
+  const PythonRef importer{name ? PyImport_GetImporter(name.get()) : nullptr};
+  if (!importer) return python_failure(Reason::setup);
+  return importer.get() != Py_None;
+}
+
+// maybe_pyc_file: by name, else by the first two bytes of the magic number.
+bool is_bytecode(const std::string& path, std::string_view bytes) {
+  if (path.ends_with(".pyc")) return true;
+  const auto magic = static_cast<std::uint32_t>(PyImport_GetMagicNumber());
+  return bytes.size() >= 2 && static_cast<unsigned char>(bytes[0]) == (magic & 0xff) &&
+         static_cast<unsigned char>(bytes[1]) == (magic >> 8 & 0xff);
+}
+
+void call_flush(const char* stream) {
+  PyObject* file = PySys_GetObject(stream);
+  if (file == nullptr) return;
+  const PythonRef done{PyObject_CallMethod(file, "flush", nullptr)};
+  if (!done) PyErr_Clear();
+}
+
+// flush_io of pythonrun.c.
+void flush_streams() {
+  PyObject* type = nullptr;
+  PyObject* value = nullptr;
+  PyObject* traceback = nullptr;
+  PyErr_Fetch(&type, &value, &traceback);
+  call_flush("stderr");
+  call_flush("stdout");
+  PyErr_Restore(type, value, traceback);
+}
+
+// handle_system_exit of pythonrun.c, less the leaving itself.
+int exit_code_of_system_exit() {
+  PyObject* type = nullptr;
+  PyObject* value = nullptr;
+  PyObject* traceback = nullptr;
+  PyErr_Fetch(&type, &value, &traceback);
+  PyErr_NormalizeException(&type, &value, &traceback);
+  const PythonRef owned_type{type};
+  const PythonRef owned_traceback{traceback};
+  PythonRef status{value};
+  std::fflush(stdout);
+  if (!status || status.get() == Py_None) return 0;
+  PythonRef code{PyObject_GetAttrString(status.get(), "code")};
+  if (code) {
+    status = std::move(code);
+    if (status.get() == Py_None) return 0;
+  } else {
+    PyErr_Clear();
+  }
+  if (PyLong_Check(status.get())) {
+    const int exit_code = static_cast<int>(PyLong_AsLong(status.get()));
+    PyErr_Clear();
+    return exit_code;
+  }
+  PyObject* errors = PySys_GetObject("stderr");
+  PyErr_Clear();
+  if (errors != nullptr && errors != Py_None) {
+    PyFile_WriteObject(status.get(), errors, Py_PRINT_RAW);
+  } else {
+    const PythonRef text{PyObject_Str(status.get())};
+    const PythonRef bytes{text ? PyUnicode_AsEncodedString(text.get(), "utf-8", "backslashreplace") : nullptr};
+    if (bytes) std::fputs(PyBytes_AsString(bytes.get()), stderr);
+    std::fflush(stderr);
+  }
+  PySys_WriteStderr("\n");
+  PyErr_Clear();
+  return 1;
+}
+
+}  // namespace
+
+Result<Program> Program::prepare(const Launch& launch) {
+  Program program;
+  TRY_VOID(set_arguments(launch));
+  switch (launch.kind) {
+    case TargetKind::file: TRY_VOID(program.prepare_file(launch)); break;
+    case TargetKind::module: TRY_VOID(program.prepare_module(launch)); break;
+    case TargetKind::command: TRY_VOID(program.prepare_command(launch)); break;
+  }
+  return program;
+}
+
+Result<void> Program::prepare_module(const Launch& launch) {
+  module_ = launch.target;
+  sets_argv0_ = true;
+  const std::string cwd = current_dir();
+  // Then Python leaves sys.path alone, which a child cannot imitate: its image has an entry there already.
+  if (cwd.empty()) return Error{Reason::setup, "there is no working directory", {}};
+  return set_first_path(cwd);
+}
+
+Result<void> Program::prepare_file(const Launch& launch) {
+  const std::string path = run_filename(launch.target);
+  const UniqueFd fd{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)};
+  if (!fd) {
+    return errno_error("cannot open " + launch.target, errno == ENOENT ? Reason::target_missing : Reason::target_unreadable);
+  }
+  struct stat status {};
+  if (::fstat(fd.get(), &status) != 0) return errno_error("cannot stat " + launch.target, Reason::target_unreadable);
+  // What can be read only once must be left to who may run it.
+  if (!S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode)) {
+    return Error{Reason::target_unreadable, launch.target + " is not a regular file", {}};
+  }
+  if (TRY(is_importable_path(path))) return prepare_package(path);
+  if (S_ISDIR(status.st_mode)) return Error{Reason::target_unreadable, launch.target + " is a directory", {}};
+  TRY_VOID(set_first_path(script_dir(launch.target)));
+  const std::string bytes = TRY(read_file(fd.get(), static_cast<std::size_t>(status.st_size)));
+  is_file_ = true;
+  return is_bytecode(path, bytes) ? prepare_bytecode(path, bytes) : prepare_source(path, bytes);
+}
+
+// A directory or zip file: its __main__, by runpy, with the path itself first on sys.path, -I or not.
+Result<void> Program::prepare_package(const std::string& path) {
+  const PythonRef name = decode_path(path);
+  PyObject* search_path = PySys_GetObject("path");
+  const bool replaces = interpreter_state().adds_script_dir;
+  if (replaces && PySequence_DelItem(search_path, 0) != 0) return python_failure(Reason::setup);
+  if (!name || PyList_Insert(search_path, 0, name.get()) != 0) return python_failure(Reason::setup);
+  module_ = "__main__";
+  return {};
+}
+
+Result<void> Program::prepare_bytecode(const std::string& path, const std::string& bytes) {
+  constexpr std::size_t kHeader = 16;  // PEP 552; looked at no further than the magic, as pythonrun.c does
+  std::uint32_t magic = 0;
+  if (bytes.size() > kHeader) std::memcpy(&magic, bytes.data(), sizeof magic);
+  if (magic != static_cast<std::uint32_t>(PyImport_GetMagicNumber())) {
+    return Error{Reason::bad_pyc, path + " has another magic number", {}};
+  }
+  const PythonRef body{
+      PyBytes_FromStringAndSize(bytes.data() + kHeader, static_cast<Py_ssize_t>(bytes.size() - kHeader))};
+  code_ = PythonRef{body ? PyObject_CallFunctionObjArgs(interpreter_state().marshal_loads.get(), body.get(), nullptr)
+                         : nullptr};
+  if (!code_) return python_failure(Reason::bad_pyc);
+  const PythonRef kind{PyObject_GetAttrString(reinterpret_cast<PyObject*>(Py_TYPE(code_.get())), "__name__")};
+  if (PyUnicode_CompareWithASCIIString(kind.get(), "code") != 0) {
+    return Error{Reason::bad_pyc, path + " holds no code", {}};
+  }
+  return set_file_attributes(path, interpreter_state().sourceless_loader.get());
+}
+
+Result<void> Program::prepare_source(const std::string& path, const std::string& bytes) {
+  if (has_other_encoding(bytes)) return Error{Reason::source_encoding, {}, {}};
+  if (has_lone_carriage_return(bytes)) return Error{Reason::source_form, {}, {}};
+  const PythonRef source{PyBytes_FromStringAndSize(bytes.data(), static_cast<Py_ssize_t>(bytes.size()))};
+  const PythonRef filename = decode_path(path);
+  if (!source || !filename) return python_failure(Reason::setup);
+  code_ = TRY(compile(source.get(), filename.get()));
+  return set_file_attributes(path, interpreter_state().source_loader.get());
+}
+
+Result<void> Program::prepare_command(const Launch& launch) {
+  TRY_VOID(set_first_path(""));
+  std::string text = launch.target;
+  text += '\n';  // as Modules/main.c adds one
+  const PythonRef source{PyUnicode_DecodeUTF8(text.data(), static_cast<Py_ssize_t>(text.size()), "strict")};
+  const PythonRef filename{PyUnicode_FromString("<string>")};
+  if (!source) return python_failure(Reason::command_encoding);
+  code_ = TRY(compile(source.get(), filename.get()));
+  if (interpreter_state().minor < 13) return {};
+  // Since 3.13 tracebacks show the lines of a command.
+  const PythonRef linecache{PyImport_ImportModule("linecache")};
+  const PythonRef done{linecache ? PyObject_CallMethod(linecache.get(), "_register_code", "OOO", code_.get(),
+                                                       source.get(), filename.get())
+                                 : nullptr};
+  if (!done) return python_failure(Reason::setup);
+  return {};
+}
+
+PythonRef Program::evaluate() {
+  PyObject* main = interpreter_state().main_dict;
+  if (module_.empty()) return PythonRef{PyEval_EvalCode(code_.get(), main, main)};
+  const PythonRef runpy{PyImport_ImportModule("runpy")};
+  const PythonRef name = decode_path(module_);
+  if (!runpy || !name) return {};
+  const PythonRef function{PyObject_GetAttrString(runpy.get(), "_run_module_as_main")};
+  if (!function) return {};
+  return PythonRef{
+      PyObject_CallFunctionObjArgs(function.get(), name.get(), sets_argv0_ ? Py_True : Py_False, nullptr)};
+}
+
+Program::Outcome Program::run() {
+  const PythonRef result = evaluate();
+  code_ = PythonRef{};
+  Outcome outcome;
+  if (is_file_) flush_streams();
+  if (!result) {
+    outcome.interrupted = PyErr_ExceptionMatches(PyExc_KeyboardInterrupt) != 0;
+    if (PyErr_ExceptionMatches(PyExc_SystemExit) != 0) return Outcome{exit_code_of_system_exit()};
+    PyErr_Print();
+    outcome.exit_code = 1;
+  }
+  if (is_file_) forget_file_attributes();
+  return outcome;
+}
+
+}  // namespace kiln::image

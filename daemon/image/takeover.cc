@@ -1,0 +1,220 @@
+#include "daemon/image/takeover.h"
+
+#include <Python.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <cstring>
+#include <string_view>
+
+#include "daemon/image/interpreter_state.h"
+#include "daemon/image/python_ref.h"
+
+extern char** environ;
+
+namespace kiln::image {
+namespace {
+
+constexpr std::array kTerminalSignals{SIGINT, SIGQUIT, SIGHUP, SIGTSTP, SIGTTIN, SIGTTOU};
+std::array<struct sigaction, kTerminalSignals.size()> former_actions;
+
+// The interpreter's own changes to its environment, as NAME=VALUE.
+std::vector<std::string>& own_changes() {
+  static auto* changes = new std::vector<std::string>;
+  return *changes;
+}
+
+std::string_view name_of(std::string_view variable) { return variable.substr(0, variable.find('=')); }
+
+int highest(const std::vector<int>& fds) { return fds.empty() ? -1 : *std::ranges::max_element(fds); }
+
+// Moves FD to a number of at least FLOOR.
+Result<void> move_up(UniqueFd& fd, int floor) {
+  if (fd.get() >= floor) return {};
+  const int moved = ::fcntl(fd.get(), F_DUPFD_CLOEXEC, floor);
+  if (moved < 0) return errno_error("cannot duplicate a descriptor", Reason::descriptors);
+  fd.reset(moved);
+  return {};
+}
+
+// Closes every descriptor that is not among WANTED (ascending).
+void close_others(const std::vector<int>& wanted) {
+  unsigned next = 0;
+  for (const int fd : wanted) {
+    if (static_cast<unsigned>(fd) > next) ::close_range(next, static_cast<unsigned>(fd) - 1, 0);
+    next = static_cast<unsigned>(fd) + 1;
+  }
+  ::close_range(next, ~0U, 0);
+}
+
+// A limit on descriptors below a number that is in use would keep dup2 from working: limits come after.
+Result<void> place(const std::vector<int>& numbers, const std::vector<UniqueFd>& fds) {
+  for (std::size_t i = 0; i < numbers.size(); ++i) {
+    if (::dup2(fds[i].get(), numbers[i]) < 0) return errno_error("cannot place a descriptor", Reason::descriptors);
+  }
+  return {};
+}
+
+Result<void> set_limits(const Launch& launch) {
+  for (std::size_t i = 0; i < kResourceLimits; ++i) {
+    const auto resource = static_cast<__rlimit_resource>(i);
+    rlimit limit{};
+    if (::getrlimit(resource, &limit) != 0 || limit.rlim_cur == launch.soft_limits[i]) continue;
+    limit.rlim_cur = launch.soft_limits[i];
+    if (::setrlimit(resource, &limit) != 0) return errno_error("cannot set a resource limit", Reason::setup);
+  }
+  return {};
+}
+
+Result<void> set_affinity(const std::string& wanted) {
+  cpu_set_t current;
+  CPU_ZERO(&current);
+  if (wanted.size() != sizeof current) return {};
+  ::sched_getaffinity(0, sizeof current, &current);
+  if (std::memcmp(&current, wanted.data(), sizeof current) == 0) return {};
+  std::memcpy(&current, wanted.data(), sizeof current);
+  if (::sched_setaffinity(0, sizeof current, &current) != 0) return errno_error("cannot set affinity", Reason::setup);
+  return {};
+}
+
+Result<void> set_oom_score(int wanted) {
+  const UniqueFd fd{::open("/proc/self/oom_score_adj", O_RDWR | O_CLOEXEC)};
+  if (!fd) return {};
+  std::array<char, 16> current{};
+  if (::read(fd.get(), current.data(), current.size() - 1) <= 0 || std::atoi(current.data()) == wanted) return {};
+  const std::string text = std::to_string(wanted);
+  if (::write(fd.get(), text.data(), text.size()) < 0) return errno_error("cannot set oom_score_adj", Reason::setup);
+  return {};
+}
+
+// libc's environment, for getenv and for programs that are started without one.
+void set_c_environment(const std::vector<std::string>& variables) {
+  auto** table = new char*[variables.size() + 1];  // never freed: it is the environment from now on
+  for (std::size_t i = 0; i < variables.size(); ++i) table[i] = ::strdup(variables[i].c_str());
+  table[variables.size()] = nullptr;
+  environ = table;
+}
+
+// posix.environ as convertenviron (Modules/posixmodule.c) fills it: no entry without "=", of duplicates the first.
+Result<void> set_python_environment(const std::vector<std::string>& variables) {
+  PyObject* dict = interpreter_state().environment.get();
+  PyDict_Clear(dict);
+  for (const std::string& variable : variables) {
+    const std::size_t equals = variable.find('=');
+    if (equals == std::string::npos) continue;
+    const PythonRef name{PyBytes_FromStringAndSize(variable.data(), static_cast<Py_ssize_t>(equals))};
+    const PythonRef value{PyBytes_FromStringAndSize(variable.data() + equals + 1,
+                                                    static_cast<Py_ssize_t>(variable.size() - equals - 1))};
+    if (!name || !value) return Error{Reason::setup, take_python_error(), {}};
+    if (PyDict_Contains(dict, name.get()) == 0) PyDict_SetItem(dict, name.get(), value.get());
+  }
+  return {};
+}
+
+// The caller's variables with the interpreter's own changes, as setenv(3) makes them: in place, else at the end.
+std::vector<std::string> with_own_changes(std::vector<std::string> variables) {
+  for (const std::string& change : own_changes()) {
+    const auto found = std::ranges::find(variables, name_of(change), name_of);
+    if (found != variables.end()) {
+      *found = change;
+    } else {
+      variables.push_back(change);
+    }
+  }
+  return variables;
+}
+
+}  // namespace
+
+void ImageSignals::install() {
+  for (std::size_t i = 0; i < kTerminalSignals.size(); ++i) {
+    struct sigaction ignore {};
+    ignore.sa_handler = SIG_IGN;
+    ::sigaction(kTerminalSignals[i], &ignore, &former_actions[i]);
+  }
+  sigset_t children;
+  sigemptyset(&children);
+  sigaddset(&children, SIGCHLD);
+  ::pthread_sigmask(SIG_BLOCK, &children, nullptr);
+}
+
+void ImageSignals::restore() {
+  for (std::size_t i = 0; i < kTerminalSignals.size(); ++i) ::sigaction(kTerminalSignals[i], &former_actions[i], nullptr);
+}
+
+Result<void> take_over_descriptors(const Launch& launch, std::vector<UniqueFd> fds, std::span<UniqueFd> keep) {
+  if (fds.size() != launch.descriptors.size() + 1) {
+    return Error{Reason::descriptors, "some descriptors did not arrive", {}};
+  }
+  if (::fchdir(fds.back().get()) != 0) return errno_error("cannot enter the working directory", Reason::setup);
+  fds.pop_back();
+  std::vector<int> numbers = launch.descriptors;
+  const int floor = std::max(highest(numbers), 2) + 1;
+  for (UniqueFd& fd : fds) TRY_VOID(move_up(fd, floor));
+  for (UniqueFd& fd : keep) TRY_VOID(move_up(fd, floor));
+  TRY_VOID(place(numbers, fds));
+  for (UniqueFd& fd : fds) fd.reset();
+  for (const UniqueFd& fd : keep) numbers.push_back(fd.get());
+  std::ranges::sort(numbers);
+  close_others(numbers);
+  return {};
+}
+
+Result<void> take_over_process_state(const Launch& launch) {
+  ::umask(launch.umask);
+  TRY_VOID(set_limits(launch));
+  TRY_VOID(set_affinity(launch.affinity));
+  return set_oom_score(launch.oom_score_adj);
+}
+
+Result<void> take_over_environment(const Launch& launch) {
+  const auto variables = with_own_changes(launch.environment);
+  set_c_environment(variables);
+  return set_python_environment(variables);
+}
+
+Result<void> take_over_signals(const Launch& launch) {
+  const InterpreterState& state = interpreter_state();
+  for (int signal = 1; signal < NSIG; ++signal) {
+    const bool ignored = (launch.ignored_signals >> (signal - 1) & 1) != 0;
+    if (!ignored || signal == SIGPIPE || signal == SIGXFSZ) continue;  // Python ignores these two by itself
+    if (signal == SIGKILL || signal == SIGSTOP) continue;
+    const PythonRef former{PyObject_CallFunction(state.signal.get(), "iO", signal, state.ignore.get())};
+    if (!former) {
+      PyErr_Clear();  // libc's own real-time signals are refused
+      continue;
+    }
+  }
+  sigset_t mask;
+  sigemptyset(&mask);
+  std::memcpy(&mask, &launch.blocked_signals, sizeof launch.blocked_signals);
+  if (::pthread_sigmask(SIG_SETMASK, &mask, nullptr) != 0) return errno_error("cannot set the signal mask", Reason::setup);
+  return {};
+}
+
+void note_own_environment_changes() {
+  // What the process was started with still lies where the kernel put it.
+  const UniqueFd fd{::open("/proc/self/environ", O_RDONLY | O_CLOEXEC)};
+  std::string initial;
+  std::array<char, 4096> part{};
+  for (ssize_t size = 0; (size = ::read(fd.get(), part.data(), part.size())) > 0;) {
+    initial.append(part.data(), static_cast<std::size_t>(size));
+  }
+  std::vector<std::string> before;
+  for (std::size_t at = 0; at < initial.size();) {
+    before.emplace_back(initial.c_str() + at);
+    at += before.back().size() + 1;
+  }
+  for (char** variable = environ; *variable != nullptr; ++variable) {
+    if (std::ranges::find(before, std::string_view(*variable)) == before.end()) own_changes().emplace_back(*variable);
+  }
+}
+
+}  // namespace kiln::image

@@ -1,0 +1,208 @@
+#include "daemon/images.h"
+
+#include <fcntl.h>
+#include <spdlog/spdlog.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <ctime>
+#include <fstream>
+
+#include "common/fd_passing.h"
+#include "common/version.h"
+
+namespace kiln {
+
+namespace asio = boost::asio;
+
+namespace {
+
+constexpr std::size_t kMaxImages = 64;
+constexpr std::uint64_t kMaxRunsInFlight = 1024;  // of one image
+constexpr auto kStartLimit = std::chrono::seconds(30);
+// An image that ended before it could say why may have been unlucky; it is tried again after this.
+constexpr auto kRetryAfter = std::chrono::seconds(10);
+// The kernel stamps files with a clock that lags by up to a tick (10 ms at 100 Hz).
+constexpr std::int64_t kClockSlack_ns = 20'000'000;
+
+std::int64_t wall_clock_ns() {
+  timespec now{};
+  ::clock_gettime(CLOCK_REALTIME, &now);
+  return std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
+}
+
+std::uint64_t proportional_set_bytes(std::uint64_t pid) {
+  std::ifstream file("/proc/" + std::to_string(pid) + "/smaps_rollup");
+  for (std::string line; std::getline(file, line);) {
+    if (line.starts_with("Pss:")) return std::strtoull(line.c_str() + 4, nullptr, 10) * 1024;
+  }
+  return 0;
+}
+
+std::uint64_t in_flight(std::uint64_t handed_over, const ImageReport& report) {
+  return handed_over > report.served ? handed_over - report.served : 0;
+}
+
+}  // namespace
+
+Images::Images(asio::any_io_executor executor, TaskGroup& tasks) : executor_(std::move(executor)), tasks_(tasks) {}
+
+Images::Decision Images::route(const proto::RunRequest& request, int connection) {
+  std::string key_bytes = request.key().SerializeAsString();
+  const auto found = find(key_bytes, request);
+  if (found == images_.end()) return start(request, std::move(key_bytes));
+  if (is_obsolete(*found)) {
+    spdlog::info("image {} of {} is no longer valid", found->greeting.pid, found->key.python());
+    found->channel.close();  // its listener ends, and with it the image, after its last program
+    images_.erase(found);
+    return start(request, std::move(key_bytes));
+  }
+  return decide(*found, connection);
+}
+
+Images::Iterator Images::find(const std::string& key_bytes, const proto::RunRequest& request) {
+  return std::ranges::find_if(images_, [&](const Image& image) {
+    if (image.key_bytes != key_bytes) return false;
+    return image.greeting.reads_environment == 0 || std::ranges::equal(image.environment, request.environment());
+  });
+}
+
+bool Images::is_obsolete(const Image& image) const {
+  const auto age = Clock::now() - image.since;
+  switch (image.state) {
+    case State::starting: return age > kStartLimit;
+    case State::ready: return !inputs_hold(image);
+    case State::failed: return !inputs_hold(image) || (image.failure.reason == Reason::image_failed && age > kRetryAfter);
+  }
+  return true;
+}
+
+bool Images::inputs_hold(const Image& image) {
+  return std::ranges::all_of(image.inputs, [](const Input& input) { return stamp_of(input.path) == input.stamp; });
+}
+
+Images::Decision Images::decide(Image& image, int connection) {
+  if (image.state == State::starting) return Error{Reason::image_starting, {}, {}};
+  if (image.state == State::failed) return image.failure;
+  if (in_flight(image.handed_over, image.report) >= kMaxRunsInFlight) return Error{Reason::overloaded, {}, {}};
+  const std::array fds{connection};
+  // A full channel must not stop the daemon: its socket does not block.
+  if (!send_with_fds(image.channel.native_handle(), "r", fds)) return Error{Reason::overloaded, {}, {}};
+  ++image.handed_over;
+  image.last_used = Clock::now();
+  return HandedOver{};
+}
+
+Images::Decision Images::start(const proto::RunRequest& request, std::string key_bytes) {
+  make_room();
+  int pair[2];
+  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) return errno_error("cannot create a channel");
+  UniqueFd theirs{pair[1]};
+  ::fcntl(pair[0], F_SETFL, O_NONBLOCK);
+  const auto image = images_.emplace(images_.end(), asio::posix::stream_descriptor(executor_, pair[0]));
+  image->key = request.key();
+  image->key_bytes = std::move(key_bytes);
+  image->environment.assign(request.environment().begin(), request.environment().end());
+  image->started_ns = wall_clock_ns();
+  image->inputs.push_back({request.key().python(), stamp_of(request.key().python())});
+  tasks_.spawn(listen(image));
+  return Start{std::move(theirs)};
+}
+
+// The image's end of the channel closes when it dies. A closed or erased image cancels the wait.
+asio::awaitable<void> Images::listen(Iterator image) {
+  while (true) {
+    boost::system::error_code failed;
+    co_await image->channel.async_wait(asio::posix::stream_descriptor::wait_read,
+                                       asio::redirect_error(asio::use_awaitable, failed));
+    if (failed) co_return;  // route() or close() let go of it
+    if (receive(*image)) continue;
+    image->channel.close();
+    if (image->state == State::starting) {
+      fail(*image, Error{Reason::image_failed, "the interpreter ended before it could serve", {}});
+    } else if (image->state == State::ready) {
+      spdlog::info("image {} ended", image->greeting.pid);
+      images_.erase(image);
+    }
+    co_return;
+  }
+}
+
+// One message. False: there will be no more.
+bool Images::receive(Image& image) {
+  const auto message = receive_with_fds(image.channel.native_handle(), kMaxChannelMessage, MSG_DONTWAIT);
+  if (!message || message->bytes.empty()) return false;
+  if (image.state == State::ready) {
+    const auto report = decode_image_report(message->bytes);
+    if (report) image.report = *report;
+    return report.has_value();
+  }
+  const auto greeting = decode_image_greeting(message->bytes);
+  if (!greeting) {
+    fail(image, greeting.error());
+    return false;
+  }
+  greet(image, *greeting);
+  return image.state == State::ready;
+}
+
+void Images::greet(Image& image, const ImageGreeting& greeting) {
+  image.greeting = greeting;
+  for (const std::string& path : greeting.inputs) image.inputs.push_back({path, stamp_of(path)});
+  if (on_greeting) on_greeting(image.key.python(), greeting);
+  const auto reason = reason_from_word(greeting.reason).value_or(Reason::protocol);
+  if (reason != Reason::served) return fail(image, Error{reason, greeting.detail, {}});
+  if (greeting.build_id != build_id()) return fail(image, Error{Reason::build_mismatch, {}, {}});
+  // What changed after the interpreter was started may have been read before it changed.
+  for (const Input& input : image.inputs) {
+    if (std::max(input.stamp.changed_ns, input.stamp.modified_ns) + kClockSlack_ns < image.started_ns) continue;
+    return fail(image, Error{Reason::image_failed, input.path + " changed while the interpreter started", {}});
+  }
+  image.state = State::ready;
+  spdlog::info("image {} of {} {} is ready", greeting.pid, image.key.python(), greeting.version);
+}
+
+void Images::fail(Image& image, Error error) {
+  spdlog::warn("no image of {}: {} {}", image.key.python(), word(error.reason), error.message);
+  image.state = State::failed;
+  image.failure = std::move(error);
+  image.since = Clock::now();
+}
+
+// The least recently used idle image, or an old failure, goes.
+void Images::make_room() {
+  while (images_.size() >= kMaxImages) {
+    const auto oldest = std::ranges::min_element(images_, {}, &Image::last_used);
+    oldest->channel.close();
+    images_.erase(oldest);
+  }
+}
+
+void Images::describe(proto::Status& status) const {
+  for (const Image& image : images_) {
+    auto& described = *status.add_images();
+    described.set_python(image.key.python());
+    for (const auto& option : image.key.options()) described.add_options(option);
+    described.set_pid(static_cast<int>(image.greeting.pid));
+    described.set_kind("bare");
+    described.set_state(image.state == State::ready      ? "ready"
+                        : image.state == State::starting ? "starting"
+                                                         : "failed: " + std::string(word(image.failure.reason)));
+    described.set_runs(image.handed_over);
+    described.set_running(in_flight(image.handed_over, image.report));
+    described.set_age_s(static_cast<std::uint64_t>(
+        std::chrono::duration_cast<std::chrono::seconds>(Clock::now() - image.since).count()));
+    if (image.state == State::ready) described.set_memory_bytes(proportional_set_bytes(image.greeting.pid));
+  }
+}
+
+void Images::close() {
+  for (Image& image : images_) image.channel.close();
+  images_.clear();
+}
+
+}  // namespace kiln

@@ -1,0 +1,94 @@
+// The images that serve runs: which there are, which serves a run, which must be started, which are no longer true.
+//
+// An image belongs to one key (proto::ImageKey: interpreter, options, start-up environment, context). Where start-up
+// code of the user's own ran, it belongs to one whole environment besides. It is valid as long as every path that its
+// start read, listed or found absent is as it was; that is looked at by stat for every run. An interpreter that cannot
+// be an image leaves a failure under its key, so that it is not tried again until one of those paths changes.
+//
+// The daemon never forks an interpreter itself: the client that wants an image starts it, in its own context.
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <chrono>
+#include <functional>
+#include <list>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "common/image_channel.h"
+#include "common/result.h"
+#include "common/unique_fd.h"
+#include "daemon/file_stamp.h"
+#include "daemon/task_group.h"
+#include "proto/kiln.pb.h"
+
+namespace kiln {
+
+class Images {
+ public:
+  using Clock = std::chrono::steady_clock;
+
+  Images(boost::asio::any_io_executor executor, TaskGroup& tasks);
+
+  struct HandedOver {};
+  struct Start {
+    UniqueFd channel;  // the image's end
+  };
+  using Decision = std::variant<HandedOver, Start, Error>;
+
+  // Hands CONNECTION to an image, or says what to do instead. CONNECTION stays the caller's, who closes it.
+  Decision route(const proto::RunRequest& request, int connection);
+
+  // Appends one entry an image or failure.
+  void describe(proto::Status& status) const;
+
+  // Told of every interpreter that greeted: path, greeting.
+  std::function<void(const std::string&, const ImageGreeting&)> on_greeting;
+
+  // Lets go of all images: they end after the last of their programs.
+  void close();
+
+ private:
+  enum class State { starting, ready, failed };
+  struct Input {
+    std::string path;
+    FileStamp stamp;
+  };
+  struct Image {
+    explicit Image(boost::asio::posix::stream_descriptor socket) : channel(std::move(socket)) {}
+    proto::ImageKey key;
+    std::string key_bytes;
+    std::vector<std::string> environment;
+    State state = State::starting;
+    Error failure;
+    ImageGreeting greeting;
+    std::vector<Input> inputs;
+    Clock::time_point since = Clock::now();
+    Clock::time_point last_used = Clock::now();
+    std::int64_t started_ns = 0;  // wall clock: compared with the times of files
+    std::uint64_t handed_over = 0;
+    ImageReport report;
+    boost::asio::posix::stream_descriptor channel;
+  };
+  using Iterator = std::list<Image>::iterator;
+
+  Iterator find(const std::string& key_bytes, const proto::RunRequest& request);
+  Decision decide(Image& image, int connection);
+  Decision start(const proto::RunRequest& request, std::string key_bytes);
+  boost::asio::awaitable<void> listen(Iterator image);
+  bool receive(Image& image);
+  void greet(Image& image, const ImageGreeting& greeting);
+  void fail(Image& image, Error error);
+  bool is_obsolete(const Image& image) const;
+  static bool inputs_hold(const Image& image);
+  void make_room();
+
+  boost::asio::any_io_executor executor_;
+  TaskGroup& tasks_;
+  std::list<Image> images_;
+};
+
+}  // namespace kiln

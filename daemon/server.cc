@@ -1,0 +1,81 @@
+#include "daemon/server.h"
+
+#include <fcntl.h>
+#include <spdlog/spdlog.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <boost/asio/experimental/awaitable_operators.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include "daemon/handlers.h"
+#include "common/unique_fd.h"
+#include "daemon/session.h"
+
+namespace kiln {
+
+namespace asio = boost::asio;
+using asio::local::stream_protocol;
+using namespace asio::experimental::awaitable_operators;
+
+namespace {
+
+constexpr auto kGrace = std::chrono::seconds(2);
+constexpr auto kAcceptPause = std::chrono::milliseconds(100);
+constexpr std::size_t kMaxSessions = 1024;
+
+}  // namespace
+
+Server::Server(stream_protocol::acceptor socket, Handlers& handlers)
+    : acceptor_(std::move(socket)), handlers_(handlers), sessions_(acceptor_.get_executor()) {}
+
+asio::awaitable<void> Server::run() {
+  asio::steady_timer pause(acceptor_.get_executor());
+  while (acceptor_.is_open()) {
+    boost::system::error_code failed;
+    auto socket = co_await acceptor_.async_accept(asio::redirect_error(asio::use_awaitable, failed));
+    if (!acceptor_.is_open()) co_return;
+    if (!failed && sessions_.size() < kMaxSessions) {
+      sessions_.spawn(serve(std::move(socket)));
+    } else if (failed) {
+      // Out of descriptors, most likely. Sessions that end will free some.
+      spdlog::warn("cannot accept: {}", failed.message());
+      pause.expires_after(kAcceptPause);
+      co_await pause.async_wait(asio::redirect_error(asio::use_awaitable, failed));
+    }
+  }
+}
+
+asio::awaitable<void> Server::serve(stream_protocol::socket socket) {
+  Session session(std::move(socket));
+  co_await session.run(handlers_);
+}
+
+asio::awaitable<void> Server::drain() {
+  stop();
+  asio::steady_timer grace(acceptor_.get_executor(), kGrace);
+  boost::system::error_code ignored;
+  co_await (sessions_.join() || grace.async_wait(asio::redirect_error(asio::use_awaitable, ignored)));
+  sessions_.cancel();
+  co_await sessions_.join();
+}
+
+Result<stream_protocol::acceptor> listen_on(asio::any_io_executor executor, const std::string& path) {
+  ::unlink(path.c_str());
+  // A path may be too long for an address: go through the directory's descriptor, as clients do.
+  const std::string dir = path.substr(0, path.rfind('/'));
+  const UniqueFd dir_fd{::open(dir.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)};
+  const std::string address = "/proc/self/fd/" + std::to_string(dir_fd.get()) + path.substr(path.rfind('/'));
+  boost::system::error_code failed;
+  stream_protocol::acceptor acceptor(executor);
+  acceptor.open(stream_protocol(), failed);
+  if (!failed) acceptor.bind(stream_protocol::endpoint(address), failed);
+  if (!failed && ::chmod(path.c_str(), 0600) != 0) return errno_error("cannot protect " + path);
+  if (!failed) acceptor.listen(asio::socket_base::max_listen_connections, failed);
+  if (failed) return Error{Reason::system, "cannot listen on " + path + ": " + failed.message(), {}};
+  return acceptor;
+}
+
+}  // namespace kiln

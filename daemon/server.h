@@ -1,0 +1,39 @@
+// Accepts connections on the daemon's socket and runs a session for each; shuts down in order.
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+#include <string>
+
+#include "common/result.h"
+#include "daemon/task_group.h"
+
+namespace kiln {
+
+class Handlers;
+
+class Server {
+ public:
+  // SOCKET: bound and listening.
+  Server(boost::asio::local::stream_protocol::acceptor socket, Handlers& handlers);
+
+  // Accepts until stop().
+  boost::asio::awaitable<void> run();
+  // Accepts no more, lets sessions finish within a grace time, then ends the rest.
+  boost::asio::awaitable<void> drain();
+  void stop() { acceptor_.close(); }
+
+ private:
+  boost::asio::awaitable<void> serve(boost::asio::local::stream_protocol::socket socket);
+
+  boost::asio::local::stream_protocol::acceptor acceptor_;
+  Handlers& handlers_;
+  TaskGroup sessions_;
+};
+
+// Binds SOCKET in a directory that is this user's alone, in the place of what a dead daemon left there. The caller
+// holds the lifetime lock, so that nobody living is robbed.
+Result<boost::asio::local::stream_protocol::acceptor> listen_on(boost::asio::any_io_executor executor,
+                                                                const std::string& path);
+
+}  // namespace kiln

@@ -1,0 +1,44 @@
+#include "daemon/task_group.h"
+
+#include <spdlog/spdlog.h>
+
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <exception>
+
+namespace kiln {
+
+namespace asio = boost::asio;
+
+TaskGroup::TaskGroup(asio::any_io_executor executor)
+    : executor_(std::move(executor)), ended_(executor_, asio::steady_timer::time_point::max()) {}
+
+void TaskGroup::spawn(asio::awaitable<void> task) {
+  running_.emplace_back();
+  const auto self = std::prev(running_.end());
+  asio::co_spawn(executor_, std::move(task), asio::bind_cancellation_slot(self->slot(), [this, self](std::exception_ptr failure) {
+                   running_.erase(self);
+                   ended_.cancel();
+                   if (!failure) return;
+                   try {
+                     std::rethrow_exception(failure);
+                   } catch (const std::exception& error) {
+                     spdlog::error("a task ended by an exception: {}", error.what());
+                   }
+                 }));
+}
+
+void TaskGroup::cancel() {
+  for (auto task = running_.begin(); task != running_.end();) (task++)->emit(asio::cancellation_type::terminal);
+}
+
+asio::awaitable<void> TaskGroup::join() {
+  while (!running_.empty()) {
+    boost::system::error_code ignored;
+    co_await ended_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+  }
+}
+
+}  // namespace kiln

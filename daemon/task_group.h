@@ -1,0 +1,30 @@
+// Owns coroutines: every task that is spawned belongs to a group that cancels and joins it. Nothing is detached.
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <cstddef>
+#include <list>
+
+namespace kiln {
+
+class TaskGroup {
+ public:
+  explicit TaskGroup(boost::asio::any_io_executor executor);
+
+  // Starts TASK. An exception that leaves it is a bug: it is logged, and the task ends.
+  void spawn(boost::asio::awaitable<void> task);
+  std::size_t size() const { return running_.size(); }
+  void cancel();
+  // Returns when every task has ended.
+  boost::asio::awaitable<void> join();
+
+ private:
+  boost::asio::any_io_executor executor_;
+  std::list<boost::asio::cancellation_signal> running_;
+  boost::asio::steady_timer ended_;  // never expires; cancelled when a task ends
+};
+
+}  // namespace kiln
