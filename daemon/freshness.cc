@@ -5,14 +5,14 @@
 
 #include <cerrno>
 
+#include "common/marshal.h"
 #include "common/pyc.h"
 #include "common/unique_fd.h"
 
 namespace kiln {
 namespace {
 
-// The shortest code object of any version takes more than this.
-constexpr std::size_t kMinBody = 40;
+constexpr std::uint64_t kMaxPycBytes = 1ULL << 30;
 constexpr char kTypeCode = 'c';     // marshal's letter for a code object
 constexpr char kLetterMask = 0x7f;  // less FLAG_REF
 
@@ -20,20 +20,35 @@ bool same_second(std::int64_t a_ns, std::int64_t b_ns) {
   return a_ns / 1'000'000'000 == b_ns / 1'000'000'000;
 }
 
-// START is the header and the first byte of the body, as far as the file goes.
-Freshness judge(std::string_view start, std::uint32_t magic, const FileStamp& source, const FileStamp& pyc) {
-  const auto header = parse_pyc_header(start);
+// The header and the two times.
+Freshness judge_header(std::string_view bytes, std::uint32_t magic, const FileStamp& source,
+                       const FileStamp& pyc) {
+  const auto header = parse_pyc_header(bytes);
   if (!header) return Freshness::bad_header;
   const auto expected = timestamp_header(magic, source.python_mtime_s(), source.size);
   if (header->magic != expected.magic) return Freshness::magic;
   if (header->kind != expected.kind) return Freshness::kind;
   if (header->mtime_s != expected.mtime_s) return Freshness::mtime;
   if (header->source_size != expected.source_size) return Freshness::size;
-  if (pyc.size < kPycHeaderSize + kMinBody || (start.back() & kLetterMask) != kTypeCode)
-    return Freshness::body;
-  if (source.modified_ns > pyc.modified_ns && same_second(source.modified_ns, pyc.modified_ns))
+  if (source.modified_ns > pyc.modified_ns && same_second(source.modified_ns, pyc.modified_ns)) {
     return Freshness::same_second;
+  }
   return Freshness::fresh;
+}
+
+Freshness judge_body(int fd, std::uint64_t file_size, std::uint32_t magic) {
+  if (file_size <= kPycHeaderSize || file_size > kMaxPycBytes) return Freshness::body;
+  std::string body(file_size - kPycHeaderSize, '\0');
+  std::size_t filled = 0;
+  while (filled < body.size()) {
+    const ssize_t size =
+        ::pread(fd, body.data() + filled, body.size() - filled, static_cast<off_t>(kPycHeaderSize + filled));
+    if (size < 0 && errno == EINTR) continue;
+    if (size <= 0) return Freshness::unreadable;
+    filled += static_cast<std::size_t>(size);
+  }
+  const bool whole = (body[0] & kLetterMask) == kTypeCode && is_whole_code(body, magic);
+  return whole ? Freshness::fresh : Freshness::body;
 }
 
 }  // namespace
@@ -70,11 +85,13 @@ PycCheck check_pyc(const std::string& pyc, std::uint32_t magic, const FileStamp&
   if (!fd) return {errno == ENOENT || errno == ENOTDIR ? Freshness::missing : Freshness::unreadable, {}};
   struct stat status {};
   if (::fstat(fd.get(), &status) != 0 || !S_ISREG(status.st_mode)) return {Freshness::unreadable, {}};
-  char start[kPycHeaderSize + 1];
+  char start[kPycHeaderSize];
   const ssize_t size = ::read(fd.get(), start, sizeof start);
   if (size < 0) return {Freshness::unreadable, {}};
   const auto stamp = stamp_of(status);
-  return {judge({start, static_cast<std::size_t>(size)}, magic, source, stamp), stamp};
+  auto freshness = judge_header({start, static_cast<std::size_t>(size)}, magic, source, stamp);
+  if (freshness == Freshness::fresh) freshness = judge_body(fd.get(), stamp.size, magic);
+  return {freshness, stamp};
 }
 
 }  // namespace kiln

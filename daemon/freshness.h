@@ -1,7 +1,8 @@
 // Whether a bytecode file may stand for a source: Python's rule (importlib's SourceLoader.get_code, timestamp
 // pycs), and two things in which we are stricter, because there Python runs the wrong code or none.
 //
-// - A body that is no marshalled code object. Python raises from marshal and never heals such a file.
+// - A body that is not one whole marshalled code object. Python raises from marshal and never heals such a
+// file.
 // - A source that was written later than its bytecode within one second, with the same size: Python runs old
 // code.
 #pragma once
@@ -23,7 +24,7 @@ enum class Freshness : std::uint8_t {
   kind,         // hash-based: compileall makes a timestamp pyc of it
   mtime,        // the source's is another
   size,         // the source's is another
-  body,         // no code object follows the header
+  body,         // no whole code object follows the header
   same_second,  // the source was written after the bytecode, within the same second
 };
 
@@ -35,8 +36,8 @@ struct PycCheck {
   FileStamp stamp;  // of the bytecode file; zero when missing or unreadable
 };
 
-// Judges the file PYC as bytecode, by an interpreter of this MAGIC, of a source with this stamp. One open,
-// fstat, read.
+// Judges the file PYC as bytecode, by an interpreter of this MAGIC, of a source with this stamp. Its body is read only
+// if all else is well.
 PycCheck check_pyc(const std::string& pyc, std::uint32_t magic, const FileStamp& source);
 
 }  // namespace kiln

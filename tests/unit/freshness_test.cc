@@ -6,6 +6,7 @@
 
 #include "common/pyc.h"
 #include "tests/unit/scratch.h"
+#include "tests/unit/tiny_code.h"
 
 namespace kiln {
 namespace {
@@ -16,7 +17,7 @@ const FileStamp kSource{.size = 123, .modified_ns = 1'700'000'000 * kSecond + 50
 
 class FreshnessTest : public testing::Test {
  protected:
-  static std::string good_body() { return "\xe3" + std::string(100, 'x'); }
+  static std::string good_body() { return tiny_code(); }
   static std::string good_header() { return encode_pyc_header(timestamp_header(kMagic, 1'700'000'000, 123)); }
 
   Freshness judge(const std::string& contents, std::int64_t pyc_mtime_ns = 1'800'000'000 * kSecond) const {
@@ -43,6 +44,8 @@ TEST_F(FreshnessTest, FollowsPythonsRule) {
 TEST_F(FreshnessTest, ABodyMustFollow) {
   EXPECT_EQ(judge(good_header()), Freshness::body);
   EXPECT_EQ(judge(good_header() + "\xe3"), Freshness::body);
+  EXPECT_EQ(judge(good_header() + good_body().substr(1)), Freshness::body);
+  EXPECT_EQ(judge(good_header() + good_body() + "x"), Freshness::body);
   EXPECT_EQ(judge(good_header() + std::string(100, '\0')), Freshness::body);  // as after a power loss
 }
 

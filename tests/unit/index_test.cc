@@ -15,6 +15,7 @@
 #include "common/pyc.h"
 #include "common/unique_fd.h"
 #include "tests/unit/scratch.h"
+#include "tests/unit/tiny_code.h"
 
 namespace kiln {
 namespace {
@@ -79,7 +80,7 @@ class IndexTest : public testing::Test {
   void write_pyc(const std::string& name, std::uint32_t magic) const {
     const auto source = stamp(scratch_ / name);
     const auto header = timestamp_header(magic, source.python_mtime_s(), source.size);
-    scratch_.write(name + "c", encode_pyc_header(header) + "\xe3" + std::string(100, 'x'));
+    scratch_.write(name + "c", encode_pyc_header(header) + tiny_code());
   }
 
   FileResult failed(const std::string& name) const {
