@@ -22,7 +22,7 @@ namespace {
 constexpr unsigned kMaxJobs = 256;
 
 void define_options(CLI::App& app, PrecompileArguments& parsed) {
-  app.add_option("paths", parsed.paths, "files and directories")->type_name("PATH")->required();
+  app.add_option("PATH", parsed.paths, "files and directories")->type_name("")->required();
   app.add_option("--python", parsed.python,
                  "the interpreter (else KILN_PYTHON, $VIRTUAL_ENV, python3 on PATH)")
       ->type_name("PY");

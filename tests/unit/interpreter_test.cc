@@ -86,8 +86,16 @@ TEST(Interpreter, AReplacedBinaryHasAnotherIdentity) {
   EXPECT_FALSE(identify_binary(scratch / "nothing"));
 }
 
+// Old ones are told apart, too, though nothing is compiled for them yet.
 TEST(Probe, RunsOnEveryVersion) {
   for (const auto& info : all_pythons()) EXPECT_NE(info.magic, 0U) << info.path;
+  const char* home = std::getenv("HOME");
+  const auto old =
+      probe_interpreter(std::string(home != nullptr ? home : "") + "/.pyenv/versions/2.7.18/bin/python2.7");
+  if (!old) GTEST_SKIP() << "no Python 2.7 here";
+  EXPECT_EQ(old->version, "2.7.18");
+  EXPECT_EQ(old->magic, 0x0a0d0000U | 62211);
+  EXPECT_EQ(old->cache_tag, "");
 }
 
 }  // namespace
