@@ -1,5 +1,7 @@
-// What stat(2) says of a path, to see later whether it is still the same.
+// What stat(2) says of a file, to see later whether it is still the same.
 #pragma once
+
+#include <sys/stat.h>
 
 #include <cstdint>
 #include <string>
@@ -15,8 +17,13 @@ struct FileStamp {
   std::int64_t changed_ns = 0;
 
   bool operator==(const FileStamp&) const = default;
+
+  // The mtime as importlib writes it into a header: int(st_mtime), and st_mtime is a float, which at today's
+  // dates rounds the last 0.1 microseconds of a second up to the next one.
+  std::int64_t python_mtime_s() const;
 };
 
 FileStamp stamp_of(const std::string& path);
+FileStamp stamp_of(const struct stat& status);
 
 }  // namespace kiln

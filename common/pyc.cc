@@ -1,0 +1,137 @@
+#include "common/pyc.h"
+
+#include <bit>
+#include <cctype>
+#include <cstring>
+
+namespace kiln {
+namespace {
+
+static_assert(std::endian::native == std::endian::little, "headers are written in host order");
+
+constexpr std::string_view kSuffix = ".pyc";
+constexpr std::string_view kOptimization = "opt-";
+
+template <class T>
+T read_at(std::string_view bytes, std::size_t offset) {
+  T value;
+  std::memcpy(&value, bytes.data() + offset, sizeof value);
+  return value;
+}
+
+template <class T>
+void write_at(std::string& bytes, std::size_t offset, T value) {
+  std::memcpy(bytes.data() + offset, &value, sizeof value);
+}
+
+// Splits off what follows the last dot, dot excluded. No dot: nothing.
+std::optional<std::string_view> take_last_part(std::string_view& name) {
+  const auto dot = name.rfind('.');
+  if (dot == std::string_view::npos) return std::nullopt;
+  const auto part = name.substr(dot + 1);
+  name = name.substr(0, dot);
+  return part;
+}
+
+bool is_alphanumeric(std::string_view text) {
+  for (const char c : text) {
+    if (std::isalnum(static_cast<unsigned char>(c)) == 0) return false;
+  }
+  return !text.empty();
+}
+
+std::string_view without_trailing_slashes(std::string_view path) {
+  while (path.ends_with('/')) path.remove_suffix(1);
+  return path;
+}
+
+std::string_view without_leading_slashes(std::string_view path) {
+  while (path.starts_with('/')) path.remove_prefix(1);
+  return path;
+}
+
+std::string cache_name(std::string_view file, std::string_view tag, int optimize) {
+  const auto dot = file.rfind('.');
+  std::string name;
+  if (dot == std::string_view::npos) {
+    name = file;  // and no dot before the tag either: so does importlib
+  } else {
+    name = dot == 0 ? file.substr(1) : file.substr(0, dot);
+    name += '.';
+  }
+  name += tag;
+  if (optimize > 0) name += "." + std::string(kOptimization) + std::to_string(optimize);
+  return name.append(kSuffix);
+}
+
+}  // namespace
+
+PycHeader timestamp_header(std::uint32_t magic, std::int64_t mtime_s, std::uint64_t source_size) {
+  return {magic, PycKind::timestamp, static_cast<std::uint32_t>(mtime_s),
+          static_cast<std::uint32_t>(source_size), 0};
+}
+
+std::string encode_pyc_header(const PycHeader& header) {
+  std::string bytes(kPycHeaderSize, '\0');
+  write_at(bytes, 0, header.magic);
+  write_at(bytes, 4, static_cast<std::uint32_t>(header.kind));
+  if (header.kind == PycKind::timestamp) {
+    write_at(bytes, 8, header.mtime_s);
+    write_at(bytes, 12, header.source_size);
+  } else {
+    write_at(bytes, 8, header.source_hash);
+  }
+  return bytes;
+}
+
+Result<PycHeader> parse_pyc_header(std::string_view bytes) {
+  if (bytes.size() < kPycHeaderSize)
+    return Error{Reason::bad_pyc, "bytecode file ends within its header", {}};
+  PycHeader header;
+  header.magic = read_at<std::uint32_t>(bytes, 0);
+  const auto flags = read_at<std::uint32_t>(bytes, 4);
+  // importlib refuses unknown bits only: flags 2, "check" without "hash-based", it takes for a timestamp pyc.
+  if (flags > 3) return Error{Reason::bad_pyc, "bytecode file with flags " + std::to_string(flags), {}};
+  header.kind = (flags & 1) == 0 ? PycKind::timestamp : static_cast<PycKind>(flags);
+  if (header.kind == PycKind::timestamp) {
+    header.mtime_s = read_at<std::uint32_t>(bytes, 8);
+    header.source_size = read_at<std::uint32_t>(bytes, 12);
+  } else {
+    header.source_hash = read_at<std::uint64_t>(bytes, 8);
+  }
+  return header;
+}
+
+std::string cache_from_source(std::string_view source, std::string_view tag, int optimize,
+                              std::string_view pycache_prefix) {
+  const auto slash = source.rfind('/');
+  const bool bare = slash == std::string_view::npos;
+  const auto head = bare ? std::string_view{} : without_trailing_slashes(source.substr(0, slash));
+  const auto name = cache_name(bare ? source : source.substr(slash + 1), tag, optimize);
+  if (pycache_prefix.empty()) {
+    return std::string(head).append(bare ? "" : "/").append("__pycache__/").append(name);
+  }
+  const auto below = without_leading_slashes(head);
+  std::string path(without_trailing_slashes(pycache_prefix));
+  if (!below.empty()) path.append("/").append(below);
+  return path.append("/").append(name);
+}
+
+std::optional<PycName> parse_pyc_name(std::string_view name) {
+  if (!name.ends_with(kSuffix)) return std::nullopt;
+  name.remove_suffix(kSuffix.size());
+  PycName parts;
+  auto last = take_last_part(name);
+  if (last && last->starts_with(kOptimization)) {
+    last->remove_prefix(kOptimization.size());
+    if (!is_alphanumeric(*last)) return std::nullopt;
+    parts.optimization = *last;
+    last = take_last_part(name);
+  }
+  if (!last || last->empty() || name.empty()) return std::nullopt;
+  parts.tag = *last;
+  parts.module = name;
+  return parts;
+}
+
+}  // namespace kiln

@@ -1,0 +1,70 @@
+// Bytecode files of Python 3.7 and later: where they lie (PEP 3147, PEP 488) and how they begin (PEP 552).
+//
+//   0   magic number: u16, then 0d 0a; every field is little-endian
+//   4   flags: bit 0 hash-based, bit 1 check the source; all others must be 0
+//   8   flags 0: mtime of the source in seconds, u32, then its size, u32, each modulo 2**32
+//       else:    hash of the source, u64
+//   16  the module's code object, marshalled
+//
+// Older versions had shorter headers: 8 bytes (magic, mtime) up to 3.2, 12 (and size) up to 3.6.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "common/result.h"
+
+namespace kiln {
+
+constexpr std::size_t kPycHeaderSize = 16;
+
+// What Python compares before it uses a bytecode file.
+enum class PycKind : std::uint8_t {
+  timestamp = 0,       // mtime and size of the source
+  unchecked_hash = 1,  // nothing
+  checked_hash = 3,    // hash of the source
+};
+
+struct PycHeader {
+  std::uint32_t magic = 0;  // all four bytes
+  PycKind kind{};
+  std::uint32_t mtime_s = 0;      // of the source, modulo 2**32; timestamp only
+  std::uint32_t source_size = 0;  // bytes, modulo 2**32; timestamp only
+  std::uint64_t source_hash = 0;  // hash-based only
+
+  bool operator==(const PycHeader&) const = default;
+};
+
+// The header of a timestamp pyc for a source with this mtime and size. Python keeps the low 32 bits of both.
+PycHeader timestamp_header(std::uint32_t magic, std::int64_t mtime_s, std::uint64_t source_size);
+
+std::string encode_pyc_header(const PycHeader& header);
+
+// Fails with Reason::bad_pyc where Python would recompile: fewer than 16 bytes, or flags that it does not
+// know. The magic is not judged, for that takes an interpreter.
+Result<PycHeader> parse_pyc_header(std::string_view bytes);
+
+// Where Python keeps the bytecode of SOURCE, as importlib's cache_from_source. OPTIMIZE is the level, 0 for
+// none. With a PYCACHE_PREFIX, which mirrors the whole file system, SOURCE must be absolute. TAG must not be
+// empty: an interpreter without a cache tag keeps no bytecode.
+//
+// In one thing we differ: for a source in the root directory importlib up to 3.13 answers a relative path.
+std::string cache_from_source(std::string_view source, std::string_view tag, int optimize,
+                              std::string_view pycache_prefix = {});
+
+// The parts of a file name in __pycache__: NAME.TAG.pyc or NAME.TAG.opt-LEVEL.pyc.
+struct PycName {
+  std::string module;        // the source is MODULE.py
+  std::string tag;           // cpython-311
+  std::string optimization;  // "1"; empty: none
+
+  bool operator==(const PycName&) const = default;
+};
+
+// Nothing if NAME, without a directory, is no such name; legacy names (NAME.pyc beside the source) are none.
+std::optional<PycName> parse_pyc_name(std::string_view name);
+
+}  // namespace kiln

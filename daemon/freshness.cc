@@ -1,0 +1,97 @@
+#include "daemon/freshness.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "common/marshal.h"
+#include "common/pyc.h"
+#include "common/unique_fd.h"
+
+namespace kiln {
+namespace {
+
+constexpr std::uint64_t kMaxPycBytes = 1ULL << 30;
+constexpr char kTypeCode = 'c';     // marshal's letter for a code object
+constexpr char kLetterMask = 0x7f;  // less FLAG_REF
+
+bool same_second(std::int64_t a_ns, std::int64_t b_ns) {
+  return a_ns / 1'000'000'000 == b_ns / 1'000'000'000;
+}
+
+// The header and the two times.
+Freshness judge_header(std::string_view bytes, std::uint32_t magic, const FileStamp& source,
+                       const FileStamp& pyc) {
+  const auto header = parse_pyc_header(bytes);
+  if (!header) return Freshness::bad_header;
+  const auto expected = timestamp_header(magic, source.python_mtime_s(), source.size);
+  if (header->magic != expected.magic) return Freshness::magic;
+  if (header->kind != expected.kind) return Freshness::kind;
+  if (header->mtime_s != expected.mtime_s) return Freshness::mtime;
+  if (header->source_size != expected.source_size) return Freshness::size;
+  if (source.modified_ns > pyc.modified_ns && same_second(source.modified_ns, pyc.modified_ns)) {
+    return Freshness::same_second;
+  }
+  return Freshness::fresh;
+}
+
+Freshness judge_body(int fd, std::uint64_t file_size, std::uint32_t magic) {
+  if (file_size <= kPycHeaderSize || file_size > kMaxPycBytes) return Freshness::body;
+  std::string body(file_size - kPycHeaderSize, '\0');
+  std::size_t filled = 0;
+  while (filled < body.size()) {
+    const ssize_t size =
+        ::pread(fd, body.data() + filled, body.size() - filled, static_cast<off_t>(kPycHeaderSize + filled));
+    if (size < 0 && errno == EINTR) continue;
+    if (size <= 0) return Freshness::unreadable;
+    filled += static_cast<std::size_t>(size);
+  }
+  const bool whole = (body[0] & kLetterMask) == kTypeCode && is_whole_code(body, magic);
+  return whole ? Freshness::fresh : Freshness::body;
+}
+
+}  // namespace
+
+std::string_view word(Freshness freshness) {
+  switch (freshness) {
+    case Freshness::fresh:
+      return "fresh";
+    case Freshness::missing:
+      return "missing";
+    case Freshness::unreadable:
+      return "unreadable";
+    case Freshness::bad_header:
+      return "bad-header";
+    case Freshness::magic:
+      return "magic";
+    case Freshness::kind:
+      return "kind";
+    case Freshness::mtime:
+      return "mtime";
+    case Freshness::size:
+      return "size";
+    case Freshness::body:
+      return "body";
+    case Freshness::same_second:
+      return "same-second";
+  }
+  return "unknown";
+}
+
+PycCheck check_pyc(const std::string& pyc, std::uint32_t magic, const FileStamp& source) {
+  // O_NONBLOCK: a FIFO of that name must not hold us up.
+  const UniqueFd fd{::open(pyc.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
+  if (!fd) return {errno == ENOENT || errno == ENOTDIR ? Freshness::missing : Freshness::unreadable, {}};
+  struct stat status {};
+  if (::fstat(fd.get(), &status) != 0 || !S_ISREG(status.st_mode)) return {Freshness::unreadable, {}};
+  char start[kPycHeaderSize];
+  const ssize_t size = ::read(fd.get(), start, sizeof start);
+  if (size < 0) return {Freshness::unreadable, {}};
+  const auto stamp = stamp_of(status);
+  auto freshness = judge_header({start, static_cast<std::size_t>(size)}, magic, source, stamp);
+  if (freshness == Freshness::fresh) freshness = judge_body(fd.get(), stamp.size, magic);
+  return {freshness, stamp};
+}
+
+}  // namespace kiln

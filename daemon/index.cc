@@ -1,0 +1,500 @@
+#include "daemon/index.h"
+
+#include <SQLiteCpp/SQLiteCpp.h>
+#include <sqlite3.h>
+#include <sys/stat.h>
+
+#include <array>
+#include <cstdio>
+#include <utility>
+#include <vector>
+
+#include "daemon/freshness.h"
+
+namespace kiln {
+namespace {
+
+constexpr int kApplicationId = 0x6b696c6e;  // "kiln"
+constexpr int kBusyTimeoutMs = 5'000;
+constexpr int kRefreshBatch = 1'000;  // rows a transaction
+
+// MIGRATIONS[n] leads from user_version n to n + 1. Never change one that was released.
+constexpr std::array kMigrations = {
+    R"(CREATE TABLE interpreters (
+         id INTEGER PRIMARY KEY, executable TEXT NOT NULL UNIQUE, real_path TEXT NOT NULL, device INTEGER NOT NULL,
+         inode INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, implementation TEXT NOT NULL, version TEXT NOT NULL,
+         cache_tag TEXT NOT NULL, magic INTEGER NOT NULL, prefix TEXT NOT NULL);
+       CREATE TABLE sources (
+         id INTEGER PRIMARY KEY, path TEXT NOT NULL UNIQUE, device INTEGER NOT NULL, inode INTEGER NOT NULL,
+         mtime_ns INTEGER NOT NULL, size INTEGER NOT NULL);
+       CREATE TABLE entries (
+         id INTEGER PRIMARY KEY, pyc TEXT NOT NULL UNIQUE,
+         source INTEGER NOT NULL REFERENCES sources, interpreter INTEGER NOT NULL REFERENCES interpreters,
+         optimize INTEGER NOT NULL, source_mtime_ns INTEGER NOT NULL, source_size INTEGER NOT NULL,
+         pyc_mtime_ns INTEGER NOT NULL, pyc_size INTEGER NOT NULL,
+         state TEXT NOT NULL CHECK (state IN ('fresh', 'stale', 'error', 'orphan')),
+         error_type TEXT, error_message TEXT, error_line INTEGER, error_column INTEGER);
+       CREATE INDEX entries_by_state ON entries (state);
+       CREATE INDEX entries_by_source ON entries (source);
+       CREATE INDEX entries_by_interpreter ON entries (interpreter);)",
+};
+constexpr int kSchemaVersion = static_cast<int>(kMigrations.size());
+
+// Why a database is not used as it is.
+struct Unusable {
+  std::string why;
+};
+
+std::int64_t as_signed(std::uint64_t value) {
+  return static_cast<std::int64_t>(value);
+}
+
+void bind_text(SQLite::Statement& statement, int index, std::string_view text) {
+  statement.bind(index, std::string(text));
+}
+
+int pragma(SQLite::Database& database, const std::string& name) {
+  return database.execAndGet("PRAGMA " + name).getInt();
+}
+
+void configure(SQLite::Database& database) {
+  // Bookworm's library deletes securely, which doubles the writes. No mmap: an I/O error would be a SIGBUS.
+  database.exec(
+      "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY; PRAGMA mmap_size "
+      "= 0;"
+      "PRAGMA secure_delete = OFF; PRAGMA foreign_keys = ON; PRAGMA journal_size_limit = 16777216;"
+      "PRAGMA cache_size = -8192");
+}
+
+void check(SQLite::Database& database) {
+  const int application = pragma(database, "application_id");
+  const bool empty = database.execAndGet("SELECT count(*) FROM sqlite_master").getInt() == 0;
+  if (application != kApplicationId && !(application == 0 && empty)) throw Unusable{"it is no index of Kiln"};
+  if (pragma(database, "user_version") > kSchemaVersion) throw Unusable{"a newer Kiln has written it"};
+  const auto verdict = database.execAndGet("PRAGMA quick_check(1)").getString();
+  if (verdict != "ok") throw Unusable{verdict};
+}
+
+// All missing migrations in one transaction: after a kill there is either version.
+void migrate(SQLite::Database& database) {
+  const int version = pragma(database, "user_version");
+  if (version == kSchemaVersion) return;
+  SQLite::Transaction transaction(database, SQLite::TransactionBehavior::IMMEDIATE);
+  for (int step = version; step < kSchemaVersion; ++step)
+    database.exec(kMigrations[static_cast<std::size_t>(step)]);
+  database.exec("PRAGMA application_id = " + std::to_string(kApplicationId));
+  database.exec("PRAGMA user_version = " + std::to_string(kSchemaVersion));
+  transaction.commit();
+}
+
+// The contents are at fault, and not the disk or the permissions.
+bool is_damage(const SQLite::Exception& problem) {
+  const int code = problem.getErrorCode();
+  return code == SQLITE_CORRUPT || code == SQLITE_NOTADB || code == SQLITE_ERROR || code == SQLITE_SCHEMA;
+}
+
+Error sqlite_error(const SQLite::Exception& problem) {
+  return {Reason::system, std::string("the index failed: ") + problem.what(), {}};
+}
+
+// SQLiteCpp throws; here that ends.
+template <class Function>
+auto guarded(Function function) -> Result<decltype(function())> {
+  try {
+    if constexpr (std::is_void_v<decltype(function())>) {
+      function();
+      return {};
+    } else {
+      return function();
+    }
+  } catch (const SQLite::Exception& problem) {
+    return sqlite_error(problem);
+  }
+}
+
+std::unique_ptr<SQLite::Database> open_database(const std::string& path) {
+  auto database =
+      std::make_unique<SQLite::Database>(path, SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE, kBusyTimeoutMs);
+  configure(*database);
+  check(*database);
+  migrate(*database);
+  return database;
+}
+
+// Returns the new name.
+std::string rename_all(const std::string& path) {
+  const auto aside = path + ".set-aside";
+  for (const char* suffix : {"-wal", "-shm", ""}) {
+    std::remove((aside + suffix).c_str());
+    std::rename((path + suffix).c_str(), (aside + suffix).c_str());
+  }
+  return aside;
+}
+
+// What a refresh knows of an entry, and what it finds.
+struct Row {
+  std::int64_t id = 0;
+  std::string source;
+  std::string pyc;
+  std::uint32_t magic = 0;
+  EntryState state{};
+  std::int64_t source_mtime_ns = 0;
+  std::int64_t source_size = 0;
+  std::int64_t pyc_mtime_ns = 0;
+  std::int64_t pyc_size = 0;
+};
+
+struct Finding {
+  bool changed = false;
+  bool dropped = false;
+  EntryState state{};
+  FileStamp source;  // fresh only
+  FileStamp pyc;     // fresh only
+};
+
+std::optional<FileStamp> look_at(const std::string& path) {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0 || !S_ISREG(status.st_mode)) return std::nullopt;
+  return stamp_of(status);
+}
+
+bool source_unchanged(const Row& row, const FileStamp& source) {
+  return source.modified_ns == row.source_mtime_ns && as_signed(source.size) == row.source_size;
+}
+
+bool pyc_unchanged(const Row& row, const FileStamp& pyc) {
+  return pyc.modified_ns == row.pyc_mtime_ns && as_signed(pyc.size) == row.pyc_size;
+}
+
+Finding examine(const Row& row) {
+  const auto source = look_at(row.source);
+  const auto pyc = look_at(row.pyc);
+  if (!source && !pyc) return {.changed = true, .dropped = true};
+  if (!source) return {.changed = row.state != EntryState::orphan, .state = EntryState::orphan};
+  if (row.state == EntryState::error && source_unchanged(row, *source)) return {};
+  if (row.state == EntryState::fresh && pyc && source_unchanged(row, *source) && pyc_unchanged(row, *pyc))
+    return {};
+  const auto check = check_pyc(row.pyc, row.magic, *source);
+  if (check.freshness == Freshness::fresh) return {true, false, EntryState::fresh, *source, check.stamp};
+  return {.changed = row.state != EntryState::stale, .state = EntryState::stale};
+}
+
+Row read_row(SQLite::Statement& select) {
+  return {select.getColumn(0).getInt64(),
+          select.getColumn(1).getString(),
+          select.getColumn(2).getString(),
+          static_cast<std::uint32_t>(select.getColumn(3).getInt64()),
+          entry_state_from_word(select.getColumn(4).getString()).value_or(EntryState::stale),
+          select.getColumn(5).getInt64(),
+          select.getColumn(6).getInt64(),
+          select.getColumn(7).getInt64(),
+          select.getColumn(8).getInt64()};
+}
+
+IndexEntry read_entry(SQLite::Statement& select) {
+  IndexEntry entry;
+  entry.source = select.getColumn(0).getString();
+  entry.pyc = select.getColumn(1).getString();
+  entry.executable = select.getColumn(2).getString();
+  entry.cache_tag = select.getColumn(3).getString();
+  entry.optimize = select.getColumn(4).getInt();
+  entry.state = entry_state_from_word(select.getColumn(5).getString()).value_or(EntryState::stale);
+  if (!select.getColumn(6).isNull()) {
+    entry.error = CompileError{select.getColumn(6).getString(), select.getColumn(7).getString(),
+                               select.getColumn(8).getInt(), select.getColumn(9).getInt()};
+  }
+  return entry;
+}
+
+}  // namespace
+
+std::string_view word(EntryState state) {
+  switch (state) {
+    case EntryState::fresh:
+      return "fresh";
+    case EntryState::stale:
+      return "stale";
+    case EntryState::error:
+      return "error";
+    case EntryState::orphan:
+      return "orphan";
+  }
+  return "unknown";
+}
+
+std::optional<EntryState> entry_state_from_word(std::string_view text) {
+  for (const auto state : {EntryState::fresh, EntryState::stale, EntryState::error, EntryState::orphan}) {
+    if (word(state) == text) return state;
+  }
+  return std::nullopt;
+}
+
+class Index::Database {
+ public:
+  explicit Database(std::unique_ptr<SQLite::Database> database) : database_(std::move(database)) {}
+
+  void record(const InterpreterInfo& interpreter, int optimize, std::span<const FileResult> files) {
+    SQLite::Transaction transaction(*database_, SQLite::TransactionBehavior::IMMEDIATE);
+    const auto id = record_interpreter(interpreter);
+    SQLite::Statement source(*database_, kUpsertSource);
+    SQLite::Statement entry(*database_, kUpsertEntry);
+    for (const auto& file : files) {
+      if (file.outcome == FileOutcome::skipped) continue;
+      upsert_source(source, file);
+      upsert_entry(entry, file, id, optimize);
+    }
+    transaction.commit();
+  }
+
+  IndexCounts counts() {
+    IndexCounts counts;
+    SQLite::Statement select(*database_, "SELECT state, count(*) FROM entries GROUP BY state");
+    while (select.executeStep()) {
+      const auto count = static_cast<std::uint64_t>(select.getColumn(1).getInt64());
+      switch (entry_state_from_word(select.getColumn(0).getString()).value_or(EntryState::stale)) {
+        case EntryState::fresh:
+          counts.fresh = count;
+          break;
+        case EntryState::stale:
+          counts.stale = count;
+          break;
+        case EntryState::error:
+          counts.error = count;
+          break;
+        case EntryState::orphan:
+          counts.orphan = count;
+          break;
+      }
+    }
+    return counts;
+  }
+
+  void refresh(const std::stop_token& stop) {
+    std::int64_t last = -1;
+    while (!stop.stop_requested()) {
+      const auto rows = read_rows(last);
+      if (rows.empty()) break;
+      last = rows.back().id;
+      apply(rows);
+    }
+    database_->exec("DELETE FROM sources WHERE id NOT IN (SELECT source FROM entries)");
+  }
+
+  void list(const IndexFilter& filter, const std::function<void(const IndexEntry&)>& visit) {
+    // '0' follows '/': the range is all that begins with PATH/.
+    SQLite::Statement select(
+        *database_,
+        "SELECT s.path, e.pyc, i.executable, i.cache_tag, e.optimize, e.state, e.error_type, e.error_message,"
+        " e.error_line, e.error_column FROM entries e JOIN sources s ON s.id = e.source"
+        " JOIN interpreters i ON i.id = e.interpreter"
+        " WHERE (?1 = '' OR e.state = ?1) AND (?2 = '' OR s.path = ?2 OR (s.path > ?2 || '/' AND s.path < ?2 "
+        "|| '0'))"
+        " ORDER BY s.path, e.pyc");
+    bind_text(select, 1, filter.state ? word(*filter.state) : "");
+    bind_text(select, 2, filter.path);
+    while (select.executeStep()) visit(read_entry(select));
+  }
+
+  std::optional<std::string> set_aside;
+
+ private:
+  static constexpr const char* kUpsertSource =
+      "INSERT INTO sources (path, device, inode, mtime_ns, size) VALUES (?, ?, ?, ?, ?)"
+      " ON CONFLICT (path) DO UPDATE SET device = excluded.device, inode = excluded.inode,"
+      " mtime_ns = excluded.mtime_ns, size = excluded.size"
+      " WHERE (device, inode, mtime_ns, size)"
+      " IS NOT (excluded.device, excluded.inode, excluded.mtime_ns, excluded.size)";
+  static constexpr const char* kUpsertEntry =
+      "INSERT INTO entries (pyc, source, interpreter, optimize, source_mtime_ns, source_size, pyc_mtime_ns, "
+      "pyc_size,"
+      " state, error_type, error_message, error_line, error_column)"
+      " VALUES (?1, (SELECT id FROM sources WHERE path = ?2), ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)"
+      " ON CONFLICT (pyc) DO UPDATE SET source = excluded.source, interpreter = excluded.interpreter,"
+      " optimize = excluded.optimize, source_mtime_ns = excluded.source_mtime_ns, source_size = "
+      "excluded.source_size,"
+      " pyc_mtime_ns = excluded.pyc_mtime_ns, pyc_size = excluded.pyc_size, state = excluded.state,"
+      " error_type = excluded.error_type, error_message = excluded.error_message, error_line = "
+      "excluded.error_line,"
+      " error_column = excluded.error_column"
+      " WHERE (interpreter, source_mtime_ns, source_size, pyc_mtime_ns, pyc_size, state, error_message)"
+      " IS NOT (excluded.interpreter, excluded.source_mtime_ns, excluded.source_size, excluded.pyc_mtime_ns,"
+      " excluded.pyc_size, excluded.state, excluded.error_message)";
+
+  // Returns its id.
+  std::int64_t record_interpreter(const InterpreterInfo& interpreter) {
+    mark_stale_if_magic_changed(interpreter);
+    SQLite::Statement upsert(
+        *database_,
+        "INSERT INTO interpreters (executable, real_path, device, inode, mtime_ns, implementation, version, "
+        "cache_tag,"
+        " magic, prefix) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT (executable) DO UPDATE SET real_path = excluded.real_path, device = excluded.device,"
+        " inode = excluded.inode, mtime_ns = excluded.mtime_ns, implementation = excluded.implementation,"
+        " version = excluded.version, cache_tag = excluded.cache_tag, magic = excluded.magic,"
+        " prefix = excluded.prefix RETURNING id");
+    bind_text(upsert, 1, interpreter.executable);
+    bind_text(upsert, 2, interpreter.binary.real_path);
+    upsert.bind(3, as_signed(interpreter.binary.device));
+    upsert.bind(4, as_signed(interpreter.binary.inode));
+    upsert.bind(5, interpreter.binary.mtime_ns);
+    bind_text(upsert, 6, interpreter.implementation);
+    bind_text(upsert, 7, interpreter.version);
+    bind_text(upsert, 8, interpreter.cache_tag);
+    upsert.bind(9, static_cast<std::int64_t>(interpreter.magic));
+    bind_text(upsert, 10, interpreter.prefix);
+    upsert.executeStep();
+    return upsert.getColumn(0).getInt64();
+  }
+
+  void mark_stale_if_magic_changed(const InterpreterInfo& interpreter) {
+    SQLite::Statement update(*database_,
+                             "UPDATE entries SET state = 'stale' WHERE state = 'fresh' AND interpreter ="
+                             " (SELECT id FROM interpreters WHERE executable = ? AND magic <> ?)");
+    bind_text(update, 1, interpreter.executable);
+    update.bind(2, static_cast<std::int64_t>(interpreter.magic));
+    update.exec();
+  }
+
+  static void upsert_source(SQLite::Statement& upsert, const FileResult& file) {
+    upsert.reset();
+    bind_text(upsert, 1, file.source);
+    upsert.bind(2, as_signed(file.source_stamp.device));
+    upsert.bind(3, as_signed(file.source_stamp.inode));
+    upsert.bind(4, file.source_stamp.modified_ns);
+    upsert.bind(5, as_signed(file.source_stamp.size));
+    upsert.exec();
+  }
+
+  static void upsert_entry(SQLite::Statement& upsert, const FileResult& file, std::int64_t interpreter,
+                           int optimize) {
+    upsert.reset();
+    upsert.clearBindings();
+    bind_text(upsert, 1, file.pyc);
+    bind_text(upsert, 2, file.source);
+    upsert.bind(3, interpreter);
+    upsert.bind(4, optimize);
+    upsert.bind(5, file.source_stamp.modified_ns);
+    upsert.bind(6, as_signed(file.source_stamp.size));
+    upsert.bind(7, file.pyc_stamp.modified_ns);
+    upsert.bind(8, as_signed(file.pyc_stamp.size));
+    bind_text(upsert, 9, word(file.outcome == FileOutcome::error ? EntryState::error : EntryState::fresh));
+    if (file.error) {
+      bind_text(upsert, 10, file.error->type);
+      bind_text(upsert, 11, file.error->message);
+      upsert.bind(12, file.error->line);
+      upsert.bind(13, file.error->column);
+    }
+    upsert.exec();
+  }
+
+  std::vector<Row> read_rows(std::int64_t after) {
+    SQLite::Statement select(
+        *database_,
+        "SELECT e.id, s.path, e.pyc, i.magic, e.state, e.source_mtime_ns, e.source_size,"
+        " e.pyc_mtime_ns, e.pyc_size FROM entries e JOIN sources s ON s.id = e.source"
+        " JOIN interpreters i ON i.id = e.interpreter WHERE e.id > ? ORDER BY e.id LIMIT ?");
+    select.bind(1, after);
+    select.bind(2, kRefreshBatch);
+    std::vector<Row> rows;
+    while (select.executeStep()) rows.push_back(read_row(select));
+    return rows;
+  }
+
+  // Looks at the files first: a slow disk must not hold a transaction open.
+  void apply(const std::vector<Row>& rows) {
+    std::vector<std::pair<std::int64_t, Finding>> findings;
+    for (const auto& row : rows) {
+      const auto finding = examine(row);
+      if (finding.changed) findings.emplace_back(row.id, finding);
+    }
+    if (findings.empty()) return;
+    SQLite::Transaction transaction(*database_, SQLite::TransactionBehavior::IMMEDIATE);
+    for (const auto& [id, finding] : findings) apply(id, finding);
+    transaction.commit();
+  }
+
+  void apply(std::int64_t id, const Finding& finding) {
+    if (finding.dropped) {
+      execute("DELETE FROM entries WHERE id = ?", id);
+    } else if (finding.state == EntryState::fresh) {
+      SQLite::Statement update(*database_,
+                               "UPDATE entries SET state = 'fresh', source_mtime_ns = ?2, source_size = ?3,"
+                               " pyc_mtime_ns = ?4, pyc_size = ?5, error_type = NULL, error_message = NULL,"
+                               " error_line = NULL, error_column = NULL WHERE id = ?1");
+      update.bind(1, id);
+      update.bind(2, finding.source.modified_ns);
+      update.bind(3, as_signed(finding.source.size));
+      update.bind(4, finding.pyc.modified_ns);
+      update.bind(5, as_signed(finding.pyc.size));
+      update.exec();
+    } else {
+      execute(finding.state == EntryState::orphan ? kMakeOrphan : kMakeStale, id);
+    }
+  }
+
+  static constexpr const char* kMakeOrphan =
+      "UPDATE entries SET state = 'orphan', error_type = NULL, error_message = NULL, error_line = NULL,"
+      " error_column = NULL WHERE id = ?";
+  static constexpr const char* kMakeStale =
+      "UPDATE entries SET state = 'stale', error_type = NULL, error_message = NULL, error_line = NULL,"
+      " error_column = NULL WHERE id = ?";
+
+  void execute(const char* sql, std::int64_t id) {
+    SQLite::Statement statement(*database_, sql);
+    statement.bind(1, id);
+    statement.exec();
+  }
+
+  std::unique_ptr<SQLite::Database> database_;
+};
+
+Index::Index(std::unique_ptr<Database> database) : database_(std::move(database)) {}
+Index::Index(Index&&) noexcept = default;
+Index& Index::operator=(Index&&) noexcept = default;
+Index::~Index() = default;
+
+const std::optional<std::string>& Index::set_aside() const {
+  return database_->set_aside;
+}
+
+Result<Index> Index::open(const std::string& path) {
+  try {
+    return Index(std::make_unique<Database>(open_database(path)));
+  } catch (const Unusable&) {
+  } catch (const SQLite::Exception& problem) {
+    if (!is_damage(problem)) return sqlite_error(problem);
+  }
+  const auto aside = rename_all(path);
+  try {
+    auto database = std::make_unique<Database>(open_database(path));
+    database->set_aside = aside;
+    return Index(std::move(database));
+  } catch (const Unusable& unusable) {
+    return Error{Reason::system, "cannot use " + path + ": " + unusable.why, {}};
+  } catch (const SQLite::Exception& problem) {
+    return sqlite_error(problem);
+  }
+}
+
+Result<void> Index::record(const InterpreterInfo& interpreter) {
+  return record(interpreter, 0, {});
+}
+
+Result<void> Index::record(const InterpreterInfo& interpreter, int optimize,
+                           std::span<const FileResult> files) {
+  return guarded([&] { database_->record(interpreter, optimize, files); });
+}
+
+Result<IndexCounts> Index::counts() {
+  return guarded([&] { return database_->counts(); });
+}
+
+Result<void> Index::refresh(const std::stop_token& stop) {
+  return guarded([&] { database_->refresh(stop); });
+}
+
+Result<void> Index::list(const IndexFilter& filter, const std::function<void(const IndexEntry&)>& visit) {
+  return guarded([&] { database_->list(filter, visit); });
+}
+
+}  // namespace kiln

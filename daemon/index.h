@@ -1,0 +1,115 @@
+// The index: every bytecode file that Kiln knows of, and whether it is good. An SQLite database,
+// CACHE/index.db.
+//
+// The index is derivable, so nothing in it is precious: one that is damaged, of a newer Kiln, or not ours is
+// set aside (renamed to index.db.set-aside, with its -wal and -shm) and started anew; a precompilation or
+// scan fills it.
+//
+//   interpreters  one row an executable, the link in a virtual environment included
+//     executable TEXT UNIQUE, real_path, device, inode, mtime_ns: of the binary behind it
+//     (daemon/interpreter.h) implementation, version, cache_tag, magic: the header's first four bytes, prefix
+//   sources       one row a source file
+//     path TEXT UNIQUE absolute, device, inode, mtime_ns, size: as last seen
+//   entries       one row a bytecode file, there or wanted
+//     pyc TEXT UNIQUE absolute. Two interpreters with one cache tag share a file: the row is of the one that
+//     wrote last source, interpreter: ids; optimize: 0, 1, 2 source_mtime_ns, source_size: of the source that
+//     was compiled; pyc_mtime_ns, pyc_size: of the file, 0 if none state TEXT
+//       fresh   the bytecode is that of the source
+//       stale   it is not, or it is gone while the source is still there: compiling would help
+//       error   the source does not compile, or its bytecode cannot be written; error_type, error_message,
+//       error_line,
+//               error_column say why
+//       orphan  the bytecode is there, its source is gone
+//     An entry with neither source nor bytecode is dropped.
+//
+// Paths are bytes, whatever their encoding. PRAGMA application_id is "kiln", user_version the version of the
+// schema; index.cc has the migrations.
+//
+// Rationale: WAL with synchronous=NORMAL survives kill -9 at any instant; a power loss may cost the last
+// transactions, which a scan finds again. One connection only: SQLite up to 3.51.2 can damage a WAL that
+// several write and checkpoint at once. Rejected: one row for each (source, interpreter, level), for what
+// collides in reality are file names.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <stop_token>
+#include <string>
+#include <string_view>
+
+#include "common/result.h"
+#include "daemon/file_result.h"
+#include "daemon/interpreter.h"
+
+namespace kiln {
+
+enum class EntryState : std::uint8_t { fresh, stale, error, orphan };
+
+std::string_view word(EntryState state);
+std::optional<EntryState> entry_state_from_word(std::string_view word);
+
+struct IndexEntry {
+  std::string source;
+  std::string pyc;
+  std::string executable;  // of the interpreter
+  std::string cache_tag;
+  int optimize = 0;
+  EntryState state{};
+  std::optional<CompileError> error;
+};
+
+struct IndexCounts {
+  std::uint64_t fresh = 0;
+  std::uint64_t stale = 0;
+  std::uint64_t error = 0;
+  std::uint64_t orphan = 0;
+
+  std::uint64_t entries() const { return fresh + stale + error + orphan; }
+  bool operator==(const IndexCounts&) const = default;
+};
+
+struct IndexFilter {
+  std::optional<EntryState> state;
+  std::string path;  // a source, or a directory with all below it; absolute; empty: everything
+};
+
+// Blocks, and belongs to one thread at a time. Every failure of SQLite comes back as Reason::system. Never
+// fork with one open, and open no other descriptor on its file: closing that would drop the locks.
+class Index {
+ public:
+  // Opens or creates the database PATH, whose directory exists.
+  static Result<Index> open(const std::string& path);
+
+  Index(Index&&) noexcept;
+  Index& operator=(Index&&) noexcept;
+  ~Index();
+
+  // Where a former database now lies that could not be used, if there was one.
+  const std::optional<std::string>& set_aside() const;
+
+  // Adds or updates an interpreter. When its magic number has changed its entries become stale.
+  Result<void> record(const InterpreterInfo& interpreter);
+
+  // Adds or updates what a precompilation at this level did, in one transaction, interpreter included. What
+  // did not change is not written.
+  Result<void> record(const InterpreterInfo& interpreter, int optimize, std::span<const FileResult> files);
+
+  Result<IndexCounts> counts();
+
+  // Looks at every source and bytecode file again: two stats each, and a look into the bytecode where one of
+  // them has changed. STOP ends it between batches; what was found until then is kept.
+  Result<void> refresh(const std::stop_token& stop = {});
+
+  // Calls VISIT for the entries that pass FILTER, by path of the source. VISIT must not use the index.
+  Result<void> list(const IndexFilter& filter, const std::function<void(const IndexEntry&)>& visit);
+
+ private:
+  class Database;
+  explicit Index(std::unique_ptr<Database> database);
+  std::unique_ptr<Database> database_;
+};
+
+}  // namespace kiln

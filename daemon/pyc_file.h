@@ -1,0 +1,30 @@
+// Writing bytecode files as importlib and py_compile do: never half a file under its name, the same modes,
+// missing directories created.
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+#include <string_view>
+
+#include "common/result.h"
+#include "daemon/compile_worker.h"
+#include "daemon/file_stamp.h"
+
+namespace kiln {
+
+// The names of temporary files begin so. One that is older than a minute was left by a kill.
+constexpr std::string_view kTemporaryPrefix = ".kiln-";
+
+using WriteResult = boost::system::result<FileStamp, CompileError>;
+
+// Writes HEADER and BODY to PATH by way of a temporary file in its directory, which is created if need be.
+// SOURCE_MODE is the source's st_mode, UMASK that of the user for whom this is done: the file gets
+// (SOURCE_MODE | 0200) & 0666, directories 0777, less UMASK, whatever the daemon's own. A PATH that is a
+// symlink, or no regular file, is refused as by py_compile. Errors are in Python's words.
+WriteResult write_pyc(const std::string& path, std::string_view header, std::string_view body,
+                      mode_t source_mode, mode_t umask);
+
+[[noreturn]] void throw_exception_from_error(const CompileError& error, const boost::source_location&);
+
+}  // namespace kiln

@@ -1,0 +1,156 @@
+#include "daemon/source_walk.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+
+namespace kiln {
+namespace {
+
+constexpr std::array<std::string_view, 9> kSkipped = {"__pycache__", ".git",        ".hg",
+                                                      ".svn",        ".bzr",        "node_modules",
+                                                      ".mypy_cache", ".ruff_cache", ".pytest_cache"};
+
+struct CloseDir {
+  void operator()(DIR* dir) const { ::closedir(dir); }
+};
+using UniqueDir = std::unique_ptr<DIR, CloseDir>;
+
+std::string join(const std::string& dir, const std::string& name) {
+  return dir.ends_with('/') ? dir + name : dir + "/" + name;
+}
+
+// The names in a directory, sorted. Nothing, and errno, on failure.
+std::vector<std::string> list_names(DIR* dir) {
+  std::vector<std::string> names;
+  errno = 0;
+  while (const dirent* entry = ::readdir(dir)) {
+    const std::string_view name = entry->d_name;
+    if (name == "." || name == "..") continue;
+    // What is neither a source by its name nor may be a directory need not be kept.
+    const bool may_be_dir = entry->d_type == DT_DIR || entry->d_type == DT_UNKNOWN;
+    if (may_be_dir || name.ends_with(".py")) names.emplace_back(name);
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+// PATH itself where nothing is there.
+std::string real_path(const std::string& path) {
+  const std::unique_ptr<char, decltype(&std::free)> real(::realpath(path.c_str(), nullptr), &std::free);
+  return real != nullptr ? real.get() : path;
+}
+
+class Walk {
+ public:
+  Walk(const std::function<bool()>& cancelled, SourceList& list) : cancelled_(cancelled), list_(list) {}
+
+  void directory(const std::string& path, const std::string& spelling) {
+    if (cancelled_()) return;
+    const UniqueDir dir{::opendir(path.c_str())};
+    if (!dir) return fail(spelling);
+    const auto names = list_names(dir.get());
+    if (errno != 0) return fail(spelling);
+    std::vector<std::string> directories;
+    for (const auto& name : names) {
+      if (is_real_directory(::dirfd(dir.get()), name)) {
+        if (!is_skipped_directory(name)) directories.push_back(name);
+      } else if (name.ends_with(".py")) {
+        add_if_regular(::dirfd(dir.get()), name, path, spelling);
+      }
+    }
+    for (const auto& name : directories) directory(join(path, name), join(spelling, name));
+  }
+
+  void fail(const std::string& spelling) { list_.errors.push_back({spelling, system_error(errno)}); }
+
+ private:
+  // Fills status_, of the file itself where it is a symlink.
+  bool is_real_directory(int dir, const std::string& name) {
+    if (::fstatat(dir, name.c_str(), &status_, AT_SYMLINK_NOFOLLOW) != 0) {
+      status_ = {};
+      return false;
+    }
+    return S_ISDIR(status_.st_mode);
+  }
+
+  void add_if_regular(int dir, const std::string& name, const std::string& path,
+                      const std::string& spelling) {
+    if (S_ISLNK(status_.st_mode) && ::fstatat(dir, name.c_str(), &status_, 0) != 0) return;
+    if (!S_ISREG(status_.st_mode)) return;
+    list_.files.push_back({join(path, name), join(spelling, name), stamp_of(status_)});
+  }
+
+  const std::function<bool()>& cancelled_;
+  SourceList& list_;
+  struct stat status_ {};
+};
+
+}  // namespace
+
+bool is_skipped_directory(std::string_view name) {
+  return std::find(kSkipped.begin(), kSkipped.end(), name) != kSkipped.end();
+}
+
+CompileError system_error(int error_number) {
+  const char* type = "OSError";
+  switch (error_number) {
+    case ENOENT:
+      type = "FileNotFoundError";
+      break;
+    case EACCES:
+    case EPERM:
+      type = "PermissionError";
+      break;
+    case ENOTDIR:
+      type = "NotADirectoryError";
+      break;
+    case EISDIR:
+      type = "IsADirectoryError";
+      break;
+    case EEXIST:
+      type = "FileExistsError";
+      break;
+    default:
+      break;
+  }
+  return {type, std::strerror(error_number)};
+}
+
+std::string clean_path(const std::string& path) {
+  std::string clean;
+  for (std::size_t start = 0; start < path.size();) {
+    const auto end = std::min(path.find('/', start), path.size());
+    const auto part = path.substr(start, end - start);
+    start = end + 1;
+    if (part.empty() || part == ".") continue;
+    // Only the file system knows what lies above a symlink.
+    if (part == "..") return real_path(path);
+    clean += "/" + part;
+  }
+  return clean.empty() ? "/" : clean;
+}
+
+void walk_sources(const std::string& target, const std::string& spelling,
+                  const std::function<bool()>& cancelled, SourceList& list) {
+  const auto path = clean_path(target);
+  Walk walk(cancelled, list);
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0) {
+    walk.fail(spelling);
+  } else if (S_ISDIR(status.st_mode)) {
+    walk.directory(path, spelling);
+  } else if (S_ISREG(status.st_mode)) {
+    list.files.push_back({path, spelling, stamp_of(status)});
+  } else {
+    list.errors.push_back({spelling, {"OSError", "neither a file nor a directory"}});
+  }
+}
+
+}  // namespace kiln

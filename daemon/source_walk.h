@@ -1,0 +1,48 @@
+// Which files `python -m compileall` would look at: *.py below a directory, in sorted order, without
+// symlinked directories and __pycache__. Unlike it we leave out directories of version control and of other
+// tools, in which no Python program lies that anybody imports.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "daemon/compile_worker.h"
+#include "daemon/file_stamp.h"
+
+namespace kiln {
+
+struct SourceFile {
+  std::string path;      // absolute
+  std::string spelling;  // as compileall would embed it: the target as spelled, and the way down from there
+  FileStamp stamp;
+};
+
+// A directory or target that cannot be looked at.
+struct WalkError {
+  std::string spelling;
+  CompileError error;
+};
+
+struct SourceList {
+  std::vector<SourceFile> files;
+  std::vector<WalkError> errors;
+};
+
+// An absolute PATH without empty and "." parts, and, if there is any "..", without symlinks: one file should
+// have one name in the index, however it was spelled.
+std::string clean_path(const std::string& path);
+
+// Adds to LIST what the target PATH (absolute) holds. A target that is a file is taken whatever its name, one
+// that is a symlink is followed. CANCELLED is asked before each directory.
+void walk_sources(const std::string& path, const std::string& spelling,
+                  const std::function<bool()>& cancelled, SourceList& list);
+
+// True for a directory that is left out: __pycache__, .git, node_modules, ...
+bool is_skipped_directory(std::string_view name);
+
+// A failed system call in Python's words: PermissionError, "Permission denied".
+CompileError system_error(int error_number);
+
+}  // namespace kiln

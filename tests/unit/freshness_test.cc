@@ -1,0 +1,79 @@
+#include "daemon/freshness.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include "common/pyc.h"
+#include "tests/unit/scratch.h"
+#include "tests/unit/tiny_code.h"
+
+namespace kiln {
+namespace {
+
+constexpr std::uint32_t kMagic = 0x0a0d0da7;
+constexpr std::int64_t kSecond = 1'000'000'000;
+const FileStamp kSource{.size = 123, .modified_ns = 1'700'000'000 * kSecond + 500};
+
+class FreshnessTest : public testing::Test {
+ protected:
+  static std::string good_body() { return tiny_code(); }
+  static std::string good_header() { return encode_pyc_header(timestamp_header(kMagic, 1'700'000'000, 123)); }
+
+  Freshness judge(const std::string& contents, std::int64_t pyc_mtime_ns = 1'800'000'000 * kSecond) const {
+    const auto path = scratch_.write("a.pyc", contents);
+    const timespec times[2] = {{0, UTIME_OMIT}, {pyc_mtime_ns / kSecond, pyc_mtime_ns % kSecond}};
+    EXPECT_EQ(::utimensat(AT_FDCWD, path.c_str(), times, 0), 0);
+    return check_pyc(path, kMagic, kSource).freshness;
+  }
+
+  Scratch scratch_;
+};
+
+TEST_F(FreshnessTest, FollowsPythonsRule) {
+  const auto with = [](PycHeader header) { return encode_pyc_header(header) + good_body(); };
+  EXPECT_EQ(judge(good_header() + good_body()), Freshness::fresh);
+  EXPECT_EQ(judge(with(timestamp_header(kMagic + 1, 1'700'000'000, 123))), Freshness::magic);
+  EXPECT_EQ(judge(with(timestamp_header(kMagic, 1'700'000'001, 123))), Freshness::mtime);
+  EXPECT_EQ(judge(with(timestamp_header(kMagic, 1'699'999'999, 123))), Freshness::mtime);
+  EXPECT_EQ(judge(with(timestamp_header(kMagic, 1'700'000'000, 124))), Freshness::size);
+  EXPECT_EQ(judge(with({kMagic, PycKind::unchecked_hash, 0, 0, 7})), Freshness::kind);
+  EXPECT_EQ(judge("short"), Freshness::bad_header);
+}
+
+TEST_F(FreshnessTest, ABodyMustFollow) {
+  EXPECT_EQ(judge(good_header()), Freshness::body);
+  EXPECT_EQ(judge(good_header() + "\xe3"), Freshness::body);
+  EXPECT_EQ(judge(good_header() + good_body().substr(1)), Freshness::body);
+  EXPECT_EQ(judge(good_header() + good_body() + "x"), Freshness::body);
+  EXPECT_EQ(judge(good_header() + std::string(100, '\0')), Freshness::body);  // as after a power loss
+}
+
+TEST_F(FreshnessTest, ASourceWrittenLaterInTheSameSecondIsNotFresh) {
+  const auto pyc = good_header() + good_body();
+  EXPECT_EQ(judge(pyc, kSource.modified_ns - 1), Freshness::same_second);
+  EXPECT_EQ(judge(pyc, kSource.modified_ns), Freshness::fresh);
+  // An archive that set whole seconds, or a copy that is older than its source: Python's rule alone.
+  EXPECT_EQ(judge(pyc, kSource.modified_ns - kSecond), Freshness::fresh);
+}
+
+TEST_F(FreshnessTest, WhatIsNoFileIsTold) {
+  EXPECT_EQ(check_pyc(scratch_ / "none", kMagic, kSource).freshness, Freshness::missing);
+  EXPECT_EQ(check_pyc(scratch_.path(), kMagic, kSource).freshness, Freshness::unreadable);
+  ASSERT_EQ(::mkfifo((scratch_ / "fifo").c_str(), 0600), 0);
+  EXPECT_EQ(check_pyc(scratch_ / "fifo", kMagic, kSource).freshness, Freshness::unreadable);
+}
+
+TEST(FileStamp, SecondsAreRoundedAsPythonRoundsThem) {
+  const auto seconds = [](std::int64_t mtime_ns) {
+    return FileStamp{.modified_ns = mtime_ns}.python_mtime_s();
+  };
+  EXPECT_EQ(seconds(1'700'000'000 * kSecond), 1'700'000'000);
+  EXPECT_EQ(seconds(1'700'000'000 * kSecond + 999'999'000), 1'700'000'000);
+  EXPECT_EQ(seconds(1'700'000'000 * kSecond + 999'999'999), 1'700'000'001);  // int(1700000000.9999999999)
+  EXPECT_EQ(seconds(-1), 0);                                                 // int(-0.000000001)
+  EXPECT_EQ(seconds(-kSecond), -1);
+}
+
+}  // namespace
+}  // namespace kiln

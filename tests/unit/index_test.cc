@@ -1,0 +1,325 @@
+#include "daemon/index.h"
+
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sqlite3.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <thread>
+#include <vector>
+
+#include "common/pyc.h"
+#include "common/unique_fd.h"
+#include "tests/unit/scratch.h"
+#include "tests/unit/tiny_code.h"
+
+namespace kiln {
+namespace {
+
+using testing::ElementsAre;
+
+constexpr std::uint32_t kMagic = 0x0a0d0da7;
+
+InterpreterInfo python(const std::string& executable = "/usr/bin/python3", std::uint32_t magic = kMagic) {
+  InterpreterInfo info;
+  info.path = info.executable = executable;
+  info.binary = {"/usr/bin/python3.11", 1, 2, 3};
+  info.implementation = "cpython";
+  info.version = "3.11.2";
+  info.cache_tag = "cpython-311";
+  info.magic = magic;
+  return info;
+}
+
+FileStamp stamp(const std::string& path) {
+  struct stat status {};
+  EXPECT_EQ(::stat(path.c_str(), &status), 0);
+  return stamp_of(status);
+}
+
+void set_mtime(const std::string& path, std::int64_t seconds) {
+  const timespec times[2] = {{0, UTIME_OMIT}, {seconds, 0}};
+  EXPECT_EQ(::utimensat(AT_FDCWD, path.c_str(), times, 0), 0);
+}
+
+void execute(const std::string& path, const char* sql) {
+  sqlite3* database = nullptr;
+  ASSERT_EQ(sqlite3_open(path.c_str(), &database), SQLITE_OK);
+  EXPECT_EQ(sqlite3_exec(database, sql, nullptr, nullptr, nullptr), SQLITE_OK);
+  sqlite3_close(database);
+}
+
+class IndexTest : public testing::Test {
+ protected:
+  Index open() const {
+    auto index = Index::open(path());
+    if (!index) throw std::runtime_error(index.error().message);
+    return std::move(*index);
+  }
+
+  std::string path() const { return scratch_ / "index.db"; }
+
+  // A source with good bytecode, on disk.
+  FileResult compiled(const std::string& name) const {
+    FileResult file;
+    file.source = scratch_.write(name, "x = 1\n");
+    set_mtime(file.source, 1'700'000'000);
+    file.source_stamp = stamp(file.source);
+    write_pyc(name, kMagic);
+    file.pyc = file.source + "c";
+    file.pyc_stamp = stamp(file.pyc);
+    file.outcome = FileOutcome::compiled;
+    return file;
+  }
+
+  // Good bytecode for the source as it is now.
+  void write_pyc(const std::string& name, std::uint32_t magic) const {
+    const auto source = stamp(scratch_ / name);
+    const auto header = timestamp_header(magic, source.python_mtime_s(), source.size);
+    scratch_.write(name + "c", encode_pyc_header(header) + tiny_code());
+  }
+
+  FileResult failed(const std::string& name) const {
+    FileResult file;
+    file.source = scratch_.write(name, "x = \n");
+    file.source_stamp = stamp(file.source);
+    file.pyc = file.source + "c";
+    file.outcome = FileOutcome::error;
+    file.error = CompileError{"SyntaxError", "invalid syntax", 1, 5};
+    return file;
+  }
+
+  // state and source's name of each entry
+  std::vector<std::string> listed(Index& index, const IndexFilter& filter = {}) const {
+    std::vector<std::string> lines;
+    const auto done = index.list(filter, [&](const IndexEntry& entry) {
+      lines.push_back(std::string(word(entry.state)) + " " + entry.source.substr(scratch_.path().size() + 1));
+    });
+    EXPECT_TRUE(done);
+    return lines;
+  }
+
+  Scratch scratch_;
+};
+
+TEST_F(IndexTest, RemembersAcrossRestarts) {
+  {
+    auto index = open();
+    const std::vector files{compiled("a.py"), failed("b.py")};
+    ASSERT_TRUE(index.record(python(), 1, files));
+    EXPECT_EQ(*index.counts(), (IndexCounts{.fresh = 1, .error = 1}));
+  }
+  auto index = open();
+  EXPECT_FALSE(index.set_aside());
+  EXPECT_EQ(*index.counts(), (IndexCounts{.fresh = 1, .error = 1}));
+  std::vector<IndexEntry> entries;
+  ASSERT_TRUE(index.list({}, [&](const IndexEntry& entry) { entries.push_back(entry); }));
+  ASSERT_EQ(entries.size(), 2U);
+  EXPECT_EQ(entries[0].source, scratch_ / "a.py");
+  EXPECT_EQ(entries[0].pyc, scratch_ / "a.pyc");
+  EXPECT_EQ(entries[0].executable, "/usr/bin/python3");
+  EXPECT_EQ(entries[0].cache_tag, "cpython-311");
+  EXPECT_EQ(entries[0].optimize, 1);
+  EXPECT_FALSE(entries[0].error);
+  EXPECT_EQ(entries[1].error, (CompileError{"SyntaxError", "invalid syntax", 1, 5}));
+}
+
+TEST_F(IndexTest, ARecordReplacesTheFormerOne) {
+  auto index = open();
+  const std::vector bad{failed("a.py")};
+  ASSERT_TRUE(index.record(python(), 0, bad));
+  const std::vector good{compiled("a.py")};
+  ASSERT_TRUE(index.record(python(), 0, good));
+  ASSERT_TRUE(index.record(python("/venv/bin/python"), 0, good));
+  EXPECT_EQ(*index.counts(), (IndexCounts{.fresh = 1}));
+  ASSERT_TRUE(index.list({}, [](const IndexEntry& entry) {
+    EXPECT_EQ(entry.executable, "/venv/bin/python");
+    EXPECT_FALSE(entry.error);
+  }));
+}
+
+TEST_F(IndexTest, SkippedFilesAreNotRecorded) {
+  auto index = open();
+  auto file = compiled("a.py");
+  file.outcome = FileOutcome::skipped;
+  ASSERT_TRUE(index.record(python(), 0, {&file, 1}));
+  EXPECT_EQ(index.counts()->entries(), 0U);
+}
+
+TEST_F(IndexTest, PathsAreBytes) {
+  auto index = open();
+  const std::vector files{compiled("\xff/a.py")};
+  ASSERT_TRUE(index.record(python(), 0, files));
+  EXPECT_THAT(listed(index), ElementsAre("fresh \xff/a.py"));
+  EXPECT_THAT(listed(index, {.path = scratch_ / "\xff"}), ElementsAre("fresh \xff/a.py"));
+}
+
+TEST_F(IndexTest, ListsByStateAndPath) {
+  auto index = open();
+  const std::vector files{compiled("p/a.py"), failed("p/b.py"), compiled("p/q/c.py"), compiled("pq/d.py")};
+  ASSERT_TRUE(index.record(python(), 0, files));
+  EXPECT_THAT(listed(index, {.state = EntryState::error}), ElementsAre("error p/b.py"));
+  EXPECT_THAT(listed(index, {.path = scratch_ / "p"}),
+              ElementsAre("fresh p/a.py", "error p/b.py", "fresh p/q/c.py"));
+  EXPECT_THAT(listed(index, {.path = scratch_ / "p/a.py"}), ElementsAre("fresh p/a.py"));
+  EXPECT_THAT(listed(index, {EntryState::fresh, scratch_ / "pq"}), ElementsAre("fresh pq/d.py"));
+}
+
+TEST_F(IndexTest, RefreshSeesWhatBecameOfTheFiles) {
+  auto index = open();
+  const std::vector files{compiled("edited.py"),   compiled("touched.py"),   compiled("gone.py"),
+                          compiled("uncached.py"), compiled("both_gone.py"), compiled("torn.py"),
+                          compiled("kept.py"),     failed("bad.py"),         failed("repaired.py"),
+                          failed("bad_gone.py")};
+  ASSERT_TRUE(index.record(python(), 0, files));
+  scratch_.write("edited.py", "x = 22\n");
+  set_mtime(scratch_ / "touched.py", 1'700'000'001);
+  std::filesystem::remove(scratch_ / "gone.py");
+  std::filesystem::remove(scratch_ / "uncached.pyc");
+  std::filesystem::remove(scratch_ / "both_gone.py");
+  std::filesystem::remove(scratch_ / "both_gone.pyc");
+  std::filesystem::resize_file(scratch_ / "torn.pyc", 20);
+  scratch_.write("repaired.py", "x = 1\n\n");
+  std::filesystem::remove(scratch_ / "bad_gone.py");
+  ASSERT_TRUE(index.refresh());
+  const std::vector<std::string> expected{"error bad.py",     "stale edited.py",   "orphan gone.py",
+                                          "fresh kept.py",    "stale repaired.py", "stale torn.py",
+                                          "stale touched.py", "stale uncached.py"};
+  EXPECT_EQ(listed(index), expected);
+  ASSERT_TRUE(index.refresh());
+  EXPECT_EQ(listed(index), expected);
+}
+
+TEST_F(IndexTest, RefreshSeesWhatOthersHaveCompiled) {
+  auto index = open();
+  const std::vector files{compiled("a.py"), failed("b.py"), compiled("c.py")};
+  ASSERT_TRUE(index.record(python(), 0, files));
+  scratch_.write("a.py", "x = 22\n");
+  write_pyc("a.py", kMagic);
+  scratch_.write("b.py", "x = 22\n");
+  write_pyc("b.py", kMagic);
+  std::filesystem::remove(scratch_ / "c.py");
+  ASSERT_TRUE(index.refresh());
+  EXPECT_THAT(listed(index), ElementsAre("fresh a.py", "fresh b.py", "orphan c.py"));
+  scratch_.write("c.py", "x = 1\n");
+  set_mtime(scratch_ / "c.py", 1'700'000'000);
+  ASSERT_TRUE(index.refresh());
+  EXPECT_EQ(*index.counts(), (IndexCounts{.fresh = 3}));
+}
+
+TEST_F(IndexTest, RefreshGoesThroughManyAndMayBeStopped) {
+  auto index = open();
+  std::vector<FileResult> files(2'500, failed("a.py"));
+  for (std::size_t i = 0; i < files.size(); ++i)
+    files[i].source = files[i].pyc = "/nonexistent/" + std::to_string(i);
+  ASSERT_TRUE(index.record(python(), 0, files));
+  std::stop_source stop;
+  stop.request_stop();
+  ASSERT_TRUE(index.refresh(stop.get_token()));
+  EXPECT_EQ(index.counts()->error, 2'500U);
+  ASSERT_TRUE(index.refresh());
+  EXPECT_EQ(index.counts()->entries(), 0U);
+}
+
+TEST_F(IndexTest, AnotherMagicMakesEntriesStale) {
+  auto index = open();
+  const std::vector files{compiled("a.py")};
+  ASSERT_TRUE(index.record(python(), 0, files));
+  ASSERT_TRUE(index.record(python()));
+  EXPECT_EQ(*index.counts(), (IndexCounts{.fresh = 1}));
+  ASSERT_TRUE(index.record(python("/usr/bin/python3", kMagic + 1)));
+  EXPECT_EQ(*index.counts(), (IndexCounts{.stale = 1}));
+  ASSERT_TRUE(index.refresh());
+  EXPECT_EQ(*index.counts(), (IndexCounts{.stale = 1}));
+}
+
+TEST_F(IndexTest, GarbageIsSetAside) {
+  scratch_.write("index.db", std::string(8192, 'g'));
+  auto index = open();
+  EXPECT_EQ(index.set_aside(), path() + ".set-aside");
+  EXPECT_EQ(read_file(path() + ".set-aside"), std::string(8192, 'g'));
+  EXPECT_EQ(index.counts()->entries(), 0U);
+}
+
+TEST_F(IndexTest, DamageWithinIsSetAside) {
+  {
+    auto index = open();
+    std::vector<FileResult> files(500, failed("a.py"));
+    for (std::size_t i = 0; i < files.size(); ++i)
+      files[i].source = files[i].pyc = "/nonexistent/" + std::to_string(i);
+    ASSERT_TRUE(index.record(python(), 0, files));
+  }
+  auto bytes = read_file(path());
+  ASSERT_GT(bytes.size(), 20'000U);
+  bytes.replace(8192, 8192, 8192, '\xff');
+  scratch_.write("index.db", bytes);
+  auto index = open();
+  EXPECT_TRUE(index.set_aside());
+  EXPECT_EQ(index.counts()->entries(), 0U);
+}
+
+TEST_F(IndexTest, OneFromTheFutureIsSetAside) {
+  open();
+  execute(path(), "PRAGMA user_version = 1000");
+  EXPECT_TRUE(open().set_aside());
+  EXPECT_FALSE(open().set_aside());
+}
+
+TEST_F(IndexTest, SomebodyElsesDatabaseIsSetAside) {
+  execute(path(), "CREATE TABLE t (x)");
+  EXPECT_TRUE(open().set_aside());
+}
+
+TEST_F(IndexTest, APlaceThatCannotHoldItIsAnError) {
+  EXPECT_EQ(Index::open(scratch_ / "nothing/index.db").error().reason, Reason::system);
+  std::filesystem::create_directory(scratch_ / "dir");
+  EXPECT_EQ(Index::open(scratch_ / "dir").error().reason, Reason::system);
+  EXPECT_TRUE(std::filesystem::is_directory(scratch_ / "dir"));
+}
+
+// Writes without end, a byte to PROGRESS after each transaction.
+[[noreturn]] void write_until_killed(const std::string& path, int progress) {
+  auto index = Index::open(path);
+  std::vector<FileResult> files(50);
+  for (int round = 0; index; ++round) {
+    for (std::size_t i = 0; i < files.size(); ++i) {
+      files[i].source = files[i].pyc = "/r" + std::to_string(round % 40) + "/" + std::to_string(i);
+      files[i].outcome = FileOutcome::fresh;
+      files[i].source_stamp.modified_ns = round;
+    }
+    if (!index->record(python(), 0, files) || ::write(progress, "x", 1) != 1) break;
+  }
+  ::_exit(1);
+}
+
+TEST_F(IndexTest, SurvivesKill9) {
+  for (int kills = 1; kills <= 10; ++kills) {
+    int ends[2];
+    ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
+    const UniqueFd reading{ends[0]};
+    UniqueFd writing{ends[1]};
+    const pid_t child = ::fork();
+    ASSERT_GE(child, 0);
+    if (child == 0) write_until_killed(path(), writing.get());
+    writing.reset();
+    char done = 0;
+    for (int transaction = 0; transaction < kills * 3; ++transaction) {
+      ASSERT_EQ(::read(reading.get(), &done, 1), 1);
+    }
+    ::kill(child, SIGKILL);
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    ASSERT_TRUE(WIFSIGNALED(status));
+    auto index = open();  // runs quick_check
+    EXPECT_FALSE(index.set_aside());
+    EXPECT_EQ(index.counts()->entries() % 50, 0U);  // whole transactions only
+    EXPECT_GE(index.counts()->entries(), 50U);
+  }
+}
+
+}  // namespace
+}  // namespace kiln

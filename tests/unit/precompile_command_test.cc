@@ -1,0 +1,109 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "client/command.h"
+#include "client/precompile.h"
+#include "client/progress.h"
+
+namespace kiln {
+namespace {
+
+using testing::ElementsAre;
+
+std::variant<PrecompileArguments, int> parse(std::vector<std::string> arguments) {
+  std::vector<char*> pointers;
+  for (auto& argument : arguments) pointers.push_back(argument.data());
+  return parse_precompile_arguments(pointers);
+}
+
+TEST(PrecompileArguments, AreRead) {
+  const auto parsed = parse({"-j", "4", "--python", "py", "src", "-o2", "--force", "-q", "--", "-odd.py"});
+  const auto& wanted = std::get<PrecompileArguments>(parsed);
+  EXPECT_EQ(wanted.jobs, 4U);
+  EXPECT_EQ(wanted.python, "py");
+  EXPECT_EQ(wanted.optimize, 2);
+  EXPECT_TRUE(wanted.force && wanted.quiet);
+  EXPECT_THAT(wanted.paths, ElementsAre("src", "-odd.py"));
+}
+
+TEST(PrecompileArguments, WrongUsageIsTwo) {
+  EXPECT_EQ(std::get<int>(parse({})), kExitUsage);
+  EXPECT_EQ(std::get<int>(parse({"-o", "3", "src"})), kExitUsage);
+  EXPECT_EQ(std::get<int>(parse({"-j", "-1", "src"})), kExitUsage);
+  EXPECT_EQ(std::get<int>(parse({"--nonsense", "src"})), kExitUsage);
+  EXPECT_EQ(std::get<int>(parse({"--help"})), kExitDone);
+}
+
+TEST(PrecompileOutput, AnErrorHasItsPlace) {
+  proto::PrecompileEvent::Error error;
+  error.set_path("src/a.py");
+  error.set_type("SyntaxError");
+  error.set_message("invalid syntax");
+  EXPECT_EQ(error_line(error), "src/a.py: SyntaxError: invalid syntax");
+  error.set_line(3);
+  EXPECT_EQ(error_line(error), "src/a.py:3: SyntaxError: invalid syntax");
+  error.set_column(7);
+  EXPECT_EQ(error_line(error), "src/a.py:3:7: SyntaxError: invalid syntax");
+}
+
+TEST(PrecompileOutput, TheSummaryIsOneLine) {
+  proto::PrecompileEvent::Summary summary;
+  summary.set_compiled(12);
+  summary.set_fresh(30);
+  EXPECT_EQ(exit_code(summary), kExitDone);
+  summary.set_errors(1);
+  summary.set_elapsed_us(423'000);
+  EXPECT_EQ(summary_line(summary), "compiled 12, fresh 30, errors 1 in 0.42 s");
+  EXPECT_EQ(exit_code(summary), kExitFix);
+  summary.set_failure("no such interpreter");
+  EXPECT_EQ(exit_code(summary), kExitUnable);
+}
+
+class ProgressTest : public testing::Test {
+ protected:
+  Progress progress(unsigned columns) {
+    return {"compiling", columns, start_, [this](std::string_view text) { shown_ += text; }};
+  }
+  Progress::Clock::time_point after(int ms) const { return start_ + std::chrono::milliseconds(ms); }
+
+  Progress::Clock::time_point start_;
+  std::string shown_;
+};
+
+TEST_F(ProgressTest, ShortWorkShowsNothing) {
+  auto bar = progress(80);
+  bar.update(1, 2, after(499));
+  bar.clear();
+  EXPECT_EQ(shown_, "");
+}
+
+TEST_F(ProgressTest, ATerminalGetsABar) {
+  auto bar = progress(80);
+  bar.update(1, 2, after(500));
+  EXPECT_EQ(shown_, "\r\x1b[Kcompiling [" + std::string(20, '#') + std::string(20, '.') + "] 1/2");
+  shown_.clear();
+  bar.clear();
+  bar.clear();
+  EXPECT_EQ(shown_, "\r\x1b[K");
+}
+
+TEST_F(ProgressTest, TheBarNeverWraps) {
+  for (unsigned columns = 1; columns < 100; ++columns) {
+    shown_.clear();
+    progress(columns).update(500, 1000, after(1000));
+    EXPECT_LT(shown_.size() - 4, columns);
+  }
+}
+
+TEST_F(ProgressTest, ElsewhereALineNowAndThen) {
+  auto lines = progress(0);
+  lines.update(1, 9, after(4'999));
+  lines.update(2, 9, after(5'000));
+  lines.update(3, 9, after(9'999));
+  lines.update(4, 9, after(10'000));
+  lines.clear();
+  EXPECT_EQ(shown_, "compiling 2/9\ncompiling 4/9\n");
+}
+
+}  // namespace
+}  // namespace kiln

@@ -1,0 +1,286 @@
+#include "daemon/precompile.h"
+
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <thread>
+
+#include "common/pyc.h"
+#include "daemon/source_walk.h"
+#include "tests/unit/pythons.h"
+#include "tests/unit/scratch.h"
+
+namespace kiln {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+class PrecompileTest : public testing::Test {
+ protected:
+  proto::PrecompileRequest request(const std::string& target,
+                                   const InterpreterInfo& python = system_python()) const {
+    proto::PrecompileRequest request;
+    add_target(request, target);
+    request.set_python(python.path);
+    request.set_jobs(2);
+    request.set_umask(0022);
+    return request;
+  }
+
+  void add_target(proto::PrecompileRequest& request, const std::string& target) const {
+    request.add_targets()->set_path(scratch_ / target);
+    request.mutable_targets()->rbegin()->set_spelling(target);
+  }
+
+  Precompiled run(const proto::PrecompileRequest& request, const InterpreterInfo& python = system_python(),
+                  const std::stop_token& stop = {}) {
+    errors_.clear();
+    warnings_.clear();
+    events_.clear();
+    return precompile(
+        request, python, {}, [this](const proto::PrecompileEvent& event) { keep(event); }, stop);
+  }
+
+  void keep(const proto::PrecompileEvent& event) {
+    events_.push_back(event);
+    if (event.has_error()) {
+      const auto& error = event.error();
+      errors_.push_back(error.path() + ":" + std::to_string(error.line()) + ": " + error.type());
+    }
+    if (event.has_warning()) warnings_.push_back(event.warning().text());
+  }
+
+  // compiled, fresh, errors
+  static std::vector<std::uint64_t> counts(const Precompiled& done) {
+    return {done.summary.compiled(), done.summary.fresh(), done.summary.errors()};
+  }
+
+  static std::string cache_of(const std::string& source, int level = 0) {
+    return cache_from_source(source, system_python().cache_tag, level);
+  }
+
+  Scratch scratch_;
+  std::vector<std::string> errors_;
+  std::vector<std::string> warnings_;
+  std::vector<proto::PrecompileEvent> events_;
+};
+
+TEST_F(PrecompileTest, CompilesWhatCompileallWould) {
+  for (const char* name : {"src/a.py", "src/p/__init__.py", "src/p/q/b.py", "src/note.txt", "src/.git/c.py",
+                           "src/node_modules/d.py", "src/__pycache__/e.py", "other/f.py"}) {
+    scratch_.write(name, "x = 1\n");
+  }
+  std::filesystem::create_directory_symlink(scratch_ / "other", scratch_ / "src/linked");
+  std::filesystem::create_symlink(scratch_ / "other/f.py", scratch_ / "src/g.py");
+  std::filesystem::create_symlink(scratch_ / "nothing", scratch_ / "src/h.py");
+  const auto done = run(request("src"));
+  EXPECT_THAT(counts(done), ElementsAre(4, 0, 0));
+  std::vector<std::string> sources;
+  for (const auto& file : done.files) {
+    sources.push_back(file.source.substr(scratch_.path().size() + 1));
+    EXPECT_TRUE(std::filesystem::exists(file.pyc)) << file.pyc;
+    EXPECT_EQ(file.outcome, FileOutcome::compiled);
+  }
+  EXPECT_THAT(sources, ElementsAre("src/a.py", "src/g.py", "src/p/__init__.py", "src/p/q/b.py"));
+  EXPECT_TRUE(events_.back().has_summary());
+}
+
+TEST_F(PrecompileTest, EqualsCompileallByteForByte) {
+  for (const auto& python : all_pythons()) {
+    if (python.minor < 11) continue;
+    const auto tree = scratch_ / python.version;
+    ASSERT_TRUE(shell("mkdir -p " + tree + "/ours/src " + tree +
+                      "/theirs && cp -rp /usr/lib/python3.*/json "
+                      "/usr/lib/python3.*/email " +
+                      tree + "/ours/src && find " + tree + " -name __pycache__ -exec rm -r {} + && cp -rp " +
+                      tree + "/ours/src " + tree + "/theirs"));
+    auto asked = request(python.version + "/ours/src", python);
+    asked.mutable_targets(0)->set_spelling("src");
+    const auto done = run(asked, python);
+    EXPECT_GT(done.summary.compiled(), 10U);
+    EXPECT_EQ(done.summary.errors(), 0U);
+    ASSERT_TRUE(
+        shell("cd " + tree + "/theirs && umask 022 && " + python.executable + " -m compileall -q src"));
+    EXPECT_TRUE(shell("diff -r " + tree + "/ours " + tree + "/theirs")) << python.path;
+    EXPECT_TRUE(shell("cd " + tree + "/ours && ls -lR --time-style=+ src | grep -v total > ../a; cd " + tree +
+                      "/theirs && ls -lR --time-style=+ src | grep -v total | diff ../a -"))
+        << python.path;
+  }
+}
+
+TEST_F(PrecompileTest, LeavesFreshOnesAlone) {
+  scratch_.write("src/a.py", "x = 1\n");
+  scratch_.write("src/b.py", "x = 2\n");
+  run(request("src"));
+  EXPECT_THAT(counts(run(request("src"))), ElementsAre(0, 2, 0));
+  scratch_.write("src/b.py", "x = 22\n");
+  EXPECT_THAT(counts(run(request("src"))), ElementsAre(1, 1, 0));
+  auto forced = request("src");
+  forced.set_force(true);
+  EXPECT_THAT(counts(run(forced)), ElementsAre(2, 0, 0));
+}
+
+// Python itself would run the old code here.
+TEST_F(PrecompileTest, SeesAnEditOfTheSameSecondAndSize) {
+  const auto source = scratch_.write("src/a.py", "x = 1\n");
+  const timespec written[2] = {{0, UTIME_OMIT}, {1'700'000'000, 100}};
+  ::utimensat(AT_FDCWD, source.c_str(), written, 0);
+  run(request("src"));
+  const timespec cached[2] = {{0, UTIME_OMIT}, {1'700'000'000, 200}};
+  ::utimensat(AT_FDCWD, cache_of(source).c_str(), cached, 0);
+  scratch_.write("src/a.py", "x = 2\n");
+  const timespec edited[2] = {{0, UTIME_OMIT}, {1'700'000'000, 300}};
+  ::utimensat(AT_FDCWD, source.c_str(), edited, 0);
+  EXPECT_THAT(counts(run(request("src"))), ElementsAre(1, 0, 0));
+  EXPECT_THAT(counts(run(request("src"))), ElementsAre(0, 1, 0));
+}
+
+TEST_F(PrecompileTest, HealsATornFile) {
+  const auto source = scratch_.write("a.py", "x = 1\n");
+  run(request("a.py"));
+  const auto good = read_file(cache_of(source));
+  std::filesystem::resize_file(cache_of(source), 20);
+  EXPECT_THAT(counts(run(request("a.py"))), ElementsAre(1, 0, 0));
+  EXPECT_EQ(read_file(cache_of(source)), good);
+}
+
+TEST_F(PrecompileTest, AnErrorIsOfOneFile) {
+  scratch_.write("src/a.py", "x = 1\n");
+  scratch_.write("src/bad.py", "x = 1\ndef f(:\n");
+  scratch_.write("src/c.py", "x = 1\n");
+  const auto done = run(request("src"));
+  EXPECT_THAT(counts(done), ElementsAre(2, 0, 1));
+  EXPECT_THAT(errors_, ElementsAre("src/bad.py:2: SyntaxError"));
+  EXPECT_EQ(done.files[1].error->line, 2);
+  EXPECT_EQ(done.summary.failure(), "");
+}
+
+TEST_F(PrecompileTest, AnUnwritablePlaceIsAnErrorOfThatFile) {
+  scratch_.write("src/a.py", "x = 1\n");
+  scratch_.write("src/p/b.py", "x = 1\n");
+  scratch_.write("src/p/__pycache__", "in the way");
+  EXPECT_THAT(counts(run(request("src"))), ElementsAre(1, 0, 1));
+  EXPECT_THAT(errors_, ElementsAre("src/p/b.py:0: NotADirectoryError"));
+}
+
+TEST_F(PrecompileTest, AMissingPathIsAnError) {
+  scratch_.write("src/a.py", "x = 1\n");
+  auto asked = request("nothing");
+  add_target(asked, "src");
+  EXPECT_THAT(counts(run(asked)), ElementsAre(1, 0, 1));
+  EXPECT_THAT(errors_, ElementsAre("nothing:0: FileNotFoundError"));
+}
+
+TEST_F(PrecompileTest, AFileThatWasNamedIsTakenWhateverItsName) {
+  scratch_.write("bin/tool", "x = 1\n");
+  EXPECT_THAT(counts(run(request("bin"))), ElementsAre(0, 0, 0));
+  const auto done = run(request("bin/tool"));
+  EXPECT_THAT(counts(done), ElementsAre(1, 0, 0));
+  EXPECT_EQ(done.files[0].pyc, scratch_ / ("bin/__pycache__/tool" + system_python().cache_tag + ".pyc"));
+}
+
+TEST_F(PrecompileTest, OverlappingTargetsAreDoneOnce) {
+  scratch_.write("src/a.py", "x = 1\n");
+  auto asked = request("src");
+  add_target(asked, "src/a.py");
+  EXPECT_THAT(counts(run(asked)), ElementsAre(1, 0, 0));
+}
+
+TEST_F(PrecompileTest, AFileHasOneNameHoweverItIsSpelled) {
+  const auto source = scratch_.write("src/a.py", "x = 1\n");
+  auto asked = request("src");
+  for (const char* spelling : {"src/", "./src", "src/.", "src/../src", "src//a.py"})
+    add_target(asked, spelling);
+  const auto done = run(asked);
+  EXPECT_THAT(counts(done), ElementsAre(1, 0, 0));
+  EXPECT_EQ(done.files[0].source, source);
+  EXPECT_EQ(clean_path("/"), "/");
+  EXPECT_EQ(clean_path("//a/./b/"), "/a/b");
+  EXPECT_EQ(clean_path("/nothing/../here"), "/nothing/../here");
+}
+
+TEST_F(PrecompileTest, LevelAndPrefixDecideWhereBytecodeLies) {
+  const auto source = scratch_.write("src/a.py", "x = 1\n");
+  auto asked = request("src");
+  asked.set_optimize(2);
+  asked.set_pycache_prefix(scratch_ / "prefix");
+  run(asked);
+  const auto expected = cache_from_source(source, system_python().cache_tag, 2, scratch_ / "prefix");
+  EXPECT_TRUE(std::filesystem::exists(expected)) << expected;
+  EXPECT_FALSE(std::filesystem::exists(scratch_ / "src/__pycache__"));
+}
+
+TEST_F(PrecompileTest, WarningsAreHandedOn) {
+  scratch_.write("src/w.py", "x is 1\n");
+  run(request("src"));
+  EXPECT_THAT(warnings_, ElementsAre(HasSubstr("src/w.py:1: SyntaxWarning: ")));
+}
+
+TEST_F(PrecompileTest, ProgressReachesTheEndAndStaysShort) {
+  for (int i = 0; i < 250; ++i) scratch_.write("src/m" + std::to_string(i) + ".py", "x = 1\n");
+  run(request("src"));
+  std::vector<std::uint64_t> steps;
+  for (const auto& event : events_) {
+    if (event.has_progress()) steps.push_back(event.progress().done());
+  }
+  EXPECT_LE(steps.size(), 100U);
+  EXPECT_EQ(steps.back(), 250U);
+  EXPECT_TRUE(std::is_sorted(steps.begin(), steps.end()));
+}
+
+TEST_F(PrecompileTest, StopsWhenAsked) {
+  for (int i = 0; i < 20; ++i) scratch_.write("src/m" + std::to_string(i) + ".py", "x = 1\n");
+  std::stop_source stop;
+  stop.request_stop();
+  const auto before = run(request("src"), system_python(), stop.get_token());
+  EXPECT_EQ(before.summary.failure(), "cancelled");
+  EXPECT_THAT(before.files, IsEmpty());
+
+  std::stop_source later;
+  const auto sink = [&](const proto::PrecompileEvent& event) {
+    if (event.has_progress()) later.request_stop();
+  };
+  auto asked = request("src");
+  asked.set_jobs(1);
+  const auto during = precompile(asked, system_python(), {}, sink, later.get_token());
+  EXPECT_EQ(during.summary.compiled(), 1U);
+  EXPECT_EQ(during.summary.failure(), "cancelled");
+}
+
+// A compile that hangs is killed when the client goes away: the fake compiler itself is what asks for the
+// end.
+TEST_F(PrecompileTest, AHangingCompileIsStopped) {
+  scratch_.write("src/m.py", "x = 1\n");
+  auto python = system_python();
+  python.executable =
+      scratch_.write("python", "#!/bin/sh\necho > " + scratch_ / "started" + "\nexec sleep 1000\n");
+  ::chmod(python.executable.c_str(), 0755);
+  ASSERT_EQ(::mkfifo((scratch_ / "started").c_str(), 0600), 0);
+  std::stop_source stop;
+  std::jthread client([&] {
+    read_file(scratch_ / "started");
+    stop.request_stop();
+  });
+  EXPECT_EQ(run(request("src"), python, stop.get_token()).summary.failure(), "cancelled");
+}
+
+TEST_F(PrecompileTest, AnUnusablePythonFailsTheRequest) {
+  scratch_.write("src/a.py", "x = 1\n");
+  auto python = system_python();
+  python.executable = "/nonexistent/python";
+  EXPECT_THAT(run(request("src"), python).summary.failure(), HasSubstr("/nonexistent/python"));
+  python = system_python();
+  python.minor = 6;
+  EXPECT_THAT(run(request("src"), python).summary.failure(), HasSubstr("not served"));
+  auto asked = request("src");
+  asked.set_optimize(3);
+  EXPECT_THAT(run(asked).summary.failure(), HasSubstr("optimization"));
+}
+
+}  // namespace
+}  // namespace kiln
