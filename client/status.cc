@@ -1,2 +1,142 @@
+// `kiln status`: daemon, images, cache, interpreters, on one screen or as one JSON document.
+#include <CLI/CLI.hpp>
+#include <boost/json/serialize.hpp>
+#include <boost/json/value_from.hpp>
+#include <cstdio>
+
 #include "client/command.h"
-namespace kiln { int status_command(std::span<char*>) { return 0; } }
+#include "client/connection.h"
+
+namespace kiln {
+namespace {
+
+namespace json = boost::json;
+
+Result<proto::Status> ask() {
+  Connection connection = TRY(Connection::open());
+  proto::Request request;
+  request.mutable_status();
+  TRY_VOID(connection.send(std::move(request)));
+  return TRY(connection.receive()).status();
+}
+
+std::string bytes_text(std::uint64_t bytes) {
+  constexpr double kUnit = 1024;
+  const double value = static_cast<double>(bytes);
+  char text[32];
+  if (value < kUnit) {
+    std::snprintf(text, sizeof text, "%.0f B", value);
+  } else if (value < kUnit * kUnit) {
+    std::snprintf(text, sizeof text, "%.1f KiB", value / kUnit);
+  } else {
+    std::snprintf(text, sizeof text, "%.1f MiB", value / kUnit / kUnit);
+  }
+  return text;
+}
+
+std::string duration_text(std::uint64_t seconds) {
+  if (seconds < 60) return std::to_string(seconds) + " s";
+  if (seconds < 3600) return std::to_string(seconds / 60) + " min";
+  return std::to_string(seconds / 3600) + " h " + std::to_string(seconds / 60 % 60) + " min";
+}
+
+json::object to_json(const proto::Status& status) {
+  json::object document;
+  const auto& daemon = status.daemon();
+  document["daemon"] = {{"pid", daemon.pid()},         {"version", daemon.version()},
+                        {"build_id", daemon.build_id()}, {"uptime_s", daemon.uptime_s()},
+                        {"socket", daemon.socket()},   {"cache_dir", daemon.cache_dir()},
+                        {"log", daemon.log()},         {"resident_bytes", daemon.resident_bytes()}};
+  json::array& interpreters = (document["interpreters"] = json::array()).as_array();
+  for (const auto& one : status.interpreters()) {
+    interpreters.push_back({{"path", one.path()}, {"version", one.version()}, {"tag", one.tag()}, {"magic", one.magic()}});
+  }
+  json::array& images = (document["images"] = json::array()).as_array();
+  for (const auto& one : status.images()) {
+    images.push_back({{"python", one.python()},
+                      {"options", json::value_from(std::vector<std::string>(one.options().begin(), one.options().end()))},
+                      {"pid", one.pid()},
+                      {"kind", one.kind()},
+                      {"state", one.state()},
+                      {"runs", one.runs()},
+                      {"running", one.running()},
+                      {"age_s", one.age_s()},
+                      {"memory_bytes", one.memory_bytes()}});
+  }
+  json::array& roots = (document["roots"] = json::array()).as_array();
+  for (const auto& one : status.roots()) roots.push_back({{"path", one.path()}, {"policy", one.policy()}});
+  const auto& cache = status.cache();
+  document["cache"] = {{"entries", cache.entries()}, {"fresh", cache.fresh()},   {"stale", cache.stale()},
+                       {"error", cache.error()},     {"orphan", cache.orphan()}, {"store_bytes", cache.store_bytes()}};
+  json::array& limits = (document["limits"] = json::array()).as_array();
+  for (const auto& one : status.limits()) {
+    limits.push_back({{"name", one.name()}, {"used", one.used()}, {"limit", one.limit()}});
+  }
+  return document;
+}
+
+void print_images(const proto::Status& status) {
+  std::puts("images");
+  if (status.images().empty()) std::puts("  none yet; the first run of an interpreter starts one");
+  for (const auto& image : status.images()) {
+    std::string name = image.python();
+    for (const auto& option : image.options()) name += " " + option;
+    std::printf("  %s\n    %s, %s, pid %d, %s, %llu runs (%llu now), %s old\n", name.c_str(), image.kind().c_str(),
+                image.state().c_str(), image.pid(), bytes_text(image.memory_bytes()).c_str(),
+                static_cast<unsigned long long>(image.runs()), static_cast<unsigned long long>(image.running()),
+                duration_text(image.age_s()).c_str());
+  }
+}
+
+void print_screen(const proto::Status& status) {
+  const auto& daemon = status.daemon();
+  std::printf("daemon\n  pid %d, kilnd %s, up %s, %s\n  socket %s\n  log    %s\n", daemon.pid(),
+              daemon.version().c_str(), duration_text(daemon.uptime_s()).c_str(),
+              bytes_text(daemon.resident_bytes()).c_str(), daemon.socket().c_str(), daemon.log().c_str());
+  print_images(status);
+  std::puts("interpreters");
+  if (status.interpreters().empty()) std::puts("  none yet");
+  for (const auto& one : status.interpreters()) {
+    std::printf("  %s  %s, %s, magic %u\n", one.path().c_str(), one.version().c_str(), one.tag().c_str(), one.magic());
+  }
+  const auto& cache = status.cache();
+  std::printf("cache  %s\n  %llu entries: %llu fresh, %llu stale, %llu error, %llu orphan\n", daemon.cache_dir().c_str(),
+              static_cast<unsigned long long>(cache.entries()), static_cast<unsigned long long>(cache.fresh()),
+              static_cast<unsigned long long>(cache.stale()), static_cast<unsigned long long>(cache.error()),
+              static_cast<unsigned long long>(cache.orphan()));
+  std::puts("limits");
+  for (const auto& one : status.limits()) {
+    std::printf("  %s: %llu of %llu\n", one.name().c_str(), static_cast<unsigned long long>(one.used()),
+                static_cast<unsigned long long>(one.limit()));
+  }
+}
+
+}  // namespace
+
+int status_command(std::span<char*> arguments) {
+  CLI::App app("Shows the daemon, its images, the cache and the interpreters", "kiln status");
+  bool as_json = false;
+  app.add_flag("--json", as_json, "one JSON document (keys daemon, interpreters, images, roots, cache, limits)");
+  std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
+  try {
+    app.parse(std::move(reversed));
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? kExitDone : kExitUsage;
+  }
+  auto status = ask();
+  if (!status) {
+    Error error = status.error();
+    if (error.reason == Reason::no_daemon) error = {error.reason, "no daemon is running", "kiln daemon start"};
+    if (error.reason == Reason::build_mismatch) error = {error.reason, "the daemon is of another build", "kiln daemon restart"};
+    print_error(error);
+    return kExitUnable;
+  }
+  if (as_json) {
+    std::printf("%s\n", json::serialize(to_json(*status)).c_str());
+  } else {
+    print_screen(*status);
+  }
+  return kExitDone;
+}
+
+}  // namespace kiln

@@ -23,6 +23,8 @@
 #include "daemon/file_stamp.h"
 #include "daemon/handlers.h"
 #include "daemon/images.h"
+#include "daemon/index_thread.h"
+#include "daemon/precompile_service.h"
 #include "daemon/server.h"
 #include "daemon/task_group.h"
 
@@ -73,7 +75,9 @@ class Daemon {
       : socket_path_(facts.socket),
         tasks_(context.get_executor()),
         images_(context.get_executor(), tasks_),
-        handlers_(std::move(facts), images_, [this] { stop(); }),
+        index_(facts.cache_dir + "/index.db"),
+        precompile_(index_),
+        handlers_(std::move(facts), images_, index_, precompile_, [this] { stop(); }),
         server_(std::move(socket), handlers_),
         signals_(context, SIGTERM, SIGINT),
         check_(context) {}
@@ -83,10 +87,12 @@ class Daemon {
     tasks_.spawn(watch_socket());
     co_await server_.run();
     spdlog::info("stopping");
+    precompile_.stop();
     co_await server_.drain();
     images_.close();
     tasks_.cancel();
     co_await tasks_.join();
+    index_.close();
   }
 
  private:
@@ -116,6 +122,8 @@ class Daemon {
   std::string socket_path_;
   TaskGroup tasks_;
   Images images_;
+  IndexThread index_;
+  PrecompileService precompile_;
   Handlers handlers_;
   Server server_;
   asio::signal_set signals_;

@@ -7,6 +7,8 @@
 
 #include "common/version.h"
 #include "daemon/images.h"
+#include "daemon/index_thread.h"
+#include "daemon/precompile_service.h"
 
 namespace kiln {
 
@@ -27,6 +29,22 @@ std::uint64_t monotonic_s() {
   return static_cast<std::uint64_t>(now.tv_sec);
 }
 
+void describe(const IndexSummary& summary, proto::Status& status) {
+  auto& cache = *status.mutable_cache();
+  cache.set_entries(summary.counts.entries());
+  cache.set_fresh(summary.counts.fresh);
+  cache.set_stale(summary.counts.stale);
+  cache.set_error(summary.counts.error);
+  cache.set_orphan(summary.counts.orphan);
+  for (const InterpreterInfo& info : summary.interpreters) {
+    auto& interpreter = *status.add_interpreters();
+    interpreter.set_path(info.executable);
+    interpreter.set_version(info.version);
+    interpreter.set_tag(info.cache_tag);
+    interpreter.set_magic(info.magic & 0xffff);
+  }
+}
+
 }  // namespace
 
 asio::awaitable<void> Handlers::handle(Session& session, const proto::Request& request) {
@@ -37,6 +55,7 @@ asio::awaitable<void> Handlers::handle(Session& session, const proto::Request& r
   }
   switch (request.what_case()) {
     case proto::Request::kRun: co_return co_await run(session, request.run());
+    case proto::Request::kPrecompile: co_return co_await precompile_.serve(session, request.precompile());
     case proto::Request::kStatus: co_return co_await status(session);
     default: co_await session.reply({});  // a ping
   }
@@ -69,6 +88,9 @@ asio::awaitable<void> Handlers::status(Session& session) {
   daemon.set_log(facts_.log);
   daemon.set_resident_bytes(resident_bytes());
   images_.describe(status);
+  const auto summary = co_await index_.summarize();
+  if (!summary) co_return co_await session.refuse(summary.error());
+  describe(*summary, status);
   co_await session.reply(reply);
 }
 

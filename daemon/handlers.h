@@ -10,6 +10,8 @@
 namespace kiln {
 
 class Images;
+class IndexThread;
+class PrecompileService;
 
 // Facts about this daemon that status shows.
 struct DaemonFacts {
@@ -24,8 +26,9 @@ struct DaemonFacts {
 
 class Handlers {
  public:
-  Handlers(DaemonFacts facts, Images& images, std::function<void()> stop)
-      : facts_(std::move(facts)), images_(images), stop_(std::move(stop)) {}
+  Handlers(DaemonFacts facts, Images& images, IndexThread& index, PrecompileService& precompile,
+           std::function<void()> stop)
+      : facts_(std::move(facts)), images_(images), index_(index), precompile_(precompile), stop_(std::move(stop)) {}
 
   boost::asio::awaitable<void> handle(Session& session, const proto::Request& request);
 
@@ -36,6 +39,8 @@ class Handlers {
 
   DaemonFacts facts_;
   Images& images_;
+  IndexThread& index_;
+  PrecompileService& precompile_;
   std::function<void()> stop_;
 };
 

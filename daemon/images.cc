@@ -198,6 +198,10 @@ std::string Images::state_text(const Image& image) {
 }
 
 void Images::describe(proto::Status& status) const {
+  auto& limit = *status.add_limits();
+  limit.set_name("images");
+  limit.set_used(images_.size());
+  limit.set_limit(kMaxImages);
   for (const Image& image : images_) {
     auto& described = *status.add_images();
     described.set_python(image.key.python());

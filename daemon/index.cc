@@ -246,6 +246,23 @@ class Index::Database {
     transaction.commit();
   }
 
+  std::vector<InterpreterInfo> interpreters() {
+    SQLite::Statement select(*database_,
+                             "SELECT executable, implementation, version, cache_tag, magic FROM interpreters"
+                             " ORDER BY executable");
+    std::vector<InterpreterInfo> found;
+    while (select.executeStep()) {
+      InterpreterInfo info;
+      info.executable = select.getColumn(0).getString();
+      info.implementation = select.getColumn(1).getString();
+      info.version = select.getColumn(2).getString();
+      info.cache_tag = select.getColumn(3).getString();
+      info.magic = static_cast<std::uint32_t>(select.getColumn(4).getInt64());
+      found.push_back(std::move(info));
+    }
+    return found;
+  }
+
   IndexCounts counts() {
     IndexCounts counts;
     SQLite::Statement select(*database_, "SELECT state, count(*) FROM entries GROUP BY state");
@@ -487,6 +504,10 @@ Result<void> Index::record(const InterpreterInfo& interpreter, int optimize,
 
 Result<IndexCounts> Index::counts() {
   return guarded([&] { return database_->counts(); });
+}
+
+Result<std::vector<InterpreterInfo>> Index::interpreters() {
+  return guarded([&] { return database_->interpreters(); });
 }
 
 Result<void> Index::refresh(const std::stop_token& stop) {

@@ -39,6 +39,7 @@
 #include <stop_token>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "common/result.h"
 #include "daemon/file_result.h"
@@ -98,6 +99,9 @@ class Index {
   Result<void> record(const InterpreterInfo& interpreter, int optimize, std::span<const FileResult> files);
 
   Result<IndexCounts> counts();
+
+  // All of them, by path.
+  Result<std::vector<InterpreterInfo>> interpreters();
 
   // Looks at every source and bytecode file again: two stats each, and a look into the bytecode where one of
   // them has changed. STOP ends it between batches; what was found until then is kept.

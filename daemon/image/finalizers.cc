@@ -148,15 +148,13 @@ bool loaded_unknown_extension() {
   return false;
 }
 
-bool is_zero(const PythonRef& number) { return number && PyLong_AsLong(number.get()) == 0; }
-
 }  // namespace
 
 bool finalization_matters() {
   const InterpreterState& state = interpreter_state();
   if (loaded_unknown_extension()) return true;
   // Frozen objects are hidden from get_objects.
-  if (!is_zero(PythonRef{PyObject_CallObject(state.gc_frozen.get(), nullptr)})) return true;
+  if (count_frozen_objects() != state.frozen_objects) return true;
   Search search;
   // The image's own objects lie in the oldest generation; the run's join them there only by a full collection.
   const long long collections = count_full_collections();

@@ -49,7 +49,6 @@ Result<void> read_interpreter_state() {
   state.text_io_wrapper = attribute("_io", "TextIOWrapper");
   state.string_io = attribute("_io", "StringIO");
   state.io_base = attribute("_io", "_IOBase");
-  state.compile = attribute("builtins", "compile");
   state.marshal_loads = attribute("marshal", "loads");
   state.environment = attribute("posix", "environ");
   state.source_loader = attribute("_frozen_importlib_external", "SourceFileLoader");
@@ -75,13 +74,17 @@ Result<void> read_interpreter_state() {
 }
 
 Result<void> settle_objects() {
-  for (const char* name : {"freeze", "unfreeze"}) {
-    const PythonRef function = hidden_attribute("gc", name);
-    const PythonRef done{function ? PyObject_CallObject(function.get(), nullptr) : nullptr};
-    if (!done) return Error{Reason::interpreter, take_python_error(), {}};
-  }
+  const PythonRef collect = hidden_attribute("gc", "collect");
+  const PythonRef done{collect ? PyObject_CallObject(collect.get(), nullptr) : nullptr};
+  if (!done) return Error{Reason::interpreter, take_python_error(), {}};
   interpreter_state().full_collections = count_full_collections();
+  interpreter_state().frozen_objects = count_frozen_objects();
   return {};
+}
+
+long long count_frozen_objects() {
+  const PythonRef count{PyObject_CallObject(interpreter_state().gc_frozen.get(), nullptr)};
+  return count ? PyLong_AsLongLong(count.get()) : -1;
 }
 
 long long count_full_collections() {

@@ -14,7 +14,6 @@ struct InterpreterState {
   PythonRef open;               // io.open
   PythonRef text_io_wrapper;
   PythonRef string_io;
-  PythonRef compile;
   PythonRef marshal_loads;
   PythonRef environment;  // posix.environ, the dict behind os.environ
   PythonRef stream_encoding;
@@ -31,7 +30,9 @@ struct InterpreterState {
   PythonRef weak_reference;
   PythonRef main;  // the module __main__
   PyObject* main_dict = nullptr;
-  long long full_collections = 0;  // gc's count for the oldest generation when the image was complete
+  // When the image was complete:
+  long long full_collections = 0;  // of the collector's oldest generation
+  long long frozen_objects = 0;    // gc.get_freeze_count(): not 0 in 3.12
 };
 
 // Borrowed; the state lives as long as the process.
@@ -46,6 +47,8 @@ Result<void> settle_objects();
 
 // The count of collections of the oldest generation so far; -1 with a Python error set.
 long long count_full_collections();
+
+long long count_frozen_objects();
 
 // The pending Python error as one line of text; clears it.
 std::string take_python_error();

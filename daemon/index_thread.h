@@ -1,0 +1,46 @@
+// The index, on the one thread that may touch it (SQLite: one connection, one thread). Questions and records queue up
+// in the order in which they were asked.
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/thread_pool.hpp>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "common/result.h"
+#include "daemon/index.h"
+
+namespace kiln {
+
+struct IndexSummary {
+  IndexCounts counts;
+  std::vector<InterpreterInfo> interpreters;
+};
+
+class IndexThread {
+ public:
+  // PATH: of the database. It is opened at the first use; one that cannot be opened is an error of every call.
+  explicit IndexThread(std::string path) : path_(std::move(path)) {}
+  ~IndexThread() { close(); }
+
+  // Looks at all files again, then counts.
+  boost::asio::awaitable<Result<IndexSummary>> summarize();
+  // Written behind: returns at once. What fails is logged; the index is derivable.
+  void record(InterpreterInfo interpreter, int optimize, std::vector<FileResult> files);
+
+  // Finishes what is queued, but cuts a long refresh short, and closes the database.
+  void close();
+
+ private:
+  Result<Index*> index();  // on the thread
+  Result<IndexSummary> summarize_here();
+
+  std::string path_;
+  std::optional<Index> index_;
+  std::stop_source stop_;
+  boost::asio::thread_pool thread_{1};
+};
+
+}  // namespace kiln

@@ -1,0 +1,108 @@
+#include "daemon/precompile_service.h"
+
+#include <spdlog/spdlog.h>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/experimental/awaitable_operators.hpp>
+#include <boost/asio/experimental/concurrent_channel.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/use_future.hpp>
+
+#include "daemon/precompile.h"
+
+namespace kiln {
+
+namespace asio = boost::asio;
+using namespace asio::experimental::awaitable_operators;
+
+namespace {
+
+// Events on their way to the client. When it does not read, the work waits.
+constexpr std::size_t kQueuedEvents = 256;
+
+}  // namespace
+
+struct PrecompileService::Job {
+  using Channel = asio::experimental::concurrent_channel<void(boost::system::error_code, proto::PrecompileEvent)>;
+
+  Job(asio::any_io_executor executor, const proto::PrecompileRequest& wanted)
+      : request(wanted), events(std::move(executor), kQueuedEvents) {}
+
+  const proto::PrecompileRequest request;
+  Channel events;
+  std::stop_source stop;
+};
+
+asio::awaitable<void> PrecompileService::serve(Session& session, const proto::PrecompileRequest& request) {
+  const auto job = std::make_shared<Job>(co_await asio::this_coro::executor, request);
+  const std::stop_callback on_shutdown(stopped_.get_token(), [&stop = job->stop] { stop.request_stop(); });
+  asio::post(thread_, [this, job] { run(*job); });
+  co_await (stream(session, *job) || session.wait_for_hang_up());
+  job->stop.request_stop();
+  job->events.close();  // whoever waits to send goes on to the end
+}
+
+asio::awaitable<void> PrecompileService::stream(Session& session, Job& job) {
+  while (true) {
+    auto [failed, event] = co_await job.events.async_receive(asio::as_tuple(asio::use_awaitable));
+    if (failed) co_return;
+    const bool last = event.has_summary();
+    proto::Reply reply;
+    *reply.mutable_precompile() = std::move(event);
+    const bool sent = co_await session.reply(reply);
+    if (last || !sent) co_return;
+  }
+}
+
+// On the thread.
+void PrecompileService::run(Job& job) {
+  const auto sink = [&job](const proto::PrecompileEvent& event) {
+    try {
+      job.events.async_send({}, event, asio::use_future).get();
+    } catch (const std::exception&) {  // the channel was closed: nobody listens any more
+    }
+  };
+  const auto interpreter = this->interpreter(job.request.python());
+  if (!interpreter) {
+    proto::PrecompileEvent event;
+    event.mutable_summary()->set_failure(interpreter.error().message);
+    return sink(event);
+  }
+  const int optimize = job.request.optimize();
+  // The summary goes out last, so that whoever has seen it finds its results in the index.
+  proto::PrecompileEvent summary;
+  Precompiled done = precompile(
+      job.request, *interpreter, CompileLimits{},
+      [&](const proto::PrecompileEvent& event) {
+        if (event.has_summary()) {
+          summary = event;
+        } else {
+          sink(event);
+        }
+      },
+      job.stop.get_token());
+  spdlog::info("precompile: {} compiled, {} fresh, {} errors", done.summary.compiled(), done.summary.fresh(),
+               done.summary.errors());
+  index_.record(*interpreter, optimize, std::move(done.files));
+  sink(summary);
+}
+
+Result<InterpreterInfo> PrecompileService::interpreter(const std::string& path) {
+  const auto known = interpreters_.find(path);
+  if (known != interpreters_.end()) {
+    const auto binary = identify_binary(known->second.executable);
+    if (binary && *binary == known->second.binary) return known->second;
+  }
+  InterpreterInfo info = TRY(probe_interpreter(path));
+  interpreters_.insert_or_assign(path, info);
+  return info;
+}
+
+PrecompileService::~PrecompileService() {
+  stop();
+  thread_.join();
+}
+
+}  // namespace kiln
