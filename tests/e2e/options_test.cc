@@ -63,7 +63,7 @@ std::vector<Row> option_rows() {
        .with = {"imported.py", "package", "broken_module.py"}},
       {.name = "optimized_modules", .options = {"-OO"}, .target = {"modules.py"},
        .with = {"imported.py", "package", "broken_module.py"}},
-      {.name = "unbuffered_output", .options = {"-u"}, .target = {"interleaved.py"}, .reads_log = false},
+      {.name = "unbuffered_output", .options = {"-u"}, .target = {"interleaved.py"}},
       {.name = "unbuffered_sys", .options = {"-u"}, .target = {"dump_sys.py"}},
       {.name = "no_site_main", .options = {"-S"}, .target = {"dump_main.py"}},
   };
@@ -133,7 +133,6 @@ std::vector<Row> environment_rows() {
       {.name = "no_user_site", .target = {"dump_sys.py"}, .env = {"PYTHONNOUSERSITE=1"}},
       {.name = "inspect", .target = {"hello.py"}, .expect = Expect::any, .env = {"PYTHONINSPECT=1"}},
       {.name = "startup_file_is_not_read", .target = {"hello.py"}, .env = {"PYTHONSTARTUP=/nowhere"}},
-      {.name = "profile_import_time", .target = {"-c", "pass"}, .expect = Expect::any, .out = Stream::pipe},
   };
 }
 KILN_TABLE(Environment, environment_rows());

@@ -5,8 +5,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
 #include <csignal>
-#include <filesystem>
 
 #include "tests/e2e/table.h"
 
@@ -41,21 +41,22 @@ void enter_deleted_directory() {
   if (::chdir("gone") != 0 || ::rmdir("../gone") != 0) ::_exit(126);
 }
 
-// Descriptors with gaps, offsets and flags: a file at number 5, a pipe's end at 9, an append-only file at 20.
+void move_to(int from, int to) {
+  ::dup2(from, to);
+  ::close(from);
+}
+
+// Descriptors with gaps, offsets and flags: a file at number 50, a pipe at 60 and 61, an append-only file at 70. High
+// numbers, since the test's own descriptors, gone at exec, still hold the low ones.
 void inherit_descriptors() {
   const int file = ::open("/etc/passwd", O_RDONLY);
   ::lseek(file, 7, SEEK_SET);
-  ::dup2(file, 5);
-  ::close(file);
-  int ends[2];
-  if (::pipe(ends) != 0) ::_exit(126);
-  ::dup2(ends[0], 9);
-  ::dup2(ends[1], 10);
-  ::close(ends[0]);
-  ::close(ends[1]);
-  const int log = ::open("appended.log", O_WRONLY | O_CREAT | O_APPEND, 0600);
-  ::dup2(log, 20);
-  ::close(log);
+  move_to(file, 50);
+  std::array<int, 2> ends{};
+  if (::pipe(ends.data()) != 0) ::_exit(126);
+  move_to(ends[0], 60);
+  move_to(ends[1], 61);
+  move_to(::open("appended.log", O_WRONLY | O_CREAT | O_APPEND, 0600), 70);
 }
 
 void use_one_cpu() {
@@ -104,10 +105,10 @@ std::vector<Row> state_rows() {
        .target = {"-c", "import signal, os; print(signal.getsignal(2)); os.kill(os.getpid(), 2); print('alive')"},
        .in_child = [] { ignore({SIGINT}); }},
       {.name = "file_size_limit",
-       .target = {"-c", "open('big', 'wb').write(b'x' * 5000)"},
+       .target = {"-c", "import os\nwith open('big', 'wb', 0) as file:\n    print(file.write(b'x' * 5000))\n    file.write(b'y')"},
        .in_child = [] { soften(RLIMIT_FSIZE, 1000); }},
       {.name = "writes_to_inherited_descriptors",
-       .target = {"-c", "import os; os.write(20, b'appended'); print(os.read(5, 4)); os.close(10); print(os.read(9, 1))"},
+       .target = {"-c", "import os; os.write(70, b'appended'); print(os.read(50, 4)); os.close(61); print(os.read(60, 1))"},
        .in_child = inherit_descriptors},
       {.name = "umask_of_new_files",
        .target = {"-c", "import os; open('f', 'w'); os.mkdir('d'); print(os.stat('f').st_mode, os.stat('d').st_mode)"},

@@ -13,6 +13,7 @@
 
 #include <gtest/gtest.h>
 
+#include <iosfwd>
 #include <string>
 #include <utility>
 #include <vector>
@@ -62,15 +63,12 @@ struct Case {
   Row row;
 };
 
+// How GoogleTest shows a case: the command line, for a reader who wants to repeat it.
+void PrintTo(const Case& test, std::ostream* out);
+
 std::vector<Case> cases(const std::vector<Row>& rows);
 std::string case_name(const testing::TestParamInfo<Case>& info);
 void check(const Case& test);
-
-// What a row comes to, under python or kiln.
-struct Result {
-  Outcome outcome;
-  std::map<std::string, std::string> files;
-};
 
 #define KILN_TABLE(Suite, rows)                                                          \
   class Suite : public testing::TestWithParam<Case> {};                                  \

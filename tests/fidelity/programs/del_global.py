@@ -34,5 +34,4 @@ _private = Loud("private")
 second = Slots("second")
 broken = Broken()
 listed = [Loud("in a list"), Slots("in a list")]
-sys.kept = Loud("attribute of sys")
 print("end of main")
