@@ -25,7 +25,9 @@ std::vector<Row> option_rows() {
       flags("X_utf8", {"-X", "utf8"}),
       flags("X_utf8_off", {"-Xutf8=0"}),
       flags("X_unknown", {"-X", "something=else"}),
-      flags("X_pycache_prefix", {"-X", "pycache_prefix=cache"}),
+      // Outside of the work directory: there would be the interpreter's own start-up modules, too, which a plain
+      // python writes anew into an empty prefix, and an image wrote when it started.
+      flags("X_pycache_prefix", {"-X", "pycache_prefix={cwd}/../prefix"}),
       flags("X_faulthandler", {"-X", "faulthandler"}, Expect::any),
       flags("X_tracemalloc", {"-X", "tracemalloc"}, Expect::any),
       flags("u", {"-u"}),
@@ -124,7 +126,7 @@ std::vector<Row> environment_rows() {
       {.name = "warnings", .target = {"warn.py"}, .env = {"PYTHONWARNINGS=error::DeprecationWarning,ignore"}},
       {.name = "no_bytecode", .target = {"dump_flags.py"}, .with = {"imported.py"}, .env = {"PYTHONDONTWRITEBYTECODE=1"}},
       {.name = "cache_prefix", .target = {"dump_flags.py"}, .with = {"imported.py"},
-       .env = {"PYTHONPYCACHEPREFIX={cwd}/cache"}},
+       .env = {"PYTHONPYCACHEPREFIX={cwd}/../prefix"}},
       {.name = "dev_mode", .target = {"dump_flags.py"}, .with = {"imported.py"}, .env = {"PYTHONDEVMODE=1"}},
       {.name = "safe_path", .target = {"dump_sys.py"}, .since = 11, .env = {"PYTHONSAFEPATH=1"}},
       {.name = "breakpoint_off", .target = {"-c", "breakpoint(); print('on')"}, .env = {"PYTHONBREAKPOINT=0"}},

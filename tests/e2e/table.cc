@@ -75,7 +75,7 @@ std::string quoted(const std::vector<std::string>& words) {
 }
 
 std::vector<std::string> command_line(const Row& row, std::vector<std::string> program) {
-  program.insert(program.end(), row.options.begin(), row.options.end());
+  for (const std::string& word : row.options) program.push_back(replaced(word, "{cwd}", work_dir()));
   if (!row.shell.empty()) return {"/bin/bash", "-c", replaced(row.shell, "PYTHON", quoted(program))};
   for (const std::string& word : row.target) program.push_back(replaced(word, "{cwd}", work_dir()));
   return program;
@@ -113,7 +113,7 @@ std::string without_addresses(const std::string& text) {
 void keep_header_of_bytecode(std::map<std::string, std::string>& files) {
   constexpr std::size_t kHeaderSize = 16;
   for (auto& [name, content] : files) {
-    if (name.find("__pycache__/") != std::string::npos && content.size() > kHeaderSize) content.resize(kHeaderSize);
+    if (name.ends_with(".pyc") && content.size() > kHeaderSize) content.resize(kHeaderSize);
   }
 }
 
@@ -147,7 +147,8 @@ void warm_up(const Case& test) {
   for (const std::string& option : test.row.options) key += '\0' + option;
   for (const std::string& entry : row_environment(test.row)) key += '\0' + entry;
   if (!warmed.insert(key).second) return;
-  std::vector<std::string> arguments = test.row.options;
+  std::vector<std::string> arguments;
+  for (const std::string& word : test.row.options) arguments.push_back(replaced(word, "{cwd}", work_dir()));
   arguments.insert(arguments.end(), {"-c", "pass"});
   run_until_bare(test.python, arguments, row_environment(test.row));
 }
