@@ -97,7 +97,7 @@ TEST_F(Choice, DropInIsServedWarm) {
   std::string mode;
   for (int i = 0; i < 200 && mode != "bare"; ++i) {
     Outcome outcome = run(invocation);
-    EXPECT_EQ(outcome.out, "hello\n");
+    ASSERT_EQ(outcome.out, "hello\n");
     mode = take_log_line(outcome.err).mode;
   }
   EXPECT_EQ(mode, "bare");

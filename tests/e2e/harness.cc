@@ -171,6 +171,8 @@ void become_session_leader() {
 
 }  // namespace
 
+void PrintTo(const Python& python, std::ostream* out) { *out << python.path; }
+
 const std::vector<Python>& interpreters() { return found_interpreters().served; }
 const std::vector<Python>& unserved_interpreters() { return found_interpreters().unserved; }
 const Python& any_python() { return interpreters().front(); }

@@ -9,6 +9,7 @@
 #include <sys/types.h>
 
 #include <functional>
+#include <iosfwd>
 #include <map>
 #include <string>
 #include <string_view>
@@ -26,6 +27,7 @@ struct Python {
   std::string path;
   int minor = 0;
 };
+void PrintTo(const Python& python, std::ostream* out);  // for GoogleTest
 
 // /usr/bin/python3, python3.N on PATH, ~/.pyenv/versions/*; each real binary once. KILN_E2E_PYTHONS=py38,py311
 // narrows the list while one works on a test.
