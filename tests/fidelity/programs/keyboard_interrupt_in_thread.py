@@ -3,8 +3,8 @@ import threading
 import time
 
 print("interrupting")
-threading.Thread(target=_thread.interrupt_main).start()
 try:
+    threading.Thread(target=_thread.interrupt_main).start()
     while True:
         time.sleep(0.01)
 except KeyboardInterrupt:
