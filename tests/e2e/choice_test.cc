@@ -2,10 +2,13 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/ioctl.h>
+#include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <cstdlib>
 #include <filesystem>
 
@@ -16,6 +19,8 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr const char* kSayWho = "import sys; print(sys.executable, sys.prefix, sys.version)";
+
+constexpr int kNoTracing = 99;
 
 class Choice : public testing::Test {
  protected:
@@ -173,6 +178,24 @@ TEST_F(Refusals, ControllingTerminal) {
     ::close(slave);
   });
   ::close(terminal);
+}
+
+// A debugger that started the client means the program. The test is the tracer: it lets go on whatever stops.
+TEST_F(Refusals, Traced) {
+  Process process({.argv = {kiln_binary(), "run", "--python", any_python().path, "-c", "print(1)"},
+                   .in_child = [] {
+                     if (::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) != 0) ::_exit(kNoTracing);
+                   }});
+  int status = 0;
+  while (::waitpid(process.pid(), &status, 0) > 0 && WIFSTOPPED(status)) {
+    const long signal = WSTOPSIG(status) == SIGTRAP ? 0 : WSTOPSIG(status);
+    ::ptrace(PTRACE_CONT, process.pid(), nullptr, signal);
+  }
+  if (WIFEXITED(status) && WEXITSTATUS(status) == kNoTracing) GTEST_SKIP() << "ptrace is not allowed here";
+  Outcome outcome = process.finish();
+  const LogLine log = take_log_line(outcome.err);
+  EXPECT_EQ(log.reason, "traced") << log.line;
+  EXPECT_EQ(outcome.out, "1\n");
 }
 
 TEST_F(Refusals, InterpreterThatIsAScript) {

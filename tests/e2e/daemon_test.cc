@@ -52,6 +52,7 @@ class Daemon : public testing::Test {
     sockaddr_un address{.sun_family = AF_UNIX, .sun_path = {}};
     const std::string path = runtime_dir() + "/kilnd.sock";
     std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
+    EXPECT_LT(path.size(), sizeof address.sun_path);
     EXPECT_EQ(::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
     return fd;
   }
@@ -159,6 +160,31 @@ TEST_F(Daemon, SurvivesBadInput) {
   send(half_spoken, "\x20\x00\x00"s);
   EXPECT_EQ(warm().mode, "bare");
   EXPECT_EQ(daemon_pid(), before) << "the daemon died of it";
+}
+
+// The directory keeps others out; if somebody opened it, the daemon itself still asks the kernel who is there.
+TEST_F(Daemon, RefusesAForeignUser) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root can become somebody else";
+  constexpr uid_t kNobody = 65534;
+  const std::string socket = runtime_dir() + "/kilnd.sock";
+  ::chmod(home_dir().c_str(), 0711);
+  ::chmod(runtime_dir().c_str(), 0711);
+  ::chmod(socket.c_str(), 0666);
+  const std::string knock =
+      "import socket, sys\ns = socket.socket(socket.AF_UNIX)\ns.settimeout(10)\ns.connect(sys.argv[1])\n"
+      "try:\n    s.sendall(bytes([0, 0, 0, 0, 1]))\n    answer = s.recv(4096)\n"
+      "except OSError as error:\n    answer = b'' if not isinstance(error, socket.timeout) else b'silence'\n"
+      "print(answer == b'' or b'foreign-user' in answer)";
+  const Outcome outcome = run({.argv = {"/usr/bin/python3", "-c", knock, socket},
+                               .cwd = "/",
+                               .in_child = [] {
+                                 if (::setgid(kNobody) != 0 || ::setuid(kNobody) != 0) ::_exit(126);
+                               }});
+  ::chmod(socket.c_str(), 0600);
+  ::chmod(runtime_dir().c_str(), 0700);
+  ::chmod(home_dir().c_str(), 0700);
+  EXPECT_EQ(outcome.out, "True\n") << outcome.err;
+  EXPECT_EQ(warm().mode, "bare");
 }
 
 TEST_F(Daemon, SurvivesManyConnections) {

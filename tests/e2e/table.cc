@@ -150,7 +150,9 @@ void warm_up(const Case& test) {
   std::vector<std::string> arguments;
   for (const std::string& word : test.row.options) arguments.push_back(replaced(word, "{cwd}", work_dir()));
   arguments.insert(arguments.end(), {"-c", "pass"});
-  run_until_bare(test.python, arguments, row_environment(test.row));
+  std::vector<std::string> environment = row_environment(test.row);
+  apply_change(environment, "KILN_LOG=1");  // rows that run without it are served by the same image
+  run_until_bare(test.python, arguments, environment);
 }
 
 // One run under kiln, compared. Returns what the log line says.
