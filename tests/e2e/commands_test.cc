@@ -174,6 +174,7 @@ TEST_P(Precompile, CompilesASingleFile) {
 TEST_P(Precompile, DoesNothingTheSecondTime) {
   make_tree();
   precompile({"tree"});
+  ASSERT_TRUE(fs::exists(bytecode_of("plain")));
   const std::string before = identity(bytecode_of("plain"));
   EXPECT_EQ(describe_status(precompile({"tree"}).status), "exit 0");
   EXPECT_EQ(identity(bytecode_of("plain")), before);
