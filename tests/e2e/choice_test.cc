@@ -27,7 +27,8 @@ class Choice : public testing::Test {
   void SetUp() override { reset_work_dir(); }
 
   // A directory on PATH of its own, in which NAME leads to TARGET.
-  static std::string dir_with_link(const std::string& dir, const std::string& name, const std::string& target) {
+  static std::string dir_with_link(const std::string& dir, const std::string& name,
+                                   const std::string& target) {
     const std::string path = work_dir() + "/" + dir;
     fs::create_directories(path);
     fs::create_symlink(target, path + "/" + name);
@@ -62,8 +63,8 @@ TEST_F(Choice, PrefersTheVariableToTheVirtualEnvironment) {
 }
 
 TEST_F(Choice, PrefersTheOptionToAll) {
-  const Outcome outcome =
-      kiln({"run", "--python", last_python().path, "-c", kSayWho}, {"VIRTUAL_ENV=/nowhere", "KILN_PYTHON=/nowhere"});
+  const Outcome outcome = kiln({"run", "--python", last_python().path, "-c", kSayWho},
+                               {"VIRTUAL_ENV=/nowhere", "KILN_PYTHON=/nowhere"});
   EXPECT_EQ(outcome.out, python_output(last_python(), kSayWho));
 }
 
@@ -81,10 +82,12 @@ TEST_F(Choice, DropInStandsForTheNextOnPath) {
     const std::string links = dir_with_link("links", name, kiln_binary());
     const std::string real = dir_with_link("real", name, last_python().path);
     const std::string path = "PATH=" + links + ":" + real + ":/usr/bin:/bin";
-    const std::vector<std::string> program{"-c", kSayWho + std::string("\nprint(sys.argv)\nsys.exit(9)"), "x", "--python"};
+    const std::vector<std::string> program{"-c", kSayWho + std::string("\nprint(sys.argv)\nsys.exit(9)"), "x",
+                                           "--python"};
     Invocation python{.argv = {real + "/" + name}, .environment = environment_with({path})};
     Invocation drop_in{.argv = {links + "/" + name}, .environment = environment_with({path})};
-    for (Invocation* each : {&python, &drop_in}) each->argv.insert(each->argv.end(), program.begin(), program.end());
+    for (Invocation* each : {&python, &drop_in})
+      each->argv.insert(each->argv.end(), program.begin(), program.end());
     const Outcome expected = run(python);
     Outcome outcome = run(drop_in);
     EXPECT_NE(take_log_line(outcome.err).mode, "") << outcome.err;
@@ -147,9 +150,15 @@ class Refusals : public testing::Test {
   }
 };
 
-TEST_F(Refusals, Disabled) { expect_reason("disabled", {"KILN_DISABLE=1"}); }
-TEST_F(Refusals, Supervised) { expect_reason("supervised", {"NOTIFY_SOCKET=/run/systemd/notify"}); }
-TEST_F(Refusals, Instrumented) { expect_reason("instrumented", {"COVERAGE_PROCESS_START=x"}); }
+TEST_F(Refusals, Disabled) {
+  expect_reason("disabled", {"KILN_DISABLE=1"});
+}
+TEST_F(Refusals, Supervised) {
+  expect_reason("supervised", {"NOTIFY_SOCKET=/run/systemd/notify"});
+}
+TEST_F(Refusals, Instrumented) {
+  expect_reason("instrumented", {"COVERAGE_PROCESS_START=x"});
+}
 
 TEST_F(Refusals, Limited) {
   expect_reason("limited", {}, [] {
@@ -182,10 +191,10 @@ TEST_F(Refusals, ControllingTerminal) {
 
 // A debugger that started the client means the program. The test is the tracer: it lets go on whatever stops.
 TEST_F(Refusals, Traced) {
-  Process process({.argv = {kiln_binary(), "run", "--python", any_python().path, "-c", "print(1)"},
-                   .in_child = [] {
-                     if (::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) != 0) ::_exit(kNoTracing);
-                   }});
+  Process process(
+      {.argv = {kiln_binary(), "run", "--python", any_python().path, "-c", "print(1)"}, .in_child = [] {
+         if (::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) != 0) ::_exit(kNoTracing);
+       }});
   int status = 0;
   while (::waitpid(process.pid(), &status, 0) > 0 && WIFSTOPPED(status)) {
     const long signal = WSTOPSIG(status) == SIGTRAP ? 0 : WSTOPSIG(status);
@@ -216,7 +225,8 @@ TEST_F(Refusals, MainScriptThatDoesNotCompile) {
 }
 
 TEST_F(Refusals, RuntimeDirectoryThatCannotExist) {
-  Outcome outcome = kiln({"run", "--python", any_python().path, "-c", "print(1)"}, {"KILN_RUNTIME_DIR=/proc/nowhere"});
+  Outcome outcome =
+      kiln({"run", "--python", any_python().path, "-c", "print(1)"}, {"KILN_RUNTIME_DIR=/proc/nowhere"});
   EXPECT_EQ(take_log_line(outcome.err).mode, "exec");
   EXPECT_EQ(outcome.out, "1\n");
   EXPECT_EQ(outcome.err, "");
@@ -227,7 +237,8 @@ TEST_F(Refusals, RuntimeDirectoryOpenToOthers) {
   const std::string dir = work_dir() + "/open";
   ::mkdir(dir.c_str(), 0777);
   ::chmod(dir.c_str(), 0777);
-  Outcome outcome = kiln({"run", "--python", any_python().path, "-c", "print(1)"}, {"KILN_RUNTIME_DIR=" + dir});
+  Outcome outcome =
+      kiln({"run", "--python", any_python().path, "-c", "print(1)"}, {"KILN_RUNTIME_DIR=" + dir});
   EXPECT_EQ(take_log_line(outcome.err).mode, "exec");
   EXPECT_EQ(outcome.out, "1\n");
   EXPECT_FALSE(fs::exists(dir + "/kilnd.sock"));
@@ -238,7 +249,8 @@ TEST_F(Refusals, RuntimeDirectoryOfAnotherUser) {
   const std::string dir = work_dir() + "/foreign";
   ::mkdir(dir.c_str(), 0700);
   ASSERT_EQ(::chown(dir.c_str(), 65534, 65534), 0);
-  Outcome outcome = kiln({"run", "--python", any_python().path, "-c", "print(1)"}, {"KILN_RUNTIME_DIR=" + dir});
+  Outcome outcome =
+      kiln({"run", "--python", any_python().path, "-c", "print(1)"}, {"KILN_RUNTIME_DIR=" + dir});
   EXPECT_EQ(take_log_line(outcome.err).mode, "exec");
   EXPECT_EQ(outcome.out, "1\n");
   EXPECT_FALSE(fs::exists(dir + "/kilnd.sock"));
@@ -247,7 +259,8 @@ TEST_F(Refusals, RuntimeDirectoryOfAnotherUser) {
 // Without KILN_LOG nothing is added to what the program writes.
 TEST_F(Refusals, SilentByDefault) {
   for (const std::string change : {"KILN_LOG", "KILN_LOG=0"}) {
-    const Outcome outcome = kiln({"run", "--python", any_python().path, "-c", "print(1)"}, {change, "KILN_DISABLE=1"});
+    const Outcome outcome =
+        kiln({"run", "--python", any_python().path, "-c", "print(1)"}, {change, "KILN_DISABLE=1"});
     EXPECT_EQ(outcome.out, "1\n");
     EXPECT_EQ(outcome.err, "") << change;
   }

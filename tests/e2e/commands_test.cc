@@ -71,21 +71,24 @@ class Precompile : public testing::TestWithParam<Python> {
 
   static constexpr time_t kTime = 1'600'000'000;
 
-  // A tree with what a compiler meets: packages, encodings, line ends, names with spaces, an empty file, depth.
+  // A tree with what a compiler meets: packages, encodings, line ends, names with spaces, an empty file,
+  // depth.
   static void make_tree() {
     reset_work_dir();
     const std::string root = work_dir() + "/tree/";
     write_file(root + "plain.py", "import os\n\ndef f(x, y=1):\n    return [x for x in range(y)]\n");
     write_file(root + "empty.py", "");
     write_file(root + "package/__init__.py", "'''A docstring.'''\nNAME = 'name'\n");
-    write_file(root + "package/deep/er/module.py", "class A:\n    def m(self):\n        return lambda: self\n");
+    write_file(root + "package/deep/er/module.py",
+               "class A:\n    def m(self):\n        return lambda: self\n");
     write_file(root + "a name.py", "print('\u00e4')\n");
     write_file(root + "latin.py", "# coding: latin-1\nX = '\xe4'\n");
     write_file(root + "bom.py", "\xef\xbb\xbfX = 1\n");
     write_file(root + "crlf.py", "X = '''a\r\nb'''\r\n");
     write_file(root + "sets.py", "def f(x):\n    return x in {'a', 'b', 'c'} or x in {1, 2, 3}\n");
     write_file(root + "not_python.txt", "no");
-    write_file(root + "constants.py", "A = (1, 2.5, 1j, b'x', 'x', None, ..., (1, (2,)), -0.0, 10**30)\nB = 'abc' 'def'\n");
+    write_file(root + "constants.py",
+               "A = (1, 2.5, 1j, b'x', 'x', None, ..., (1, (2,)), -0.0, 10**30)\nB = 'abc' 'def'\n");
     set_times(root);
   }
 
@@ -122,11 +125,13 @@ class Precompile : public testing::TestWithParam<Python> {
   }
 
   std::string bytecode_of(const std::string& name) const {
-    return work_dir() + "/tree/__pycache__/" + name + ".cpython-3" + std::to_string(GetParam().minor) + ".pyc";
+    return work_dir() + "/tree/__pycache__/" + name + ".cpython-3" + std::to_string(GetParam().minor) +
+           ".pyc";
   }
 };
 
-constexpr int kFirstReproducible = 11;  // up to 3.10 compileall does not always write the same bytes as itself
+constexpr int kFirstReproducible =
+    11;  // up to 3.10 compileall does not always write the same bytes as itself
 
 TEST_P(Precompile, WritesWhatCompileallWrites) {
   make_tree();
@@ -235,10 +240,13 @@ TEST_P(Precompile, HonoursTheCachePrefix) {
   EXPECT_EQ(describe_status(outcome.status), "exit 0") << outcome.err;
   EXPECT_FALSE(fs::exists(work_dir() + "/tree/__pycache__"));
   const std::string tag = ".cpython-3" + std::to_string(GetParam().minor);
-  EXPECT_TRUE(fs::exists(prefix + work_dir() + "/tree/plain" + tag + ".pyc"));  // no __pycache__ below a prefix
+  EXPECT_TRUE(
+      fs::exists(prefix + work_dir() + "/tree/plain" + tag + ".pyc"));  // no __pycache__ below a prefix
 }
 
-std::string python_name(const testing::TestParamInfo<Python>& info) { return info.param.name; }
+std::string python_name(const testing::TestParamInfo<Python>& info) {
+  return info.param.name;
+}
 INSTANTIATE_TEST_SUITE_P(Each, Precompile, testing::ValuesIn(interpreters()), python_name);
 
 }  // namespace

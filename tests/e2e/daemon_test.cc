@@ -34,8 +34,9 @@ class Daemon : public testing::Test {
   }
 
   static Invocation waiting_program() {
-    return {.argv = {kiln_binary(), "run", "--python", any_python().path, programs_dir() + "/wait_for_line.py"},
-            .in = Stream::pipe};
+    return {
+        .argv = {kiln_binary(), "run", "--python", any_python().path, programs_dir() + "/wait_for_line.py"},
+        .in = Stream::pipe};
   }
 
   // The program, started before, ends as if nothing had happened.
@@ -144,12 +145,12 @@ TEST_F(Daemon, SurvivesBadInput) {
   using namespace std::string_literals;
   const pid_t before = daemon_pid();
   const std::vector<std::string> inputs{
-      "",                                          // closed at once
-      "\x05"s,                                     // a header cut short
-      "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",  // another protocol: an absurd length
-      "\x10\x00\x00\x00\x63" + std::string(16, 'x'),  // a frame type that does not exist
-      "\x20\x00\x00\x00\x01"s + "only part of it",    // a payload cut short
-      "\xff\xff\xff\xff\x01"s,                        // longer than any frame
+      "",                                                       // closed at once
+      "\x05"s,                                                  // a header cut short
+      "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",              // another protocol: an absurd length
+      "\x10\x00\x00\x00\x63" + std::string(16, 'x'),            // a frame type that does not exist
+      "\x20\x00\x00\x00\x01"s + "only part of it",              // a payload cut short
+      "\xff\xff\xff\xff\x01"s,                                  // longer than any frame
       "\x08\x00\x00\x00\x01\xff\xff\xff\xff\xff\xff\xff\xff"s,  // no protobuf message
       "\x00\x00\x00\x00\x01"s,                                  // an empty request: no protocol, no build
       "\x00\x00\x00\x00\x03"s,                                  // a launch, which is an image's affair
@@ -162,7 +163,8 @@ TEST_F(Daemon, SurvivesBadInput) {
   EXPECT_EQ(daemon_pid(), before) << "the daemon died of it";
 }
 
-// The directory keeps others out; if somebody opened it, the daemon itself still asks the kernel who is there.
+// The directory keeps others out; if somebody opened it, the daemon itself still asks the kernel who is
+// there.
 TEST_F(Daemon, RefusesAForeignUser) {
   if (::geteuid() != 0) GTEST_SKIP() << "only root can become somebody else";
   constexpr uid_t kNobody = 65534;
@@ -175,9 +177,7 @@ TEST_F(Daemon, RefusesAForeignUser) {
       "try:\n    s.sendall(bytes([0, 0, 0, 0, 1]))\n    answer = s.recv(4096)\n"
       "except OSError as error:\n    answer = b'' if not isinstance(error, socket.timeout) else b'silence'\n"
       "print(answer == b'' or b'foreign-user' in answer)";
-  const Outcome outcome = run({.argv = {"/usr/bin/python3", "-c", knock, socket},
-                               .cwd = "/",
-                               .in_child = [] {
+  const Outcome outcome = run({.argv = {"/usr/bin/python3", "-c", knock, socket}, .cwd = "/", .in_child = [] {
                                  if (::setgid(kNobody) != 0 || ::setuid(kNobody) != 0) ::_exit(126);
                                }});
   ::chmod(socket.c_str(), 0600);
@@ -200,9 +200,9 @@ TEST_F(Daemon, SurvivesManyConnections) {
 TEST_F(Daemon, ManyRunsAtOnceAllSucceed) {
   std::vector<std::unique_ptr<Process>> clients;
   for (int i = 0; i < 64; ++i) {
-    clients.push_back(std::make_unique<Process>(
-        Invocation{.argv = {kiln_binary(), "run", "--python", any_python().path, "-c",
-                            "import sys; print(sys.argv[1]); sys.exit(int(sys.argv[1]))", std::to_string(i)}}));
+    clients.push_back(std::make_unique<Process>(Invocation{
+        .argv = {kiln_binary(), "run", "--python", any_python().path, "-c",
+                 "import sys; print(sys.argv[1]); sys.exit(int(sys.argv[1]))", std::to_string(i)}}));
   }
   for (int i = 0; i < 64; ++i) {
     const Outcome outcome = clients[static_cast<std::size_t>(i)]->finish();

@@ -40,7 +40,10 @@ bool is_elf(const fs::path& path) {
   std::ifstream file(path, std::ios::binary);
   std::array<char, 4> magic{};
   file.read(magic.data(), magic.size());
-  return std::string_view(magic.data(), magic.size()) == "\x7f" "ELF" && ::access(path.c_str(), X_OK) == 0;
+  return std::string_view(magic.data(), magic.size()) ==
+             "\x7f"
+             "ELF" &&
+         ::access(path.c_str(), X_OK) == 0;
 }
 
 std::vector<std::string> split(const std::string& text, char separator) {
@@ -69,9 +72,10 @@ std::vector<fs::path> candidate_binaries() {
 
 // "cpython 3 11", asked from the binary itself; empty if it cannot say.
 std::string identity(const std::string& python) {
-  return run({.argv = {python, "-c",
-                       "import sys; print(getattr(sys, 'implementation', sys).__dict__.get('name', 'cpython'),"
-                       " sys.version_info[0], sys.version_info[1])"},
+  return run({.argv =
+                  {python, "-c",
+                   "import sys; print(getattr(sys, 'implementation', sys).__dict__.get('name', 'cpython'),"
+                   " sys.version_info[0], sys.version_info[1])"},
               .cwd = "/"})
       .out;
 }
@@ -105,7 +109,8 @@ Found find_interpreters() {
   }
   const std::vector<std::string> wanted = split(variable("KILN_E2E_PYTHONS"), ',');
   if (!wanted.empty()) {
-    std::erase_if(found.served, [&](const Python& python) { return std::ranges::count(wanted, python.name) == 0; });
+    std::erase_if(found.served,
+                  [&](const Python& python) { return std::ranges::count(wanted, python.name) == 0; });
   }
   return found;
 }
@@ -147,7 +152,9 @@ bool carries_our_runtime_dir(pid_t pid) {
   return ('\0' + environment).find('\0' + ("KILN_RUNTIME_DIR=" + runtime_dir()) + '\0') != std::string::npos;
 }
 
-bool is_own(pid_t pid) { return session_of(pid) == ::getsid(0) || carries_our_runtime_dir(pid); }
+bool is_own(pid_t pid) {
+  return session_of(pid) == ::getsid(0) || carries_our_runtime_dir(pid);
+}
 
 std::string describe_process(pid_t pid) {
   std::string command = file_or_empty("/proc/" + std::to_string(pid) + "/cmdline");
@@ -171,18 +178,29 @@ void become_session_leader() {
 
 }  // namespace
 
-void PrintTo(const Python& python, std::ostream* out) { *out << python.path; }
+void PrintTo(const Python& python, std::ostream* out) {
+  *out << python.path;
+}
 
-const std::vector<Python>& interpreters() { return found_interpreters().served; }
-const std::vector<Python>& unserved_interpreters() { return found_interpreters().unserved; }
-const Python& any_python() { return interpreters().front(); }
+const std::vector<Python>& interpreters() {
+  return found_interpreters().served;
+}
+const std::vector<Python>& unserved_interpreters() {
+  return found_interpreters().unserved;
+}
+const Python& any_python() {
+  return interpreters().front();
+}
 
 const std::string& kiln_binary() {
-  static const std::string path = variable("KILN_UNDER_TEST").empty() ? KILN_BINARY : variable("KILN_UNDER_TEST");
+  static const std::string path =
+      variable("KILN_UNDER_TEST").empty() ? KILN_BINARY : variable("KILN_UNDER_TEST");
   return path;
 }
 
-std::string programs_dir() { return KILN_PROGRAMS_DIR; }
+std::string programs_dir() {
+  return KILN_PROGRAMS_DIR;
+}
 
 const std::string& home_dir() {
   static const std::string dir = make_home();
@@ -199,7 +217,9 @@ const std::string& cache_dir() {
   return dir;
 }
 
-std::string work_dir() { return home_dir() + "/work"; }
+std::string work_dir() {
+  return home_dir() + "/work";
+}
 
 std::vector<std::string> base_environment() {
   return {"PATH=/usr/local/bin:/usr/bin:/bin",
@@ -263,7 +283,8 @@ LogLine take_log_line(std::string& err) {
 LogLine run_until_bare(const Python& python, const std::vector<std::string>& arguments,
                        const std::vector<std::string>& environment) {
   constexpr int kMostTries = 200;
-  Invocation invocation{.argv = {kiln_binary(), "run", "--python", python.path}, .environment = environment, .cwd = "/"};
+  Invocation invocation{
+      .argv = {kiln_binary(), "run", "--python", python.path}, .environment = environment, .cwd = "/"};
   invocation.argv.insert(invocation.argv.end(), arguments.begin(), arguments.end());
   LogLine last;
   for (int i = 0; i < kMostTries && last.mode != "bare"; ++i) {
@@ -294,7 +315,9 @@ void write_file(const std::string& path, std::string_view content) {
   std::ofstream(path, std::ios::binary) << content;
 }
 
-std::string read_file(const std::string& path) { return file_or_empty(path); }
+std::string read_file(const std::string& path) {
+  return file_or_empty(path);
+}
 
 void reset_work_dir() {
   fs::remove_all(work_dir());

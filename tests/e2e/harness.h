@@ -1,9 +1,9 @@
-// What every end-to-end test stands on: a private home for one test process (its own daemon, caches and session),
-// child processes with exactly the standard streams, environment and state that a test asks for, and the
-// interpreters of this machine.
+// What every end-to-end test stands on: a private home for one test process (its own daemon, caches and
+// session), child processes with exactly the standard streams, environment and state that a test asks for,
+// and the interpreters of this machine.
 //
-// Nothing here sleeps: a child's end, its output and the end of strangers are awaited on descriptors, and every wait
-// has a deadline, because a hang is a result too.
+// Nothing here sleeps: a child's end, its output and the end of strangers are awaited on descriptors, and
+// every wait has a deadline, because a hang is a result too.
 #pragma once
 
 #include <sys/types.h>
@@ -29,8 +29,8 @@ struct Python {
 };
 void PrintTo(const Python& python, std::ostream* out);  // for GoogleTest
 
-// /usr/bin/python3, python3.N on PATH, ~/.pyenv/versions/*; each real binary once. KILN_E2E_PYTHONS=py38,py311
-// narrows the list while one works on a test.
+// /usr/bin/python3, python3.N on PATH, ~/.pyenv/versions/*; each real binary once.
+// KILN_E2E_PYTHONS=py38,py311 narrows the list while one works on a test.
 const std::vector<Python>& interpreters();
 // The first of them, for what does not depend on the version.
 const Python& any_python();
@@ -53,7 +53,8 @@ std::vector<std::string> base_environment();
 std::vector<std::string> environment_with(const std::vector<std::string>& changes);
 void apply_change(std::vector<std::string>& environment, const std::string& change);
 
-// Where a standard stream of a child leads. Output streams of kind pipe and file are what a test reads afterwards.
+// Where a standard stream of a child leads. Output streams of kind pipe and file are what a test reads
+// afterwards.
 enum class Stream { null, pipe, file, closed, full, broken_pipe, directory, with_stdout };
 
 struct Invocation {
@@ -128,11 +129,13 @@ struct LogLine {
 // Takes the line out of ERR. Empty mode: there is not exactly one such line, or it is malformed.
 LogLine take_log_line(std::string& err);
 
-// Runs `kiln run --python PYTHON ARGUMENTS` until an image serves it, at most 200 times. The log line of the last run.
+// Runs `kiln run --python PYTHON ARGUMENTS` until an image serves it, at most 200 times. The log line of the
+// last run.
 LogLine run_until_bare(const Python& python, const std::vector<std::string>& arguments,
                        const std::vector<std::string>& environment);
 
-// Files: relative name -> content below DIR. Links read "-> target"; directories have names that end in a slash.
+// Files: relative name -> content below DIR. Links read "-> target"; directories have names that end in a
+// slash.
 std::map<std::string, std::string> snapshot(const std::string& dir);
 void write_file(const std::string& path, std::string_view content);
 std::string read_file(const std::string& path);
@@ -148,7 +151,8 @@ bool wait_gone(pid_t pid, int timeout_ms = kDeadlineMs);
 
 // Creates the directories, leaves any controlling terminal, adopts orphans. Once, from main().
 void enter_private_session();
-// Stops the daemon, then waits for every process of this test to end. Names those who did not, and kills them.
+// Stops the daemon, then waits for every process of this test to end. Names those who did not, and kills
+// them.
 std::vector<std::string> leave_private_session();
 
 }  // namespace kiln::e2e

@@ -1,5 +1,5 @@
-// One test process is one user with a daemon of their own: one session, one runtime directory, and nothing left
-// behind. ctest starts one such process for each group of tests (CMakeLists.txt).
+// One test process is one user with a daemon of their own: one session, one runtime directory, and nothing
+// left behind. ctest starts one such process for each group of tests (CMakeLists.txt).
 #include <gtest/gtest.h>
 
 #include <cstdio>

@@ -25,7 +25,9 @@ long now_ms() {
       .count();
 }
 
-[[noreturn]] void fail(const std::string& what) { throw std::runtime_error(what); }
+[[noreturn]] void fail(const std::string& what) {
+  throw std::runtime_error(what);
+}
 
 struct Pipe {
   UniqueFd read_end;
@@ -160,7 +162,9 @@ Process::~Process() {
   reap();
 }
 
-void Process::signal(int number) const { ::kill(pid_, number); }
+void Process::signal(int number) const {
+  ::kill(pid_, number);
+}
 
 void Process::write_input(std::string_view text) {
   while (!text.empty()) {
@@ -210,7 +214,9 @@ Outcome Process::finish() {
   return {std::move(out_), std::move(err_), WIFSIGNALED(status_) ? status_ & ~0x80 : status_, timed_out_};
 }
 
-Outcome run(const Invocation& invocation) { return Process(invocation).finish(); }
+Outcome run(const Invocation& invocation) {
+  return Process(invocation).finish();
+}
 
 std::string describe_status(int status) {
   if (WIFSIGNALED(status)) return "signal " + std::to_string(WTERMSIG(status));

@@ -19,24 +19,29 @@ TEST_P(Warm, HelloIsServedByAnImage) {
 // Once warm it stays warm: spare children and the image outlive a run, whatever the run's end was.
 TEST_P(Warm, StaysWarmAfterDeathsOfPrograms) {
   ASSERT_EQ(run_until_bare(GetParam(), {"-c", "pass"}, base_environment()).mode, "bare");
-  for (const char* end : {"import os; os._exit(3)", "import os; os.kill(os.getpid(), 9)", "raise SystemExit(1)", "1/0"}) {
+  for (const char* end :
+       {"import os; os._exit(3)", "import os; os.kill(os.getpid(), 9)", "raise SystemExit(1)", "1/0"}) {
     kiln({"run", "--python", GetParam().path, "-c", end});
     EXPECT_EQ(run_until_bare(GetParam(), {"-c", "pass"}, base_environment()).mode, "bare") << "after " << end;
   }
 }
 
-// What Python draws at random at start is drawn anew: two runs of one image share no random numbers and no names.
+// What Python draws at random at start is drawn anew: two runs of one image share no random numbers and no
+// names.
 TEST_P(Warm, RunsShareNoRandomness) {
   const std::vector<std::string> code{
-      "-c", "import random, uuid, tempfile, os, secrets\n"
-            "print(random.random(), uuid.uuid4(), next(tempfile._get_candidate_names()), secrets.token_hex())"};
+      "-c",
+      "import random, uuid, tempfile, os, secrets\n"
+      "print(random.random(), uuid.uuid4(), next(tempfile._get_candidate_names()), secrets.token_hex())"};
   run_until_bare(GetParam(), {"-c", "pass"}, base_environment());
   std::vector<std::string> arguments{"run", "--python", GetParam().path};
   arguments.insert(arguments.end(), code.begin(), code.end());
   EXPECT_NE(kiln(arguments).out, kiln(arguments).out);
 }
 
-std::string python_name(const testing::TestParamInfo<Python>& info) { return info.param.name; }
+std::string python_name(const testing::TestParamInfo<Python>& info) {
+  return info.param.name;
+}
 INSTANTIATE_TEST_SUITE_P(Each, Warm, testing::ValuesIn(interpreters()), python_name);
 
 const std::vector<Row> kPrograms = {
@@ -133,7 +138,8 @@ const std::vector<Row> kInterpreter = {
     {.name = "modules", .target = {"dump_modules.py"}},
     {.name = "modules_isolated", .options = {"-I", "-S"}, .target = {"dump_modules.py"}},
     {.name = "main", .target = {"dump_main.py"}},
-    {.name = "main_of_command", .target = {"-c", "print(list(globals().items())); print(__import__('sys').argv)"}},
+    {.name = "main_of_command",
+     .target = {"-c", "print(list(globals().items())); print(__import__('sys').argv)"}},
     {.name = "main_thread", .target = {"main_thread.py"}},
     {.name = "gc", .target = {"gc_objects.py"}},
     {.name = "clocks", .target = {"clocks.py"}},

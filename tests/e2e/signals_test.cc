@@ -112,7 +112,9 @@ TEST_P(Signals, TheClientsDeathEndsTheProgramsChildren) {
   process.finish();
 }
 
-std::string name(const testing::TestParamInfo<Python>& info) { return info.param.name; }
+std::string name(const testing::TestParamInfo<Python>& info) {
+  return info.param.name;
+}
 INSTANTIATE_TEST_SUITE_P(Each, Signals, testing::ValuesIn(interpreters()), name);
 
 }  // namespace

@@ -108,8 +108,9 @@ std::string without_addresses(const std::string& text) {
   return text.find("0x") == std::string::npos ? text : std::regex_replace(text, address, "0xADDRESS");
 }
 
-// Whether bytecode notes that an object is shared (FLAG_REF) depends on who else holds it at that moment, which two
-// runs of plain python do not agree on either. So of a pyc the header counts: magic, flags, time and size.
+// Whether bytecode notes that an object is shared (FLAG_REF) depends on who else holds it at that moment,
+// which two runs of plain python do not agree on either. So of a pyc the header counts: magic, flags, time
+// and size.
 void keep_header_of_bytecode(std::map<std::string, std::string>& files) {
   constexpr std::size_t kHeaderSize = 16;
   for (auto& [name, content] : files) {
@@ -139,8 +140,8 @@ void expect_same(const Result& python, const Result& kiln, const LogLine& log) {
   EXPECT_EQ(python.files, kiln.files) << "files differ";
 }
 
-// The image for the row's options and environment, unless this test process has met them before. Only the row itself
-// can tell whether it is served; this keeps the number of its own runs small.
+// The image for the row's options and environment, unless this test process has met them before. Only the row
+// itself can tell whether it is served; this keeps the number of its own runs small.
 void warm_up(const Case& test) {
   static std::set<std::string> warmed;
   std::string key = test.python.path;
@@ -181,7 +182,8 @@ std::vector<Case> cases(const std::vector<Row>& rows) {
 }
 
 void PrintTo(const Case& test, std::ostream* out) {
-  for (const std::string& word : command_line(test.row, {test.python.path})) *out << word.substr(0, 200) << ' ';
+  for (const std::string& word : command_line(test.row, {test.python.path}))
+    *out << word.substr(0, 200) << ' ';
 }
 
 std::string case_name(const testing::TestParamInfo<Case>& info) {

@@ -1,14 +1,16 @@
-// Tables of runs that must look the same under `python` and under `kiln run`, and the one check that goes over them.
+// Tables of runs that must look the same under `python` and under `kiln run`, and the one check that goes
+// over them.
 //
 //   const std::vector<Row> kRows = {
 //       {.name = "uncaught_exception", .target = {"uncaught.py"}},
 //       {.name = "optimized", .options = {"-O"}, .target = {"dump_flags.py"}},
-//       {.name = "syntax_error", .target = {"bad.py"}, .expect = Expect::any, .files = {{"bad.py", "x = (\n"}}},
+//       {.name = "syntax_error", .target = {"bad.py"}, .expect = Expect::any, .files = {{"bad.py", "x =
+//       (\n"}}},
 //   };
 //   KILN_TABLE(Programs, kRows);
 //
-// Each row runs once under python, then under kiln until an image has served it, each time in a fresh copy of the
-// same directory; every one of these runs, warm or not, is compared.
+// Each row runs once under python, then under kiln until an image has served it, each time in a fresh copy of
+// the same directory; every one of these runs, warm or not, is compared.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -31,8 +33,8 @@ enum class Expect {
 
 struct Row {
   std::string name;
-  // The command line after `python`: {cwd} stands for the work directory. Files of tests/fidelity/programs that are
-  // named here are copied into it; WITH names further ones.
+  // The command line after `python`: {cwd} stands for the work directory. Files of tests/fidelity/programs
+  // that are named here are copied into it; WITH names further ones.
   std::vector<std::string> options = {};
   std::vector<std::string> target = {};
   // Instead of a target: a bash command in which PYTHON stands for the interpreter, or for kiln.
@@ -70,9 +72,11 @@ std::vector<Case> cases(const std::vector<Row>& rows);
 std::string case_name(const testing::TestParamInfo<Case>& info);
 void check(const Case& test);
 
-#define KILN_TABLE(Suite, rows)                                                          \
-  class Suite : public testing::TestWithParam<Case> {};                                  \
-  TEST_P(Suite, SameAsPython) { check(GetParam()); }                                     \
+#define KILN_TABLE(Suite, rows)                         \
+  class Suite : public testing::TestWithParam<Case> {}; \
+  TEST_P(Suite, SameAsPython) {                         \
+    check(GetParam());                                  \
+  }                                                     \
   INSTANTIATE_TEST_SUITE_P(Table, Suite, testing::ValuesIn(cases(rows)), case_name)
 
 }  // namespace kiln::e2e
