@@ -1,0 +1,8 @@
+print("greeting: begins, and imports words")
+import words
+
+print("greeting: is ready")
+
+
+def greet(name):
+    return "%s, %s!" % (words.NAMASTE, name)

@@ -1,0 +1,2 @@
+print("words:    is ready")
+NAMASTE = "Namaste"

@@ -1,0 +1,2 @@
+// The least that starting a process costs: an empty static program, the floor under every client.
+int main() {}

@@ -1,0 +1,5 @@
+def fail():
+    raise OSError(5, "from a module")
+
+
+fail()

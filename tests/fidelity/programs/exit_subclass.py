@@ -1,0 +1,5 @@
+class Leave(SystemExit):
+    code = 11
+
+
+raise Leave("ignored")

@@ -1,0 +1,2 @@
+print("the module does not compile")
+import broken_syntax

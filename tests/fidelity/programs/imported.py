@@ -1,0 +1,1 @@
+"""A module whose bytecode is written."""

@@ -1,0 +1,2 @@
+text = open("module.txt", "w")
+text.write("left by a module; ")

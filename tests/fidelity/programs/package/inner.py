@@ -1,0 +1,3 @@
+from . import __name__ as parent
+
+print("inner of", parent)

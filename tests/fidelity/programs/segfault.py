@@ -1,0 +1,4 @@
+import ctypes
+
+print("dying", flush=True)
+ctypes.string_at(0)
