@@ -51,20 +51,22 @@ asio::awaitable<void> Handlers::handle(Session& session, const proto::Request& r
   // Any build may stop any daemon: that is how one is replaced.
   if (request.has_stop()) co_return co_await stop(session);
   if (request.protocol() != kProtocolVersion || request.build_id() != build_id()) {
-    co_return co_await session.refuse({Reason::build_mismatch, "the daemon is of build " + std::string(build_id()), {}});
+    const Error mismatch{Reason::build_mismatch, "the daemon is of build " + std::string(build_id()), {}};
+    co_return co_await session.refuse(mismatch);
   }
   switch (request.what_case()) {
     case proto::Request::kRun: co_return co_await run(session, request.run());
     case proto::Request::kPrecompile: co_return co_await precompile_.serve(session, request.precompile());
     case proto::Request::kStatus: co_return co_await status(session);
-    default: co_await session.reply({});  // a ping
+    default: co_return co_await answer_ping(session);
   }
 }
 
 asio::awaitable<void> Handlers::run(Session& session, const proto::RunRequest& request) {
   if (request.mount_namespace() != facts_.mount_namespace || request.root_device() != facts_.root_device ||
       request.root_inode() != facts_.root_inode) {
-    co_return co_await session.refuse({Reason::namespace_differs, {}, {}});
+    const Error elsewhere{Reason::namespace_differs, {}, {}};
+    co_return co_await session.refuse(elsewhere);
   }
   auto decision = images_.route(request, session.hand_over());
   if (const auto* error = std::get_if<Error>(&decision)) co_return co_await session.refuse(*error);
@@ -92,6 +94,11 @@ asio::awaitable<void> Handlers::status(Session& session) {
   if (!summary) co_return co_await session.refuse(summary.error());
   describe(*summary, status);
   co_await session.reply(reply);
+}
+
+asio::awaitable<void> Handlers::answer_ping(Session& session) {
+  const proto::Reply pong;
+  co_await session.reply(pong);
 }
 
 asio::awaitable<void> Handlers::stop(Session& session) {

@@ -24,6 +24,7 @@ struct DaemonFacts {
   std::uint64_t root_inode = 0;
 };
 
+// Arguments of what is awaited are named objects here, never temporaries: g++ 12 destroys some of those twice.
 class Handlers {
  public:
   Handlers(DaemonFacts facts, Images& images, IndexThread& index, PrecompileService& precompile,
@@ -36,6 +37,7 @@ class Handlers {
   boost::asio::awaitable<void> run(Session& session, const proto::RunRequest& request);
   boost::asio::awaitable<void> status(Session& session);
   boost::asio::awaitable<void> stop(Session& session);
+  boost::asio::awaitable<void> answer_ping(Session& session);
 
   DaemonFacts facts_;
   Images& images_;
