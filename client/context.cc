@@ -159,9 +159,9 @@ bool has_controlling_terminal() {
 // Variables by which a service manager speaks to exactly this pid (sd_notify(3), sd_listen_fds(3)).
 constexpr std::array<const char*, 3> kSupervision{"LISTEN_PID", "NOTIFY_SOCKET", "WATCHDOG_PID"};
 // Variables that ask for watching, or for another mode, from the interpreter's first moment on.
-constexpr std::array<const char*, 13> kInstrumentation{
+constexpr std::array<const char*, 12> kInstrumentation{
     "COVERAGE_PROCESS_START", "COV_CORE_SOURCE",  "PYTHONTRACEMALLOC",   "PYTHONPROFILEIMPORTTIME", "PYTHONINSPECT",
-    "PYTHONFAULTHANDLER",     "PYTHONDEVMODE",    "PYTHONDUMPREFS",      "PYTHONMALLOCSTATS",       "PYTHONVERBOSE",
+    "PYTHONFAULTHANDLER",         "PYTHONDUMPREFS",      "PYTHONMALLOCSTATS",       "PYTHONVERBOSE",
     "PYTHONDEBUG",            "PYTHONPERFSUPPORT", "PYTHONDUMPREFSFILE"};
 
 bool any_set(std::span<const char* const> names) {

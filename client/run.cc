@@ -242,13 +242,14 @@ void run_program(const ChosenInterpreter& interpreter, std::span<char* const> ar
 }
 
 int run_command(std::span<char*> arguments) {
+  // Further on, --help is for Python or for the program.
+  if (!arguments.empty() && (std::string_view(arguments[0]) == "-h" || std::string_view(arguments[0]) == "--help")) {
+    std::fputs(kHelp, stdout);
+    return kExitDone;
+  }
   std::optional<std::string> python;
   while (!arguments.empty()) {
     const std::string_view option = arguments[0];
-    if (option == "-h" || option == "--help") {
-      std::fputs(kHelp, stdout);
-      return kExitDone;
-    }
     if (option == "--python" && arguments.size() == 1) {
       print_error({Reason::usage, "--python needs a value", "kiln run --python /usr/bin/python3 script.py"});
       return kExitUsage;

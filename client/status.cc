@@ -54,8 +54,8 @@ json::object to_json(const proto::Status& status) {
   json::array& images = (document["images"] = json::array()).as_array();
   for (const auto& one : status.images()) {
     images.push_back({{"python", one.python()},
-                      {"options", json::value_from(std::vector<std::string>(one.options().begin(), one.options().end()))},
                       {"pid", one.pid()},
+                      {"options", json::value_from(std::vector<std::string>(one.options().begin(), one.options().end()))},
                       {"kind", one.kind()},
                       {"state", one.state()},
                       {"runs", one.runs()},

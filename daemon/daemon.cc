@@ -83,6 +83,7 @@ class Daemon {
         check_(context) {}
 
   asio::awaitable<void> run() {
+    images_.on_greeting = [this](const std::string& path, const ImageGreeting& greeting) { note(path, greeting); };
     tasks_.spawn(wait_for_signal());
     tasks_.spawn(watch_socket());
     co_await server_.run();
@@ -97,6 +98,20 @@ class Daemon {
 
  private:
   void stop() { server_.stop(); }
+
+  // An interpreter that became an image has said what it is.
+  void note(const std::string& path, const ImageGreeting& greeting) {
+    const auto binary = identify_binary(path);
+    if (!binary || greeting.tag.empty()) return;
+    InterpreterInfo info;
+    info.path = info.executable = path;
+    info.binary = *binary;
+    info.implementation = "cpython";
+    info.version = greeting.version;
+    info.cache_tag = greeting.tag;
+    info.magic = static_cast<std::uint32_t>(greeting.magic);
+    index_.record(std::move(info), 0, {});
+  }
 
   asio::awaitable<void> wait_for_signal() {
     boost::system::error_code failed;

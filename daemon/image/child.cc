@@ -1,5 +1,7 @@
 #include "daemon/image/child.h"
 
+#include <Python.h>
+
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -12,6 +14,7 @@
 #include "common/fd_passing.h"
 #include "common/launch.h"
 #include "daemon/image/leave.h"
+#include "daemon/image/python_ref.h"
 #include "daemon/image/program.h"
 #include "daemon/image/streams.h"
 #include "daemon/image/takeover.h"
@@ -27,6 +30,7 @@ class Child {
     if (::getppid() != image) ::_exit(0);
     ::setpgid(0, 0);
     ImageSignals::restore();
+    renew_main_thread();
     pidfd_().reset(static_cast<int>(::syscall(SYS_pidfd_open, ::getpid(), 0)));
     make_status_page();
   }
@@ -82,6 +86,15 @@ class Child {
   StatusPage* page() { return page_; }
 
  private:
+  // Where start-up code imported threading, its main thread has the image's id: forking does not renew that.
+  static void renew_main_thread() {
+    PyObject* threading = PyDict_GetItemString(PyImport_GetModuleDict(), "threading");
+    if (threading == nullptr) return;
+    const PythonRef thread{PyObject_CallMethod(threading, "main_thread", nullptr)};
+    const PythonRef done{thread ? PyObject_CallMethod(thread.get(), "_set_native_id", nullptr) : nullptr};
+    PyErr_Clear();
+  }
+
   void make_status_page() {
     page_fd_().reset(::memfd_create("kiln-status", MFD_CLOEXEC));
     if (::ftruncate(page_fd_().get(), sizeof(StatusPage)) != 0) ::_exit(0);
@@ -109,7 +122,8 @@ void be_child(const ImageSockets& sockets, pid_t image) {
   auto program = child.prepare();
   if (!program) child.refuse(program.error());
   child.await_go();
-  leave(program->run(), child.page());
+  const pid_t own = ::getpid();
+  leave(program->run(), child.page(), own);
 }
 
 }  // namespace kiln::image

@@ -27,6 +27,12 @@ long flag(const char* name) {
   return PyLong_AsLong(value.get());
 }
 
+// What -u and PYTHONUNBUFFERED leave a trace of; sys.flags has none.
+bool writes_through(PyObject* stream) {
+  const PythonRef value{stream != nullptr ? PyObject_GetAttrString(stream, "write_through") : nullptr};
+  return value && PyObject_IsTrue(value.get()) == 1;
+}
+
 long minor_version() {
   PyObject* version = PySys_GetObject("version_info");
   const PythonRef minor{PySequence_GetItem(version, 1)};
@@ -43,7 +49,6 @@ InterpreterState& interpreter_state() {
 Result<void> read_interpreter_state() {
   InterpreterState& state = interpreter_state();
   state.minor = static_cast<int>(minor_version());
-  state.unbuffered = flag("unbuffered") != 0;
   state.adds_script_dir = flag("isolated") == 0 && flag("safe_path") == 0;
   state.open = attribute("io", "open");
   state.text_io_wrapper = attribute("_io", "TextIOWrapper");
@@ -65,13 +70,16 @@ Result<void> read_interpreter_state() {
     state.stream_encoding = PythonRef{PyObject_GetAttrString(input, "encoding")};
     state.stream_errors = PythonRef{PyObject_GetAttrString(input, "errors")};
   }
-  state.main = PythonRef::borrowed(PyImport_AddModule("__main__"));
-  state.main_dict = state.main ? PyModule_GetDict(state.main.get()) : nullptr;
+  state.unbuffered = writes_through(PySys_GetObject("stdout"));
+  PyObject* main = PyImport_AddModule("__main__");
+  state.main_dict = main != nullptr ? PyModule_GetDict(main) : nullptr;
   if (PyErr_Occurred() != nullptr || !state.stream_errors || state.main_dict == nullptr) {
     return Error{Reason::interpreter, "unknown interpreter: " + take_python_error(), {}};
   }
   return {};
 }
+
+void release_interpreter_state() { interpreter_state() = InterpreterState{}; }
 
 Result<void> settle_objects() {
   const PythonRef collect = hidden_attribute("gc", "collect");

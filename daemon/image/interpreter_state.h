@@ -28,8 +28,7 @@ struct InterpreterState {
   PythonRef gc_frozen;    // gc.get_freeze_count
   PythonRef io_base;      // io.IOBase's C base, _io._IOBase
   PythonRef weak_reference;
-  PythonRef main;  // the module __main__
-  PyObject* main_dict = nullptr;
+  PyObject* main_dict = nullptr;  // borrowed: a reference would keep __main__ from being finalized
   // When the image was complete:
   long long full_collections = 0;  // of the collector's oldest generation
   long long frozen_objects = 0;    // gc.get_freeze_count(): not 0 in 3.12
@@ -40,6 +39,9 @@ InterpreterState& interpreter_state();
 
 // Fills it in. Fails with Reason::interpreter where something is not as Kiln knows it.
 Result<void> read_interpreter_state();
+
+// Lets go of everything: what we hold would be finalized later than it should.
+void release_interpreter_state();
 
 // Moves all that the interpreter has made so far into the collector's oldest generation: what a run makes is in the
 // younger ones, and can be told from it (finalizers.cc).

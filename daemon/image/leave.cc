@@ -6,6 +6,7 @@
 #include <cstdlib>
 
 #include "daemon/image/finalizers.h"
+#include "daemon/image/interpreter_state.h"
 #include "daemon/image/python_ref.h"
 
 namespace kiln::image {
@@ -34,7 +35,10 @@ bool flush(const char* name) {
   return static_cast<bool>(done);
 }
 
-bool tear_down() { return Py_FinalizeEx() == 0; }
+bool tear_down() {
+  release_interpreter_state();
+  return Py_FinalizeEx() == 0;
+}
 
 // Returns whether all output was written.
 bool finish() {
@@ -62,14 +66,15 @@ void die_of_interrupt() {
 
 }  // namespace
 
-void leave(Program::Outcome outcome, StatusPage* page) {
+void leave(Program::Outcome outcome, StatusPage* page, pid_t owner) {
   int exit_code = outcome.exit_code;
   if (!finish()) exit_code = kFlushFailed;
   if (outcome.interrupted) {
     die_of_interrupt();
     exit_code = SIGINT + 128;
   }
-  if (page != nullptr) *page = StatusPage{1, exit_code & 0xff};
+  // A fork of the program comes by here, too; it does not have the page.
+  if (::getpid() == owner) *page = StatusPage{1, exit_code & 0xff};
   std::exit(exit_code);
 }
 

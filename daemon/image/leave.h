@@ -7,11 +7,14 @@
 // either way, and the process leaves through exit(3), so that C buffers and C atexit functions have their turn.
 #pragma once
 
+#include <sys/types.h>
+
 #include "common/launch.h"
 #include "daemon/image/program.h"
 
 namespace kiln::image {
 
-[[noreturn]] void leave(Program::Outcome outcome, StatusPage* page);
+// PAGE: where the exit code is noted, if this process is still OWNER.
+[[noreturn]] void leave(Program::Outcome outcome, StatusPage* page, pid_t owner);
 
 }  // namespace kiln::image

@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <optional>
 #include <string_view>
 
 #include "common/unique_fd.h"
@@ -46,13 +47,16 @@ Result<void> set_arguments(const Launch& launch) {
   return {};
 }
 
-// sys.path[0], which Python put in for the image's own script.
-Result<void> set_first_path(const std::string& dir) {
-  if (!interpreter_state().adds_script_dir) return {};
+Result<void> put_first_on_path(const std::string& dir) {
   PyObject* path = PySys_GetObject("path");
-  PythonRef entry = decode_path(dir);
-  if (!entry || PyList_SetItem(path, 0, entry.release()) != 0) return python_failure(Reason::setup);
+  const PythonRef entry = decode_path(dir);
+  if (path == nullptr || !entry || PyList_Insert(path, 0, entry.get()) != 0) return python_failure(Reason::setup);
   return {};
+}
+
+// sys.path[0], unless -I or -P keeps Python from it.
+Result<void> set_first_path(const std::string& dir) {
+  return interpreter_state().adds_script_dir ? put_first_on_path(dir) : Result<void>{};
 }
 
 std::string current_dir() {
@@ -74,9 +78,8 @@ std::string run_filename(const std::string& script) {
   if (interpreter_state().minor < 9 || script[0] == '/') return script;
   const std::string cwd = current_dir();
   if (cwd.empty()) return script;
-  std::string_view relative = script;
-  if (relative.starts_with("./")) relative.remove_prefix(2);
-  return cwd + "/" + std::string(relative);
+  if (script == "." && interpreter_state().minor >= 11) return cwd;
+  return cwd + "/" + script;
 }
 
 bool set_main(const char* name, PyObject* value) {
@@ -164,10 +167,37 @@ class CapturedErrors {
   PythonRef buffer_;
 };
 
+// The compiler does not look into comments; a file's reader does.
+bool is_utf8(const std::string& source) {
+  const PythonRef decoded{PyUnicode_DecodeUTF8(source.data(), static_cast<Py_ssize_t>(source.size()), "strict")};
+  if (!decoded) PyErr_Clear();
+  return static_cast<bool>(decoded);
+}
+
+// The parser of 3.8 prints about an overflow of its own by C's stderr; who execs the program will see that again.
+class SilencedParser {
+ public:
+  SilencedParser() {
+    if (interpreter_state().minor > 8) return;
+    saved_.reset(::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0));
+    const UniqueFd null{::open("/dev/null", O_WRONLY | O_CLOEXEC)};
+    if (saved_) ::dup2(null.get(), STDERR_FILENO);
+  }
+  ~SilencedParser() {
+    if (saved_) ::dup2(saved_.get(), STDERR_FILENO);
+  }
+  SilencedParser(const SilencedParser&) = delete;
+  SilencedParser& operator=(const SilencedParser&) = delete;
+
+ private:
+  UniqueFd saved_;
+};
+
 // Not by the builtin: its first call in a process makes some 200 types for syntax trees, a good millisecond.
 Result<PythonRef> compile(const std::string& source, const std::string& filename) {
   if (source.find('\0') != std::string::npos) return Error{Reason::compile_error, "a NUL byte in the source", {}};
-  if (has_other_encoding(source)) return Error{Reason::source_encoding, {}, {}};
+  if (has_other_encoding(source) || !is_utf8(source)) return Error{Reason::source_encoding, {}, {}};
+  const SilencedParser silenced;
   const CapturedErrors captured;
   PythonRef code{Py_CompileString(source.c_str(), filename.c_str(), Py_file_input)};
   if (!code) return python_failure(Reason::compile_error);
@@ -209,43 +239,46 @@ void flush_streams() {
   PyErr_Restore(type, value, traceback);
 }
 
-// handle_system_exit of pythonrun.c, less the leaving itself.
+// Prints a string as the message that it is. Empty if CODE is none of the usual kinds.
+std::optional<int> simple_exit_code(PyObject* code) {
+  if (code == Py_None) return 0;
+  if (Py_TYPE(code) == &PyLong_Type) {
+    int overflow = 0;
+    const long value = PyLong_AsLongAndOverflow(code, &overflow);
+    if (overflow == 0 && value >= INT_MIN && value <= INT_MAX) return static_cast<int>(value);
+    return std::nullopt;
+  }
+  PyObject* errors = PySys_GetObject("stderr");
+  if (Py_TYPE(code) != &PyUnicode_Type || errors == nullptr || errors == Py_None) return std::nullopt;
+  std::fflush(stdout);
+  if (PyFile_WriteObject(code, errors, Py_PRINT_RAW) != 0) PyErr_Clear();
+  PySys_WriteStderr("\n");
+  PyErr_Clear();
+  return 1;
+}
+
+// handle_system_exit of pythonrun.c, for the exit codes that programs use: None, an int of C's size, a string. Others
+// are Python's own to handle, messages and all; it does not return then.
 int exit_code_of_system_exit() {
   PyObject* type = nullptr;
   PyObject* value = nullptr;
   PyObject* traceback = nullptr;
   PyErr_Fetch(&type, &value, &traceback);
   PyErr_NormalizeException(&type, &value, &traceback);
-  const PythonRef owned_type{type};
-  const PythonRef owned_traceback{traceback};
-  PythonRef status{value};
+  const PythonRef code{value != nullptr ? PyObject_GetAttrString(value, "code") : nullptr};
+  PyErr_Clear();
+  std::optional<int> exit_code;
+  if (code) exit_code = simple_exit_code(code.get());
+  if (!exit_code) {
+    PyErr_Restore(type, value, traceback);
+    PyErr_Print();
+    return 1;  // not reached
+  }
+  Py_XDECREF(type);
+  Py_XDECREF(value);
+  Py_XDECREF(traceback);
   std::fflush(stdout);
-  if (!status || status.get() == Py_None) return 0;
-  PythonRef code{PyObject_GetAttrString(status.get(), "code")};
-  if (code) {
-    status = std::move(code);
-    if (status.get() == Py_None) return 0;
-  } else {
-    PyErr_Clear();
-  }
-  if (PyLong_Check(status.get())) {
-    const int exit_code = static_cast<int>(PyLong_AsLong(status.get()));
-    PyErr_Clear();
-    return exit_code;
-  }
-  PyObject* errors = PySys_GetObject("stderr");
-  PyErr_Clear();
-  if (errors != nullptr && errors != Py_None) {
-    PyFile_WriteObject(status.get(), errors, Py_PRINT_RAW);
-  } else {
-    const PythonRef text{PyObject_Str(status.get())};
-    const PythonRef bytes{text ? PyUnicode_AsEncodedString(text.get(), "utf-8", "backslashreplace") : nullptr};
-    if (bytes) std::fputs(PyBytes_AsString(bytes.get()), stderr);
-    std::fflush(stderr);
-  }
-  PySys_WriteStderr("\n");
-  PyErr_Clear();
-  return 1;
+  return *exit_code;
 }
 
 }  // namespace
@@ -265,9 +298,7 @@ Result<void> Program::prepare_module(const Launch& launch) {
   module_ = launch.target;
   sets_argv0_ = true;
   const std::string cwd = current_dir();
-  // Then Python leaves sys.path alone, which a child cannot imitate: its image has an entry there already.
-  if (cwd.empty()) return Error{Reason::setup, "there is no working directory", {}};
-  return set_first_path(cwd);
+  return cwd.empty() ? Result<void>{} : set_first_path(cwd);
 }
 
 Result<void> Program::prepare_file(const Launch& launch) {
@@ -292,13 +323,8 @@ Result<void> Program::prepare_file(const Launch& launch) {
 
 // A directory or zip file: its __main__, by runpy, with the path itself first on sys.path, -I or not.
 Result<void> Program::prepare_package(const std::string& path) {
-  const PythonRef name = decode_path(path);
-  PyObject* search_path = PySys_GetObject("path");
-  const bool replaces = interpreter_state().adds_script_dir;
-  if (replaces && PySequence_DelItem(search_path, 0) != 0) return python_failure(Reason::setup);
-  if (!name || PyList_Insert(search_path, 0, name.get()) != 0) return python_failure(Reason::setup);
   module_ = "__main__";
-  return {};
+  return put_first_on_path(path);
 }
 
 Result<void> Program::prepare_bytecode(const std::string& path, const std::string& bytes) {
@@ -326,6 +352,24 @@ Result<void> Program::prepare_source(const std::string& path, const std::string&
   return set_file_attributes(path, interpreter_state().source_loader.get());
 }
 
+namespace {
+
+// Since 3.13 tracebacks show the lines of a command. The first argument was the file name in 3.13.0, the code later.
+Result<void> register_command(PyObject* code, PyObject* source, const char* filename) {
+  const PythonRef linecache{PyImport_ImportModule("linecache")};
+  const PythonRef function{linecache ? PyObject_GetAttrString(linecache.get(), "_register_code") : nullptr};
+  const PythonRef own_code{function ? PyObject_GetAttrString(function.get(), "__code__") : nullptr};
+  const PythonRef names{own_code ? PyObject_GetAttrString(own_code.get(), "co_names") : nullptr};
+  const PythonRef text{PyUnicode_FromString(filename)};
+  const PythonRef marker{PyUnicode_FromString("co_consts")};
+  if (!names || !text || !marker) return python_failure(Reason::setup);
+  PyObject* key = PySequence_Contains(names.get(), marker.get()) == 1 ? code : text.get();
+  const PythonRef done{PyObject_CallFunctionObjArgs(function.get(), key, source, text.get(), nullptr)};
+  return done ? Result<void>{} : Result<void>{python_failure(Reason::setup)};
+}
+
+}  // namespace
+
 Result<void> Program::prepare_command(const Launch& launch) {
   TRY_VOID(set_first_path(""));
   std::string text = launch.target;
@@ -335,13 +379,7 @@ Result<void> Program::prepare_command(const Launch& launch) {
   constexpr char kFilename[] = "<string>";
   code_ = TRY(compile(text, kFilename));
   if (interpreter_state().minor < 13) return {};
-  // Since 3.13 tracebacks show the lines of a command.
-  const PythonRef linecache{PyImport_ImportModule("linecache")};
-  const PythonRef done{linecache ? PyObject_CallMethod(linecache.get(), "_register_code", "OOs", code_.get(),
-                                                       source.get(), kFilename)
-                                 : nullptr};
-  if (!done) return python_failure(Reason::setup);
-  return {};
+  return interpreter_state().minor < 13 ? Result<void>{} : register_command(code_.get(), source.get(), kFilename);
 }
 
 PythonRef Program::evaluate() {

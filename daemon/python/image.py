@@ -61,8 +61,9 @@ def run_site(posix):
     before.clear()
     before.update(dict.items(recorded))
     posix.environ = before
-    environ = sys.modules["os"].environ
-    environ._data = before
+    os = sys.modules["os"]
+    os.environ._data = before
+    os.environb._data = before
     return recorded
 
 
@@ -83,8 +84,7 @@ def module_files(attribute):
 
 def site_directories(site):
     """Every directory where a new file could change what starting does."""
-    own_first = not sys.flags.isolated and not getattr(sys.flags, "safe_path", 0)
-    directories = list(sys.path[1:] if own_first else sys.path)
+    directories = list(sys.path)
     if site is not None:
         directories += site.getsitepackages()
         directories += [path for path in (site.USER_SITE, site.USER_BASE) if path]
@@ -149,10 +149,13 @@ def prepare(with_site):
 
     version = "%d.%d.%d" % tuple(sys.version_info[:3])
     tag = getattr(sys.implementation, "cache_tag", None) or ""
-    magic = int.from_bytes(sys.modules["_frozen_importlib_external"].MAGIC_NUMBER[:2], "little")
+    magic = int.from_bytes(sys.modules["_frozen_importlib_external"].MAGIC_NUMBER, "little")
     problem = unserved()
     if problem:
         return "interpreter", problem, version, tag, magic, 0, [], []
+    own_dir = sys.argv[0].rpartition("/")[0]
+    if sys.path and sys.path[0] == own_dir:
+        del sys.path[0]  # put in for this script; a program's own comes after site, too
     reads = []
     whole = False
     if with_site:
@@ -164,6 +167,7 @@ def prepare(with_site):
     if problem:
         return "startup-code", problem, version, tag, magic, 0, [], inputs
     sys.path_importer_cache.pop(sys.argv[0], None)
+    sys.path_importer_cache.pop(own_dir, None)
     # The image waits for its children by a signalfd.
     _signal.pthread_sigmask(_signal.SIG_BLOCK, [_signal.SIGCHLD])
     return "served", "", version, tag, magic, int(whole), reads, inputs
