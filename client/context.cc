@@ -159,7 +159,8 @@ bool has_controlling_terminal() {
 // Variables by which a service manager speaks to exactly this pid (sd_notify(3), sd_listen_fds(3)).
 constexpr std::array<const char*, 3> kSupervision{"LISTEN_PID", "NOTIFY_SOCKET", "WATCHDOG_PID"};
 // Variables that ask for watching, or for another mode, from the interpreter's first moment on.
-constexpr std::array<const char*, 12> kInstrumentation{
+constexpr std::array<const char*, 13> kInstrumentation{
+    "PYTHONDEVMODE",
     "COVERAGE_PROCESS_START", "COV_CORE_SOURCE",  "PYTHONTRACEMALLOC",   "PYTHONPROFILEIMPORTTIME", "PYTHONINSPECT",
     "PYTHONFAULTHANDLER",         "PYTHONDUMPREFS",      "PYTHONMALLOCSTATS",       "PYTHONVERBOSE",
     "PYTHONDEBUG",            "PYTHONPERFSUPPORT", "PYTHONDUMPREFSFILE"};

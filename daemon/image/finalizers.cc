@@ -156,7 +156,8 @@ bool finalization_matters() {
   // Frozen objects are hidden from get_objects.
   if (count_frozen_objects() != state.frozen_objects) return true;
   Search search;
-  // The image's own objects lie in the oldest generation; the run's join them there only by a full collection.
+  // What lay in the oldest generation when the image was complete is the image's; the run's objects join it there only
+  // by a full collection.
   const long long collections = count_full_collections();
   const int oldest = collections == state.full_collections ? 2 : 3;
   for (int generation = 0; generation < oldest; ++generation) {

@@ -81,12 +81,10 @@ Result<void> read_interpreter_state() {
 
 void release_interpreter_state() { interpreter_state() = InterpreterState{}; }
 
-Result<void> settle_objects() {
-  const PythonRef collect = hidden_attribute("gc", "collect");
-  const PythonRef done{collect ? PyObject_CallObject(collect.get(), nullptr) : nullptr};
-  if (!done) return Error{Reason::interpreter, take_python_error(), {}};
+Result<void> note_collector_state() {
   interpreter_state().full_collections = count_full_collections();
   interpreter_state().frozen_objects = count_frozen_objects();
+  if (PyErr_Occurred() != nullptr) return Error{Reason::interpreter, take_python_error(), {}};
   return {};
 }
 

@@ -43,9 +43,9 @@ Result<void> read_interpreter_state();
 // Lets go of everything: what we hold would be finalized later than it should.
 void release_interpreter_state();
 
-// Moves all that the interpreter has made so far into the collector's oldest generation: what a run makes is in the
-// younger ones, and can be told from it (finalizers.cc).
-Result<void> settle_objects();
+// Notes what the collector has done so far: what a run makes is in its younger generations until it does more
+// (finalizers.cc). Nothing is collected or frozen here, for that would change the order of finalization.
+Result<void> note_collector_state();
 
 // The count of collections of the oldest generation so far; -1 with a Python error set.
 long long count_full_collections();

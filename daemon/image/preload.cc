@@ -139,7 +139,7 @@ Result<void> set_up() {
   ImageSignals::install();
   TRY_VOID(silence());
   if (::chdir("/") != 0) return errno_error("cannot leave the working directory");
-  return settle_objects();
+  return note_collector_state();
 }
 
 [[noreturn]] void be_image() {
