@@ -42,6 +42,8 @@ Result<Connection> Connection::open() {
   UniqueFd fd{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
   if (!fd) return errno_error("cannot create a socket", Reason::daemon_unreachable);
   const sockaddr_un address = address_of(socket_path(dir), dir_fd.get());
+  // Where the program's own 0 to 2 are closed they shall stay so: ours must not be taken for one.
+  if (fd.get() < 3) fd.reset(::fcntl(fd.get(), F_DUPFD_CLOEXEC, 3));
   if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) return connect_error();
   TRY(check_peer(fd.get()));
   return Connection(std::move(fd));

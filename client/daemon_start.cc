@@ -27,9 +27,11 @@ constexpr int kStartLimit_ms = 20'000;
   sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
   for (int signal = 1; signal < NSIG; ++signal) ::signal(signal, SIG_DFL);
-  const int null = ::open("/dev/null", O_RDWR);
+  // Any of 0 to 3 may be free in the caller, and so be one of ours by now.
+  const int ready = ::fcntl(ready_fd, F_DUPFD, 10);
+  const int null = ::fcntl(::open("/dev/null", O_RDWR | O_CLOEXEC), F_DUPFD, 10);
   for (int fd = 0; fd < 3; ++fd) ::dup2(null, fd);
-  ::dup2(ready_fd, 3);
+  ::dup2(ready, 3);
   ::close_range(4, ~0U, 0);
   ::execl(binary.c_str(), "kilnd", "--ready-fd", "3", nullptr);
   ::_exit(127);

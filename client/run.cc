@@ -37,7 +37,6 @@ bool is_set(const char* name) {
 
 // The one line of KILN_LOG=1.
 void log_decision(const char* how, Reason reason, const std::string& detail) {
-  if (!is_set("KILN_LOG")) return;
   const std::string_view name = word(reason);
   const std::string_view text = detail.empty() ? wording(reason) : std::string_view(detail);
   std::string line = std::string("kiln: ") + how + " reason=" + std::string(name) + " (" + std::string(text) + ")\n";
@@ -60,17 +59,20 @@ struct Child {
 class Run {
  public:
   Run(const ChosenInterpreter& interpreter, std::span<char* const> arguments)
-      : interpreter_(interpreter), arguments_(arguments) {}
+      : interpreter_(interpreter),
+        arguments_(arguments),
+        // Asked now: what is number 2 later, where standard error is closed, is a descriptor of ours.
+        logs_(is_set("KILN_LOG") && ::fcntl(STDERR_FILENO, F_GETFD) >= 0) {}
 
   [[noreturn]] void go() {
     {
       const HeldSignals held;
       auto child = start(held);
       if (child) {
-        log_decision("bare", Reason::served, "pid " + std::to_string(child->pid));
+        if (logs_) log_decision("bare", Reason::served, "pid " + std::to_string(child->pid));
         follow(held, *child);
       }
-      log_decision("exec", child.error().reason, child.error().message);
+      if (logs_) log_decision("exec", child.error().reason, child.error().message);
     }
     exec_interpreter();
   }
@@ -219,6 +221,7 @@ class Run {
 
   const ChosenInterpreter& interpreter_;
   std::span<char* const> arguments_;
+  const bool logs_;
   proto::RunRequest request_;
   std::optional<Connection> connection_;
 };
