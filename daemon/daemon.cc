@@ -20,6 +20,7 @@
 #include "common/paths.h"
 #include "common/unique_fd.h"
 #include "common/version.h"
+#include "daemon/config.h"
 #include "daemon/file_stamp.h"
 #include "daemon/handlers.h"
 #include "daemon/images.h"
@@ -47,6 +48,17 @@ void open_log(const std::string& path, bool foreground) {
   spdlog::set_default_logger(std::move(logger));
 }
 
+Config configure() {
+  const auto path = config_file();
+  const auto config = path ? read_config(*path) : Result<Config>{path.error()};
+  if (!config) {
+    spdlog::error("configuration ignored: {}", config.error().message);
+    return {};
+  }
+  spdlog::set_level(spdlog::level::from_str(config->log_level));
+  return *config;
+}
+
 // Empty: another daemon holds it.
 Result<std::optional<UniqueFd>> take_lifetime_lock(const std::string& path) {
   UniqueFd lock{::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600)};
@@ -71,10 +83,11 @@ DaemonFacts facts_of(const std::string& runtime, const std::string& cache) {
 
 class Daemon {
  public:
-  Daemon(asio::io_context& context, asio::local::stream_protocol::acceptor socket, DaemonFacts facts)
+  Daemon(asio::io_context& context, asio::local::stream_protocol::acceptor socket, DaemonFacts facts,
+         const Config& config)
       : socket_path_(facts.socket),
         tasks_(context.get_executor()),
-        images_(context.get_executor(), tasks_),
+        images_(context.get_executor(), tasks_, config.image_limit),
         index_(facts.cache_dir + "/index.db"),
         precompile_(index_),
         handlers_(std::move(facts), images_, index_, precompile_, [this] { stop(); }),
@@ -162,11 +175,12 @@ Result<void> run_daemon(const DaemonOptions& options) {
   TRY(open_private_dir(cache));
   open_log(log_path(cache), options.foreground);
   spdlog::info("kilnd {} starts", build_id());
+  const Config config = configure();
   if (::chdir("/") != 0) return errno_error("cannot enter /");
 
   asio::io_context context(1);
   auto socket = TRY(listen_on(context.get_executor(), socket_path(runtime)));
-  Daemon daemon(context, std::move(socket), facts_of(runtime, cache));
+  Daemon daemon(context, std::move(socket), facts_of(runtime, cache), config);
   asio::co_spawn(context, daemon.run(), [](std::exception_ptr failure) {
     if (failure) std::rethrow_exception(failure);
   });

@@ -21,7 +21,6 @@ namespace asio = boost::asio;
 
 namespace {
 
-constexpr std::size_t kMaxImages = 64;
 constexpr std::uint64_t kMaxRunsInFlight = 1024;  // of one image
 constexpr auto kStartLimit = std::chrono::seconds(30);
 // An image that ended before it could say why may have been unlucky; it is tried again after this.
@@ -49,7 +48,8 @@ std::uint64_t in_flight(std::uint64_t handed_over, const ImageReport& report) {
 
 }  // namespace
 
-Images::Images(asio::any_io_executor executor, TaskGroup& tasks) : executor_(std::move(executor)), tasks_(tasks) {}
+Images::Images(asio::any_io_executor executor, TaskGroup& tasks, std::size_t limit)
+    : executor_(std::move(executor)), tasks_(tasks), limit_(limit) {}
 
 Images::Decision Images::route(const proto::RunRequest& request, int connection) {
   std::string key_bytes = request.key().SerializeAsString();
@@ -66,10 +66,15 @@ Images::Decision Images::route(const proto::RunRequest& request, int connection)
 
 Images::Iterator Images::find(const std::string& key_bytes, const proto::RunRequest& request) {
   const Environment environment(request.environment());
-  return std::ranges::find_if(images_, [&](const Image& image) {
-    if (image.key_bytes != key_bytes) return false;
+  const auto found = std::ranges::find_if(images_, [&](const Image& image) {
+    if (image.key_bytes != key_bytes || image.state == State::starting) return false;
     if (image.greeting.whole_environment != 0) return image.environment.equals(environment);
     return image.environment.agrees(environment, image.greeting.reads);
+  });
+  if (found != images_.end()) return found;
+  // What one that still starts will be good for is not known yet: this may be it.
+  return std::ranges::find_if(images_, [&](const Image& image) {
+    return image.key_bytes == key_bytes && image.state == State::starting;
   });
 }
 
@@ -180,7 +185,7 @@ void Images::fail(Image& image, Error error) {
 
 // The least recently used idle image, or an old failure, goes.
 void Images::make_room() {
-  while (images_.size() >= kMaxImages) {
+  while (images_.size() >= limit_) {
     const auto oldest = std::ranges::min_element(images_, {}, &Image::last_used);
     oldest->channel.close();
     images_.erase(oldest);
@@ -201,7 +206,7 @@ void Images::describe(proto::Status& status) const {
   auto& limit = *status.add_limits();
   limit.set_name("images");
   limit.set_used(images_.size());
-  limit.set_limit(kMaxImages);
+  limit.set_limit(limit_);
   for (const Image& image : images_) {
     auto& described = *status.add_images();
     described.set_python(image.key.python());

@@ -33,7 +33,8 @@ class Images {
  public:
   using Clock = std::chrono::steady_clock;
 
-  Images(boost::asio::any_io_executor executor, TaskGroup& tasks);
+  // LIMIT: images, and remembered failures, kept at once.
+  Images(boost::asio::any_io_executor executor, TaskGroup& tasks, std::size_t limit);
 
   struct HandedOver {};
   struct Start {
@@ -91,6 +92,7 @@ class Images {
 
   boost::asio::any_io_executor executor_;
   TaskGroup& tasks_;
+  std::size_t limit_;
   std::list<Image> images_;
 };
 

@@ -22,8 +22,14 @@ class TaskGroup {
   boost::asio::awaitable<void> join();
 
  private:
+  struct Task {
+    boost::asio::cancellation_signal cancellation;
+    bool ended = false;
+  };
+  void end(std::list<Task>::iterator task);
+
   boost::asio::any_io_executor executor_;
-  std::list<boost::asio::cancellation_signal> running_;
+  std::list<Task> running_;
   boost::asio::steady_timer ended_;  // never expires; cancelled when a task ends
 };
 
