@@ -24,7 +24,7 @@ namespace {
 constexpr std::uint64_t kMaxRunsInFlight = 1024;  // of one image
 constexpr auto kStartLimit = std::chrono::seconds(30);
 // An image that ended before it could say why may have been unlucky; it is tried again after this.
-constexpr auto kRetryAfter = std::chrono::seconds(60);
+constexpr auto kRetryAfter = std::chrono::seconds(5);
 // The kernel stamps files with a clock that lags by up to a tick (10 ms at 100 Hz).
 constexpr std::int64_t kClockSlack_ns = 20'000'000;
 

@@ -14,6 +14,7 @@
 #include "common/fd_passing.h"
 #include "common/launch.h"
 #include "daemon/image/leave.h"
+#include "daemon/image/new_objects.h"
 #include "daemon/image/python_ref.h"
 #include "daemon/image/program.h"
 #include "daemon/image/streams.h"
@@ -122,6 +123,7 @@ void be_child(const ImageSockets& sockets, pid_t image) {
   auto program = child.prepare();
   if (!program) child.refuse(program.error());
   child.await_go();
+  mark_object_list();
   const pid_t own = ::getpid();
   leave(program->run(), child.page(), own);
 }

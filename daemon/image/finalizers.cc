@@ -8,6 +8,7 @@
 #include <unordered_map>
 
 #include "daemon/image/interpreter_state.h"
+#include "daemon/image/new_objects.h"
 #include "daemon/image/python_ref.h"
 
 namespace kiln::image {
@@ -39,18 +40,12 @@ bool has_attribute(PyObject* type, const char* name) { return static_cast<bool>(
 
 bool is_true(const PythonRef& value) { return value && PyObject_IsTrue(value.get()) == 1; }
 
+bool is_text(const PythonRef& object, const char* text) {
+  return object && PyUnicode_Check(object.get()) != 0 && PyUnicode_CompareWithASCIIString(object.get(), text) == 0;
+}
+
 class Search {
  public:
-  // LIST: objects that the collector tracks.
-  bool found_in(PyObject* list) {
-    const Py_ssize_t size = PyList_Size(list);
-    for (Py_ssize_t i = 0; i < size; ++i) {
-      if (matters(PyList_GetItem(list, i))) return true;
-    }
-    return false;
-  }
-
- private:
   bool matters(PyObject* object) {
     if (PyType_Check(object) && is_untracked_finalizer(object)) return true;
     switch (verdict_of(Py_TYPE(object))) {
@@ -63,10 +58,13 @@ class Search {
     return true;
   }
 
-  // Instances of such a class (__slots__ = () and __del__) are invisible to the collector: the class must do.
+ private:
+  // Instances of such a class (__slots__ = () and __del__) are invisible to the collector: the class must do. The
+  // interpreter's own posix.ScandirIterator is one; all it does is to warn (see warnings_are_asked_for).
   static bool is_untracked_finalizer(PyObject* type) {
     const unsigned long flags = PyType_GetFlags(reinterpret_cast<PyTypeObject*>(type));
-    return (flags & Py_TPFLAGS_HEAPTYPE) != 0 && (flags & Py_TPFLAGS_HAVE_GC) == 0 && has_attribute(type, "__del__");
+    if ((flags & Py_TPFLAGS_HEAPTYPE) == 0 || (flags & Py_TPFLAGS_HAVE_GC) != 0) return false;
+    return has_attribute(type, "__del__") && !is_text(attribute(type, "__name__"), "ScandirIterator");
   }
 
   Verdict verdict_of(PyTypeObject* type) {
@@ -112,10 +110,15 @@ class Search {
     const PythonRef callback = attribute(reference, "__callback__");
     if (!callback || callback.get() == Py_None) return false;
     const PythonRef module = attribute(callback.get(), "__module__");
-    if (!module || !PyUnicode_Check(module.get())) return true;
-    return PyUnicode_CompareWithASCIIString(module.get(), "weakref") != 0 &&
-           PyUnicode_CompareWithASCIIString(module.get(), "_weakrefset") != 0 &&
-           PyUnicode_CompareWithASCIIString(module.get(), "_abc") != 0;
+    if (is_text(module, "weakref") || is_text(module, "_weakrefset")) return false;
+    return !is_callback_of_abc(callback.get());
+  }
+
+  // _abc's own: a builtin without a module, bound to a weak reference.
+  static bool is_callback_of_abc(PyObject* callback) {
+    const PythonRef self = attribute(callback, "__self__");
+    return PyCFunction_Check(callback) != 0 && is_text(attribute(callback, "__name__"), "_destroy") && self &&
+           PyObject_IsInstance(self.get(), interpreter_state().weak_reference.get()) == 1;
   }
 
   std::unordered_map<PyTypeObject*, Verdict> verdicts_;
@@ -148,24 +151,24 @@ bool loaded_unknown_extension() {
   return false;
 }
 
+// With -W or PYTHONWARNINGS, what is left open may be warned of at the end.
+bool warnings_are_asked_for() {
+  PyObject* options = PySys_GetObject("warnoptions");
+  return options == nullptr || PyList_Size(options) != 0;
+}
+
 }  // namespace
 
 bool finalization_matters() {
   const InterpreterState& state = interpreter_state();
+  if (warnings_are_asked_for()) return true;
   if (loaded_unknown_extension()) return true;
   // Frozen objects are hidden from get_objects.
   if (count_frozen_objects() != state.frozen_objects) return true;
   Search search;
-  // What lay in the oldest generation when the image was complete is the image's; the run's objects join it there only
-  // by a full collection.
-  const long long collections = count_full_collections();
-  const int oldest = collections == state.full_collections ? 2 : 3;
-  for (int generation = 0; generation < oldest; ++generation) {
-    const PythonRef objects{PyObject_CallFunction(state.gc_objects.get(), "i", generation)};
-    if (!objects || search.found_in(objects.get())) return true;
-  }
+  const bool found = any_new_object([&](PyObject* object) { return search.matters(object); });
   PyErr_Clear();
-  return false;
+  return found;
 }
 
 }  // namespace kiln::image

@@ -82,7 +82,7 @@ Result<void> read_interpreter_state() {
 void release_interpreter_state() { interpreter_state() = InterpreterState{}; }
 
 Result<void> note_collector_state() {
-  interpreter_state().full_collections = count_full_collections();
+  interpreter_state().collections = count_collections();
   interpreter_state().frozen_objects = count_frozen_objects();
   if (PyErr_Occurred() != nullptr) return Error{Reason::interpreter, take_python_error(), {}};
   return {};
@@ -93,11 +93,15 @@ long long count_frozen_objects() {
   return count ? PyLong_AsLongLong(count.get()) : -1;
 }
 
-long long count_full_collections() {
+CollectionCounts count_collections() {
+  CollectionCounts counts{-1, -1, -1};
   const PythonRef stats{PyObject_CallObject(interpreter_state().gc_stats.get(), nullptr)};
-  PyObject* oldest = stats ? PyList_GetItem(stats.get(), PyList_Size(stats.get()) - 1) : nullptr;
-  PyObject* count = oldest != nullptr ? PyDict_GetItemString(oldest, "collections") : nullptr;
-  return count != nullptr ? PyLong_AsLongLong(count) : -1;
+  for (std::size_t i = 0; stats && i < counts.size(); ++i) {
+    PyObject* generation = PyList_GetItem(stats.get(), static_cast<Py_ssize_t>(i));
+    PyObject* count = generation != nullptr ? PyDict_GetItemString(generation, "collections") : nullptr;
+    if (count != nullptr) counts[i] = PyLong_AsLongLong(count);
+  }
+  return counts;
 }
 
 std::string take_python_error() {

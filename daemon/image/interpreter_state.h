@@ -2,10 +2,15 @@
 // held by reference whatever the program does to the modules they came from.
 #pragma once
 
+#include <array>
+#include <string>
+
 #include "common/result.h"
 #include "daemon/image/python_ref.h"
 
 namespace kiln::image {
+
+using CollectionCounts = std::array<long long, 3>;
 
 struct InterpreterState {
   int minor = 0;  // 8 to 13
@@ -30,7 +35,7 @@ struct InterpreterState {
   PythonRef weak_reference;
   PyObject* main_dict = nullptr;  // borrowed: a reference would keep __main__ from being finalized
   // When the image was complete:
-  long long full_collections = 0;  // of the collector's oldest generation
+  CollectionCounts collections{};  // of the collector's generations, the youngest first
   long long frozen_objects = 0;    // gc.get_freeze_count(): not 0 in 3.12
 };
 
@@ -47,8 +52,7 @@ void release_interpreter_state();
 // (finalizers.cc). Nothing is collected or frozen here, for that would change the order of finalization.
 Result<void> note_collector_state();
 
-// The count of collections of the oldest generation so far; -1 with a Python error set.
-long long count_full_collections();
+CollectionCounts count_collections();
 
 long long count_frozen_objects();
 

@@ -23,6 +23,7 @@
 #include "common/unique_fd.h"
 #include "common/version.h"
 #include "daemon/image/interpreter_state.h"
+#include "daemon/image/new_objects.h"
 #include "daemon/image/python_ref.h"
 #include "daemon/image/self_test.h"
 #include "daemon/image/server.h"
@@ -139,7 +140,9 @@ Result<void> set_up() {
   ImageSignals::install();
   TRY_VOID(silence());
   if (::chdir("/") != 0) return errno_error("cannot leave the working directory");
-  return note_collector_state();
+  TRY_VOID(note_collector_state());
+  test_object_list();
+  return {};
 }
 
 [[noreturn]] void be_image() {
