@@ -5,6 +5,8 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -23,6 +25,15 @@ namespace kiln {
 namespace {
 
 constexpr int kChannelFd = 3;  // an image's end of its channel
+constexpr int kLibraryFd = 4;  // what is preloaded; daemon/image/preload.cc closes it
+
+// As a fresh interpreter would find them: Python looks at dispositions when it starts.
+void reset_signals() {
+  for (int signal = 1; signal < NSIG; ++signal) ::signal(signal, SIG_DFL);
+  sigset_t none;
+  sigemptyset(&none);
+  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+}
 
 // Runs BODY in a grandchild that holds none of our descriptors but KEEP (moved to kChannelFd), so that no reader of
 // our output waits for it, in this very session and context: it becomes the image. The middle process is vforked and
@@ -44,19 +55,12 @@ void in_background(int keep, Body body) {
     if (high >= 0) ::dup2(high, kChannelFd);
     ::close_range(high >= 0 ? kChannelFd + 1 : kChannelFd, ~0U, 0);
     ::setpgid(0, 0);
+    reset_signals();
     body();
     ::_exit(127);
   }
   while (middle > 0 && ::waitpid(middle, nullptr, 0) < 0 && errno == EINTR) {
   }
-}
-
-// As a fresh interpreter would find them: Python looks at dispositions when it starts.
-void reset_signals() {
-  for (int signal = 1; signal < NSIG; ++signal) ::signal(signal, SIG_DFL);
-  sigset_t none;
-  sigemptyset(&none);
-  ::sigprocmask(SIG_SETMASK, &none, nullptr);
 }
 
 void become_image(const proto::ImageKey& key) {
@@ -72,13 +76,16 @@ void become_image(const proto::ImageKey& key) {
   add(no_site);  // image.py imports it itself, under observation
   add(script);
   arguments.push_back(nullptr);
-  reset_signals();
   if (key.cwd().empty() && ::chdir("/") != 0) return;
   ::fcntl(kChannelFd, F_SETFD, 0);
   // Read and taken back by daemon/image/preload.cc.
+  // LD_PRELOAD splits at spaces and colons, which a path may hold: the library is named by a descriptor.
+  const int library = ::open((*lib + "/kiln_image.so").c_str(), O_RDONLY | O_CLOEXEC);
+  if (library < 0 || ::dup2(library, kLibraryFd) < 0) return;
+  ::fcntl(kLibraryFd, F_SETFD, 0);
   const char* preload = std::getenv("LD_PRELOAD");
   const std::string others = preload != nullptr && preload[0] != '\0' ? std::string(":") + preload : "";
-  ::setenv("LD_PRELOAD", (*lib + "/kiln_image.so" + others).c_str(), 1);
+  ::setenv("LD_PRELOAD", ("/proc/self/fd/" + std::to_string(kLibraryFd) + others).c_str(), 1);
   ::setenv("KILN_IMAGE", (std::to_string(kChannelFd) + ":" + (with_site ? "1:" : "0:") + script).c_str(), 1);
   ::execv(key.python().c_str(), arguments.data());
 }
@@ -95,6 +102,9 @@ void start_all_in_background(const proto::RunRequest& request) {
     if (!connection) return;
     proto::Request wrapped;
     *wrapped.mutable_run() = request;
+    wrapped.mutable_run()->set_start_only(true);
+    const timeval limit{20, 0};
+    ::setsockopt(connection->fd(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
     if (!connection->send(std::move(wrapped))) return;
     auto received = receive_frame(connection->fd());
     if (!received || received->fds.size() != 1) return;

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -29,6 +30,8 @@ sockaddr_un address_of(const std::string& path, int dir) {
   return address;
 }
 
+constexpr timeval kConnectLimit{10, 0};
+
 Error connect_error() {
   if (errno == ENOENT || errno == ECONNREFUSED) return errno_error("no daemon is running", Reason::no_daemon);
   return errno_error("cannot connect to the daemon", Reason::daemon_unreachable);
@@ -44,6 +47,8 @@ Result<Connection> Connection::open() {
   const sockaddr_un address = address_of(socket_path(dir), dir_fd.get());
   // Where the program's own 0 to 2 are closed they shall stay so: ours must not be taken for one.
   if (fd.get() < 3) fd.reset(::fcntl(fd.get(), F_DUPFD_CLOEXEC, 3));
+  // A daemon that hangs has a full backlog before long.
+  ::setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &kConnectLimit, sizeof kConnectLimit);
   if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) return connect_error();
   TRY(check_peer(fd.get()));
   return Connection(std::move(fd));

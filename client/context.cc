@@ -9,6 +9,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include <array>
@@ -173,6 +174,12 @@ bool any_set(std::span<const char* const> names) {
   return false;
 }
 
+// alarm(2) and ITIMER_REAL survive an exec, and so may be meant for the program.
+bool has_running_timer() {
+  itimerval timer{};
+  return ::getitimer(ITIMER_REAL, &timer) == 0 && (timer.it_value.tv_sec != 0 || timer.it_value.tv_usec != 0);
+}
+
 bool is_limited(__rlimit_resource resource) {
   rlimit limit{};
   return ::getrlimit(resource, &limit) != 0 || limit.rlim_cur != RLIM_INFINITY;
@@ -189,6 +196,9 @@ std::optional<Reason> must_exec(const Context& context) {
   if (any_set(kSupervision)) return Reason::supervised;
   if (any_set(kInstrumentation)) return Reason::instrumented;
   if (is_limited(RLIMIT_AS) || is_limited(RLIMIT_DATA)) return Reason::limited;
+  // An image belongs to a session and ends with its leader: for this run it would come too late.
+  if (::getsid(0) == ::getpid()) return Reason::session;
+  if (has_running_timer()) return Reason::timer;
   if (has_controlling_terminal()) return Reason::terminal;
   return std::nullopt;
 }

@@ -86,11 +86,12 @@ constexpr Action kActions[] = {{"start", start}, {"stop", stop}, {"restart", res
 }  // namespace
 
 int daemon_command(std::span<char*> arguments) {
-  const std::string_view name = arguments.size() == 1 ? arguments[0] : "";
-  if (name == "-h" || name == "--help") {
+  for (const std::string_view argument : arguments) {
+    if (argument != "-h" && argument != "--help") continue;
     std::fputs(kHelp, stdout);
     return kExitDone;
   }
+  const std::string_view name = arguments.size() == 1 ? arguments[0] : "";
   for (const Action& action : kActions) {
     if (action.name == name) return action.run();
   }

@@ -5,13 +5,16 @@
 #include <signal.h>
 #include <sys/file.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <string>
 
 #include "client/connection.h"
+#include "common/fd_passing.h"
 #include "common/paths.h"
 #include "common/unique_fd.h"
 
@@ -20,6 +23,7 @@ namespace {
 
 // A start-up that takes longer than this has gone wrong: opening the index is milliseconds.
 constexpr int kStartLimit_ms = 20'000;
+constexpr int kStopLimit_ms = 20'000;
 
 [[noreturn]] void exec_daemon(const std::string& binary, int ready_fd) {
   ::setsid();
@@ -28,22 +32,35 @@ constexpr int kStartLimit_ms = 20'000;
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
   for (int signal = 1; signal < NSIG; ++signal) ::signal(signal, SIG_DFL);
   // Any of 0 to 3 may be free in the caller, and so be one of ours by now.
+  // Nor do the first client's soft limits become everybody's.
+  for (int resource = 0; resource < RLIM_NLIMITS; ++resource) {
+    rlimit limit{};
+    const auto which = static_cast<__rlimit_resource>(resource);
+    if (resource == RLIMIT_STACK || ::getrlimit(which, &limit) != 0) continue;
+    limit.rlim_cur = limit.rlim_max;
+    ::setrlimit(which, &limit);
+  }
   const int ready = ::fcntl(ready_fd, F_DUPFD, 10);
   const int null = ::fcntl(::open("/dev/null", O_RDWR | O_CLOEXEC), F_DUPFD, 10);
   for (int fd = 0; fd < 3; ++fd) ::dup2(null, fd);
   ::dup2(ready, 3);
   ::close_range(4, ~0U, 0);
   ::execl(binary.c_str(), "kilnd", "--ready-fd", "3", nullptr);
+  const std::string failure = errno_error("cannot start " + binary).message;
+  (void)!::write(3, failure.data(), failure.size());
   ::_exit(127);
 }
 
-// One byte: ready. End of file: it ended without.
+// "r": ready. Other text: why it is not. End of file: another has the lifetime lock.
 Result<void> await_ready(int ready_fd) {
   pollfd waited{ready_fd, POLLIN, 0};
   if (::poll(&waited, 1, kStartLimit_ms) != 1) return Error{Reason::timeout, "the daemon did not start in time", "kiln daemon logs"};
-  char byte = 0;
-  if (::read(ready_fd, &byte, 1) != 1) return Error{Reason::no_daemon, "the daemon ended while starting", "kiln daemon logs"};
-  return {};
+  std::array<char, 512> text{};
+  const ssize_t size = ::read(ready_fd, text.data(), text.size());
+  if (size == 1 && text[0] == 'r') return {};
+  if (size > 0) return Error{Reason::no_daemon, std::string(text.data(), static_cast<std::size_t>(size)), {}};
+  if (Connection::open()) return {};
+  return Error{Reason::no_daemon, "another daemon holds the lock, but does not answer", "pkill -u $USER -x kilnd"};
 }
 
 }  // namespace
@@ -78,12 +95,12 @@ Result<void> stop_daemon() {
   proto::Request request;
   request.mutable_stop();
   TRY_VOID(connection.send(std::move(request)));
+  const int daemon = TRY(check_peer(connection.fd()));
+  const UniqueFd pidfd{static_cast<int>(::syscall(SYS_pidfd_open, daemon, 0))};
   TRY(connection.receive());
-  // The daemon is gone when its lock is free.
-  const UniqueFd lock{::open(lifetime_lock_path(TRY(runtime_dir())).c_str(), O_RDWR | O_CLOEXEC)};
-  if (!lock) return errno_error("cannot open the daemon's lock");
-  while (::flock(lock.get(), LOCK_EX) != 0) {
-    if (errno != EINTR) return errno_error("cannot wait for the daemon");
+  pollfd waited{pidfd.get(), POLLIN, 0};
+  if (pidfd && ::poll(&waited, 1, kStopLimit_ms) != 1) {
+    return Error{Reason::timeout, "the daemon did not stop in time", "kiln daemon logs"};
   }
   return {};
 }

@@ -46,8 +46,10 @@ void log_decision(const char* how, Reason reason, const std::string& detail) {
   [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, line.data(), line.size());
 }
 
-// Setting up is a millisecond; compiling a main script of megabytes is seconds.
-constexpr timeval kAnswerLimit{15, 0};
+// Setting up is a millisecond. A main script that takes longer to compile than this is executed.
+constexpr timeval kAnswerLimit{5, 0};
+// From a program's end to the image's word on it.
+constexpr int kLastWordLimit_ms = 2000;
 
 // The child that is about to be the program.
 struct Child {
@@ -67,12 +69,10 @@ class Run {
   [[noreturn]] void go() {
     {
       const HeldSignals held;
-      auto child = start(held);
-      if (child) {
-        if (logs_) log_decision("bare", Reason::served, "pid " + std::to_string(child->pid));
-        follow(held, *child);
-      }
-      if (logs_) log_decision("exec", child.error().reason, child.error().message);
+      const auto child = start(held);
+      if (child && logs_) log_decision("bare", Reason::served, "pid " + std::to_string(child->pid));
+      const Error reason = child ? follow(held, *child) : child.error();
+      if (logs_ && !child) log_decision("exec", reason.reason, reason.message);
     }
     exec_interpreter();
   }
@@ -122,6 +122,7 @@ class Run {
     TRY_VOID(connection_->send(std::move(request)));
     const auto sent =
         send_with_fds(connection_->fd(), encode_frame(FrameType::launch, encode_launch(handover.launch)), handover.fds);
+    if (!sent) ::shutdown(connection_->fd(), SHUT_WR);  // who waits for the rest of it gives up
     auto answer = receive_frame(connection_->fd());
     // A daemon that refuses closes without reading the launch, and its answer says more than a failed send.
     if (!answer) return sent ? answer.error() : sent.error();
@@ -152,16 +153,19 @@ class Run {
   }
 
   // From here on the program runs; nothing may fail any more, and nothing is ever run again.
-  [[noreturn]] void follow(const HeldSignals& held, const Child& child) {
+  // Returns only if that was not even possible.
+  Error follow(const HeldSignals& held, const Child& child) {
     const UniqueFd signals = held.open_fd();
-    if (!signals || !send_with_fds(connection_->fd(), encode_frame(FrameType::go, {}), {})) {
-      ::_exit(kExitUnable);
-    }
+    if (!signals) return Error{Reason::descriptors, "cannot open a signalfd", {}};
+    if (!send_with_fds(connection_->fd(), encode_frame(FrameType::go, {}), {})) end_without_image(child);
     close_program_descriptors({signals.get(), connection_->fd(), child.pidfd.get(), child.status_page.get()});
-    pollfd polled[2]{{connection_->fd(), POLLIN, 0}, {signals.get(), POLLIN, 0}};
+    pollfd polled[3]{{connection_->fd(), POLLIN, 0}, {signals.get(), POLLIN, 0}, {child.pidfd.get(), POLLIN, 0}};
     while (true) {
-      if (::poll(polled, 2, -1) < 0) continue;
+      if (::poll(polled, 3, -1) < 0) continue;
       if (polled[1].revents != 0) forward(signals.get(), child);
+      if (polled[0].revents != 0) end(child);
+      // The program is over. Its image has the last word, unless it hangs.
+      if (polled[2].revents != 0 && ::poll(polled, 1, kLastWordLimit_ms) == 0) end_without_image(child);
       if (polled[0].revents != 0) end(child);
     }
   }

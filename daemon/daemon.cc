@@ -37,11 +37,11 @@ namespace {
 
 constexpr std::size_t kLogBytes = 1U << 20;
 constexpr std::size_t kLogFiles = 2;
-constexpr auto kSocketCheck = std::chrono::seconds(30);
+constexpr auto kSocketCheck = std::chrono::seconds(2);
 
 void open_log(const std::string& path, bool foreground) {
-  std::vector<spdlog::sink_ptr> sinks{std::make_shared<spdlog::sinks::rotating_file_sink_st>(path, kLogBytes, kLogFiles)};
-  if (foreground) sinks.push_back(std::make_shared<spdlog::sinks::stderr_color_sink_st>());
+  std::vector<spdlog::sink_ptr> sinks{std::make_shared<spdlog::sinks::rotating_file_sink_mt>(path, kLogBytes, kLogFiles)};
+  if (foreground) sinks.push_back(std::make_shared<spdlog::sinks::stderr_color_sink_mt>());
   auto logger = std::make_shared<spdlog::logger>("kilnd", sinks.begin(), sinks.end());
   logger->set_pattern("%Y-%m-%d %H:%M:%S.%e %P %l %v");
   logger->flush_on(spdlog::level::info);
@@ -102,6 +102,7 @@ class Daemon {
     co_await server_.run();
     spdlog::info("stopping");
     precompile_.stop();
+    index_.interrupt();
     co_await server_.drain();
     images_.close();
     tasks_.cancel();
@@ -184,9 +185,11 @@ Result<void> run_daemon(const DaemonOptions& options) {
   asio::co_spawn(context, daemon.run(), [](std::exception_ptr failure) {
     if (failure) std::rethrow_exception(failure);
   });
+  const FileStamp bound = stamp_of(socket_path(runtime));
   tell_ready(options.ready_fd);
   context.run();
-  ::unlink(socket_path(runtime).c_str());
+  // In a directory that was made anew there may be another daemon's.
+  if (stamp_of(socket_path(runtime)).inode == bound.inode) ::unlink(socket_path(runtime).c_str());
   spdlog::info("stopped");
   return {};
 }

@@ -54,6 +54,7 @@ Images::Images(asio::any_io_executor executor, TaskGroup& tasks, std::size_t lim
 Images::Decision Images::route(const proto::RunRequest& request, int connection) {
   std::string key_bytes = request.key().SerializeAsString();
   const auto found = find(key_bytes, request);
+  if (found != images_.end() && request.start_only()) return Error{Reason::image_starting, {}, {}};
   if (found == images_.end()) return start(request, std::move(key_bytes));
   if (is_obsolete(*found)) {
     spdlog::info("image {} of {} is no longer valid", found->greeting.pid, found->key.python());
@@ -167,7 +168,7 @@ void Images::greet(Image& image, const ImageGreeting& greeting) {
   if (greeting.build_id != build_id()) return fail(image, Error{Reason::build_mismatch, {}, {}});
   // What changed after the interpreter was started may have been read before it changed.
   for (const Input& input : image.inputs) {
-    if (std::max(input.stamp.changed_ns, input.stamp.modified_ns) + kClockSlack_ns < image.started_ns) continue;
+    if (input.stamp.changed_ns + kClockSlack_ns < image.started_ns) continue;
     spdlog::info("{} changed while the interpreter started", input.path);
     image.state = State::outdated;
     return;

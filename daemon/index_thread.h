@@ -30,6 +30,9 @@ class IndexThread {
   // Written behind: returns at once. What fails is logged; the index is derivable.
   void record(InterpreterInfo interpreter, int optimize, std::vector<FileResult> files);
 
+  // Cuts a long refresh short, for good.
+  void interrupt() { stop_.request_stop(); }
+
   // Finishes what is queued, but cuts a long refresh short, and closes the database.
   void close();
 

@@ -1,5 +1,7 @@
 // kilnd: the per-user server. Usually started by the client.
 #include <CLI/CLI.hpp>
+#include <unistd.h>
+
 #include <csignal>
 #include <cstdio>
 #include <exception>
@@ -17,6 +19,8 @@ int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);  // a peer that hangs up is an error code, not our end
   try {
     if (const auto done = kiln::run_daemon(options); !done) {
+      // Who waits for us to be ready reads why we are not.
+      if (options.ready_fd >= 0) (void)!::write(options.ready_fd, done.error().message.data(), done.error().message.size());
       std::fprintf(stderr, "error: %s\n", done.error().message.c_str());
       if (!done.error().hint.empty()) std::fprintf(stderr, "\nhint: %s\n", done.error().hint.c_str());
       return 3;

@@ -5,8 +5,10 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include <array>
@@ -23,10 +25,14 @@
 namespace kiln::image {
 namespace {
 
+constexpr timeval kClientLimit{20, 0};
+
 class Child {
  public:
   // What can be done before there is a run.
-  void get_ready(pid_t image) {
+  void get_ready(const ImageSockets& sockets, pid_t image) {
+    // The image holds other runs' connections; a copy of one would hide its end from its client.
+    close_all_but({STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO, sockets.channel, sockets.taken});
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (::getppid() != image) ::_exit(0);
     ::setpgid(0, 0);
@@ -45,6 +51,8 @@ class Child {
     const std::string_view message(reinterpret_cast<const char*>(&pid), sizeof pid);
     const std::array fds{connection_().get()};
     if (!send_with_fds(sockets.taken, message, fds)) ::_exit(0);
+    // A client that says nothing more must not hold a child for ever.
+    ::setsockopt(connection_().get(), SOL_SOCKET, SO_RCVTIMEO, &kClientLimit, sizeof kClientLimit);
     ::prctl(PR_SET_PDEATHSIG, 0);  // from here on the image's death is none of the program's business
   }
 
@@ -118,7 +126,7 @@ class Child {
 
 void be_child(const ImageSockets& sockets, pid_t image) {
   Child child;
-  child.get_ready(image);
+  child.get_ready(sockets, image);
   child.take(sockets);
   auto program = child.prepare();
   if (!program) child.refuse(program.error());

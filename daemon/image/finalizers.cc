@@ -157,11 +157,37 @@ bool warnings_are_asked_for() {
   return options == nullptr || PyList_Size(options) != 0;
 }
 
+// Data may lie in the streams that the interpreter made, while the program put others in their places.
+bool streams_were_replaced() {
+  return PySys_GetObject("stdout") != PySys_GetObject("__stdout__") ||
+         PySys_GetObject("stderr") != PySys_GetObject("__stderr__");
+}
+
+// gc.callbacks and gc.set_debug make the collector's last work visible, and audit hooks that there was any.
+bool is_watched() {
+  const InterpreterState& state = interpreter_state();
+  const PythonRef debug{PyObject_CallObject(state.gc_debug.get(), nullptr)};
+  return state.audited || PyList_Size(state.gc_callbacks.get()) != 0 || !debug || PyLong_AsLong(debug.get()) != 0;
+}
+
+bool own_finalizers = false;
+
 }  // namespace
+
+void note_own_finalizers() {
+  Search search;
+  for (int generation = 0; generation < 3; ++generation) {
+    const PythonRef objects{PyObject_CallFunction(interpreter_state().gc_objects.get(), "i", generation)};
+    for (Py_ssize_t i = 0; objects && i < PyList_Size(objects.get()); ++i) {
+      own_finalizers = own_finalizers || search.matters(PyList_GetItem(objects.get(), i));
+    }
+  }
+  PyErr_Clear();
+}
 
 bool finalization_matters() {
   const InterpreterState& state = interpreter_state();
-  if (warnings_are_asked_for()) return true;
+  if (own_finalizers || is_watched() || warnings_are_asked_for() || streams_were_replaced()) return true;
   if (loaded_unknown_extension()) return true;
   // Frozen objects are hidden from get_objects.
   if (count_frozen_objects() != state.frozen_objects) return true;

@@ -3,7 +3,11 @@
 
 namespace kiln::image {
 
-// True if any object that this run made may have a finalizer, or if it cannot be told.
+// In an image, when it is complete: notes whether objects of start-up code have finalizers. Then all runs finalize.
+void note_own_finalizers();
+
+// In a child, at the end of its program: true if any object that the run made may have a finalizer, if anybody watches
+// finalization itself, or if it cannot be told.
 bool finalization_matters();
 
 }  // namespace kiln::image

@@ -65,6 +65,8 @@ Result<void> read_interpreter_state() {
   state.gc_objects = hidden_attribute("gc", "get_objects");
   state.gc_stats = hidden_attribute("gc", "get_stats");
   state.gc_frozen = hidden_attribute("gc", "get_freeze_count");
+  state.gc_debug = hidden_attribute("gc", "get_debug");
+  state.gc_callbacks = hidden_attribute("gc", "callbacks");
   PyObject* input = PySys_GetObject("stdin");
   if (input != nullptr) {
     state.stream_encoding = PythonRef{PyObject_GetAttrString(input, "encoding")};

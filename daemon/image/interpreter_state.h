@@ -31,6 +31,9 @@ struct InterpreterState {
   PythonRef gc_objects;   // gc.get_objects
   PythonRef gc_stats;     // gc.get_stats
   PythonRef gc_frozen;    // gc.get_freeze_count
+  PythonRef gc_debug;     // gc.get_debug
+  PythonRef gc_callbacks;
+  bool audited = false;   // an audit hook was added
   PythonRef io_base;      // io.IOBase's C base, _io._IOBase
   PythonRef weak_reference;
   PyObject* main_dict = nullptr;  // borrowed: a reference would keep __main__ from being finalized

@@ -35,10 +35,11 @@ bool any_by_links(const std::function<bool(PyObject*)>& visit) {
 }
 
 bool any_by_collector(const std::function<bool(PyObject*)>& visit) {
-  // What lay in the oldest generation when the image was complete is the image's; the run's objects join it there only
-  // by a full collection.
-  const bool collected = count_collections().back() != interpreter_state().collections.back();
-  const int generations = collected ? 3 : 2;
+  // What lay in the oldest generation when the image was complete is the image's. The run's objects join it there by a
+  // collection of the middle generation, or of all.
+  const CollectionCounts now = count_collections();
+  const CollectionCounts& then = interpreter_state().collections;
+  const int generations = now[1] == then[1] && now[2] == then[2] ? 2 : 3;
   for (int generation = 0; generation < generations; ++generation) {
     const PythonRef objects{PyObject_CallFunction(interpreter_state().gc_objects.get(), "i", generation)};
     if (!objects) return true;

@@ -17,11 +17,14 @@
 #include <cstdlib>
 #include <cstring>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "common/image_channel.h"
 #include "common/unique_fd.h"
 #include "common/version.h"
+#include "daemon/image/audit.h"
+#include "daemon/image/finalizers.h"
 #include "daemon/image/interpreter_state.h"
 #include "daemon/image/new_objects.h"
 #include "daemon/image/python_ref.h"
@@ -31,6 +34,8 @@
 
 namespace kiln::image {
 namespace {
+
+constexpr int kLibraryFd = 4;  // by which client/background.cc names this library
 
 // What the client asked of this process, taken out of the environment before the interpreter sees it.
 struct Order {
@@ -53,6 +58,7 @@ __attribute__((constructor)) void take_order() {
   order().with_site = rest[1] == '1';
   order().script = rest + 3;
   ::unsetenv("KILN_IMAGE");
+  ::close(kLibraryFd);
   const char* preload = std::getenv("LD_PRELOAD");
   const char* others = preload != nullptr ? std::strchr(preload, ':') : nullptr;
   if (others != nullptr) {
@@ -91,15 +97,16 @@ void clear_no_site_flag() {
 }
 
 // image.py's prepare(): the rest of the start-up, and what it tells about it.
-Result<ImageGreeting> prepare() {
+Result<ImageGreeting> prepare(const Order& order) {
+  TRY_VOID(start_watching());
   const PythonRef globals{PyDict_New()};
   const PythonRef name{PyUnicode_FromString("_kiln_image")};
   PyDict_SetItemString(globals.get(), "__name__", name.get());
   PyDict_SetItemString(globals.get(), "__builtins__", PyEval_GetBuiltins());
-  const PythonRef code{Py_CompileString(read_script(order().script).c_str(), "image.py", Py_file_input)};
+  const PythonRef code{Py_CompileString(read_script(order.script).c_str(), "image.py", Py_file_input)};
   const PythonRef done{code ? PyEval_EvalCode(code.get(), globals.get(), globals.get()) : nullptr};
   PyObject* function = done ? PyDict_GetItemString(globals.get(), "prepare") : nullptr;
-  const PythonRef told{function != nullptr ? PyObject_CallFunction(function, "i", order().with_site ? 1 : 0) : nullptr};
+  const PythonRef told{function != nullptr ? PyObject_CallFunction(function, "i", order.with_site ? 1 : 0) : nullptr};
   ImageGreeting greeting;
   const char* reason = nullptr;
   const char* detail = nullptr;
@@ -121,6 +128,12 @@ Result<ImageGreeting> prepare() {
   greeting.reads = to_strings(reads);
   greeting.inputs = to_strings(inputs);
   PyDict_Clear(globals.get());
+  StartUpEvents events = stop_watching();
+  greeting.inputs.insert(greeting.inputs.end(), events.paths.begin(), events.paths.end());
+  if (!events.problem.empty() && greeting.reason == word(Reason::served)) {
+    greeting.reason = word(Reason::startup_code);
+    greeting.detail = events.problem;
+  }
   return greeting;
 }
 
@@ -142,15 +155,26 @@ Result<void> set_up() {
   if (::chdir("/") != 0) return errno_error("cannot leave the working directory");
   TRY_VOID(note_collector_state());
   test_object_list();
+  note_own_finalizers();
   return {};
+}
+
+using Fopen = FILE* (*)(const char*, const char*);
+
+// libc's own, of either name: they are one here. Looked up once, for dlsym takes a lock that a fork may find taken.
+Fopen libc_fopen() {
+  static const auto function = reinterpret_cast<Fopen>(::dlsym(RTLD_NEXT, "fopen"));
+  return function;
 }
 
 [[noreturn]] void be_image() {
   PyGILState_Ensure();  // some versions open files without it
-  const int channel = order().channel;
+  libc_fopen();
+  const Order order = std::exchange(image::order(), Order{});
+  const int channel = order.channel;
   ::fcntl(channel, F_SETFD, FD_CLOEXEC);
-  if (order().with_site) clear_no_site_flag();
-  auto prepared = prepare();
+  if (order.with_site) clear_no_site_flag();
+  auto prepared = prepare(order);
   ImageGreeting greeting = prepared ? *prepared : ImageGreeting{};
   auto usable = prepared ? Result<void>{} : Result<void>{prepared.error()};
   if (usable && greeting.reason == word(Reason::served)) usable = set_up();
@@ -166,11 +190,9 @@ Result<void> set_up() {
   ::_exit(1);
 }
 
-using Fopen = FILE* (*)(const char*, const char*);
-
-FILE* open_or_serve(const char* name, const char* path, const char* mode) {
+FILE* open_or_serve(const char* path, const char* mode) {
   if (!order().script.empty() && order().script == path) be_image();
-  return reinterpret_cast<Fopen>(::dlsym(RTLD_NEXT, name))(path, mode);
+  return libc_fopen()(path, mode);
 }
 
 }  // namespace
@@ -181,6 +203,6 @@ extern "C" {
 __attribute__((visibility("default"))) FILE* kiln_fopen(const char* path, const char* mode) __asm__("fopen");
 __attribute__((visibility("default"))) FILE* kiln_fopen64(const char* path, const char* mode) __asm__("fopen64");
 
-FILE* kiln_fopen(const char* path, const char* mode) { return kiln::image::open_or_serve("fopen", path, mode); }
-FILE* kiln_fopen64(const char* path, const char* mode) { return kiln::image::open_or_serve("fopen64", path, mode); }
+FILE* kiln_fopen(const char* path, const char* mode) { return kiln::image::open_or_serve(path, mode); }
+FILE* kiln_fopen64(const char* path, const char* mode) { return kiln::image::open_or_serve(path, mode); }
 }

@@ -303,12 +303,13 @@ Result<void> Program::prepare_module(const Launch& launch) {
 
 Result<void> Program::prepare_file(const Launch& launch) {
   const std::string path = run_filename(launch.target);
-  const UniqueFd fd{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)};
-  if (!fd) {
+  // Opening a pipe or device for reading would already do something to it.
+  const UniqueFd location{::open(path.c_str(), O_PATH | O_CLOEXEC)};
+  if (!location) {
     return errno_error("cannot open " + launch.target, errno == ENOENT ? Reason::target_missing : Reason::target_unreadable);
   }
   struct stat status {};
-  if (::fstat(fd.get(), &status) != 0) return errno_error("cannot stat " + launch.target, Reason::target_unreadable);
+  if (::fstat(location.get(), &status) != 0) return errno_error("cannot stat " + launch.target, Reason::target_unreadable);
   // What can be read only once must be left to who may run it.
   if (!S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode)) {
     return Error{Reason::target_unreadable, launch.target + " is not a regular file", {}};
@@ -316,6 +317,8 @@ Result<void> Program::prepare_file(const Launch& launch) {
   if (TRY(is_importable_path(path))) return prepare_package(path);
   if (S_ISDIR(status.st_mode)) return Error{Reason::target_unreadable, launch.target + " is a directory", {}};
   TRY_VOID(set_first_path(script_dir(launch.target)));
+  const UniqueFd fd{::open(("/proc/self/fd/" + std::to_string(location.get())).c_str(), O_RDONLY | O_CLOEXEC)};
+  if (!fd) return errno_error("cannot open " + launch.target, Reason::target_unreadable);
   const std::string bytes = TRY(read_file(fd.get(), static_cast<std::size_t>(status.st_size)));
   is_file_ = true;
   return is_bytecode(path, bytes) ? prepare_bytecode(path, bytes) : prepare_source(path, bytes);
@@ -400,7 +403,7 @@ Program::Outcome Program::run() {
   Outcome outcome;
   if (is_file_) flush_streams();
   if (!result) {
-    outcome.interrupted = PyErr_ExceptionMatches(PyExc_KeyboardInterrupt) != 0;
+    outcome.interrupted = PyErr_Occurred() == PyExc_KeyboardInterrupt;  // no subclass, as in main.c
     if (PyErr_ExceptionMatches(PyExc_SystemExit) != 0) return Outcome{exit_code_of_system_exit()};
     PyErr_Print();
     outcome.exit_code = 1;

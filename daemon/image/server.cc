@@ -38,8 +38,10 @@ class Server {
     sigemptyset(&children);
     sigaddset(&children, SIGCHLD);
     signals_.reset(::signalfd(-1, &children, SFD_CLOEXEC | SFD_NONBLOCK));
-    // Ends with the session: its leader's end is its end. A leader that is gone already leaves idling as the limit.
-    leader_.reset(static_cast<int>(::syscall(SYS_pidfd_open, ::getsid(0), 0)));
+    // Ends with the session: its leader's end is its end. One in another PID namespace (0) leaves idling as the limit.
+    const pid_t leader = ::getsid(0);
+    leader_.reset(static_cast<int>(::syscall(SYS_pidfd_open, leader, 0)));
+    if (leader != 0 && !leader_ && errno == ESRCH) ::_exit(1);
   }
 
   void greet(const std::string& greeting) {
@@ -47,7 +49,7 @@ class Server {
   }
 
   [[noreturn]] void loop() {
-    while (serving_ || !running_.empty()) {
+    while (serving_ || !running_.empty() || !spares_.empty()) {
       fill_spares();
       wait();
     }
@@ -70,7 +72,7 @@ class Server {
     if (!serving_) polled[0].fd = -1;
     // Only a hang-up matters: what a client sends is its child's to read.
     for (const auto& [pid, connection] : running_) polled.push_back({connection.get(), POLLRDHUP, 0});
-    const int count = ::poll(polled.data(), polled.size(), running_.empty() ? kIdleLimit_ms : -1);
+    const int count = ::poll(polled.data(), polled.size(), running_.empty() && serving_ ? kIdleLimit_ms : -1);
     if (count == 0) stop();
     if (count <= 0) return;
     if (polled[1].revents != 0) note_taken();
@@ -83,9 +85,8 @@ class Server {
   void stop() {
     if (!serving_) return;
     serving_ = false;
-    note_taken();
-    for (const pid_t pid : spares_) ::kill(pid, SIGKILL);
-    ::close(channel_);
+    // Spares read the end of it and leave; one that took a run just now is left to it.
+    ::shutdown(channel_, SHUT_RDWR);
   }
 
   void note_taken() {
@@ -135,6 +136,7 @@ class Server {
       if (found == running_.end()) continue;
       ::kill(-found->first, SIGKILL);
       ::kill(found->first, SIGKILL);
+      found->second.reset();  // not to be polled again, should the child not die
     }
   }
 

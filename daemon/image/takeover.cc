@@ -25,9 +25,14 @@ namespace {
 constexpr std::array kTerminalSignals{SIGINT, SIGQUIT, SIGHUP, SIGTSTP, SIGTTIN, SIGTTOU};
 std::array<struct sigaction, kTerminalSignals.size()> former_actions;
 
-// The interpreter's own changes to its environment, as NAME=VALUE.
-std::vector<std::string>& own_changes() {
-  static auto* changes = new std::vector<std::string>;
+// The changes that starting makes to the environment: NAME=VALUE of what was set, names of what was removed.
+struct EnvironmentChanges {
+  std::vector<std::string> set;
+  std::vector<std::string> removed;
+};
+
+EnvironmentChanges& own_changes() {
+  static auto* changes = new EnvironmentChanges;
   return *changes;
 }
 
@@ -42,16 +47,6 @@ Result<void> move_up(UniqueFd& fd, int floor) {
   if (moved < 0) return errno_error("cannot duplicate a descriptor", Reason::descriptors);
   fd.reset(moved);
   return {};
-}
-
-// Closes every descriptor that is not among WANTED (ascending).
-void close_others(const std::vector<int>& wanted) {
-  unsigned next = 0;
-  for (const int fd : wanted) {
-    if (static_cast<unsigned>(fd) > next) ::close_range(next, static_cast<unsigned>(fd) - 1, 0);
-    next = static_cast<unsigned>(fd) + 1;
-  }
-  ::close_range(next, ~0U, 0);
 }
 
 // A limit on descriptors below a number that is in use would keep dup2 from working: limits come after.
@@ -120,7 +115,10 @@ Result<void> set_python_environment(const std::vector<std::string>& variables) {
 
 // The caller's variables with the interpreter's own changes, as setenv(3) makes them: in place, else at the end.
 std::vector<std::string> with_own_changes(std::vector<std::string> variables) {
-  for (const std::string& change : own_changes()) {
+  std::erase_if(variables, [](const std::string& variable) {
+    return std::ranges::find(own_changes().removed, name_of(variable)) != own_changes().removed.end();
+  });
+  for (const std::string& change : own_changes().set) {
     const auto found = std::ranges::find(variables, name_of(change), name_of);
     if (found != variables.end()) {
       *found = change;
@@ -145,6 +143,16 @@ void ImageSignals::restore() {
   for (std::size_t i = 0; i < kTerminalSignals.size(); ++i) ::sigaction(kTerminalSignals[i], &former_actions[i], nullptr);
 }
 
+void close_all_but(std::vector<int> wanted) {
+  std::ranges::sort(wanted);
+  unsigned next = 0;
+  for (const int fd : wanted) {
+    if (static_cast<unsigned>(fd) > next) ::close_range(next, static_cast<unsigned>(fd) - 1, 0);
+    next = static_cast<unsigned>(fd) + 1;
+  }
+  ::close_range(next, ~0U, 0);
+}
+
 Result<void> take_over_descriptors(const Launch& launch, std::vector<UniqueFd> fds, std::span<UniqueFd> keep) {
   if (fds.size() != launch.descriptors.size() + 1) {
     return Error{Reason::descriptors, "some descriptors did not arrive", {}};
@@ -158,8 +166,7 @@ Result<void> take_over_descriptors(const Launch& launch, std::vector<UniqueFd> f
   TRY_VOID(place(numbers, fds));
   for (UniqueFd& fd : fds) fd.reset();
   for (const UniqueFd& fd : keep) numbers.push_back(fd.get());
-  std::ranges::sort(numbers);
-  close_others(numbers);
+  close_all_but(std::move(numbers));
   return {};
 }
 
@@ -209,7 +216,12 @@ void note_own_environment_changes() {
     at += before.back().size() + 1;
   }
   for (char** variable = environ; *variable != nullptr; ++variable) {
-    if (std::ranges::find(before, std::string_view(*variable)) == before.end()) own_changes().emplace_back(*variable);
+    if (std::ranges::find(before, std::string_view(*variable)) == before.end()) own_changes().set.emplace_back(*variable);
+  }
+  for (const std::string& variable : before) {
+    const std::string name(name_of(variable));
+    if (name == "KILN_IMAGE" || name == "LD_PRELOAD" || name.empty()) continue;  // Kiln's own doing
+    if (::getenv(name.c_str()) == nullptr) own_changes().removed.push_back(name);
   }
 }
 

@@ -19,6 +19,9 @@ struct ImageSignals {
   static void restore();
 };
 
+// Closes every descriptor that is not among WANTED.
+void close_all_but(std::vector<int> wanted);
+
 // Makes the passed descriptors those of this process, under the numbers they have in the caller, and closes all
 // others but those in KEEP, which are moved out of the way. FDS: as they came, the working directory last.
 Result<void> take_over_descriptors(const Launch& launch, std::vector<UniqueFd> fds, std::span<UniqueFd> keep);

@@ -21,6 +21,20 @@ class RecordedEnvironment(dict):
         self.note(name)
         return dict.__getitem__(self, name)
 
+    def __delitem__(self, name):
+        self.note(name)
+        dict.__delitem__(self, name)
+
+    def __len__(self):
+        self.whole = True
+        return dict.__len__(self)
+
+    def __eq__(self, other):
+        self.whole = True
+        return dict.__eq__(self, other)
+
+    __hash__ = None
+
     def __contains__(self, name):
         self.note(name)
         return dict.__contains__(self, name)
@@ -53,6 +67,7 @@ class RecordedEnvironment(dict):
 def run_site(posix):
     """Imports site as the interpreter itself would have; returns the recorded environment."""
     before = posix.environ
+    asked = Asked(posix)
     recorded = RecordedEnvironment(before)
     recorded.names = set()
     recorded.whole = False
@@ -64,7 +79,41 @@ def run_site(posix):
     os = sys.modules["os"]
     os.environ._data = before
     os.environb._data = before
-    return recorded
+    asked.restore()
+    return recorded, asked.names
+
+
+class Asked:
+    # Functions whose answer belongs to one process, or one moment, replaced while start-up code runs.
+
+    def __init__(self, posix):
+        import time
+
+        self.names = []
+        self.saved = []
+        for module, name in ((posix, "getpid"), (posix, "getppid"), (posix, "getcwd"), (posix, "getcwdb"),
+                             (time, "time"), (time, "time_ns")):
+            self.replace(module, name)
+
+    def replace(self, module, name):
+        function = getattr(module, name)
+
+        def ask(*arguments):
+            self.names.append(name)
+            return function(*arguments)
+
+        self.saved.append((module, name, function, ask))
+        setattr(module, name, ask)
+
+    def restore(self):
+        # os copied posix's functions when it was imported; so may others have done.
+        for module, name, function, ask in self.saved:
+            setattr(module, name, function)
+        for module in list(sys.modules.values()):
+            space = getattr(module, "__dict__", {})
+            for _, name, function, ask in self.saved:
+                if space.get(name) is ask:
+                    space[name] = function
 
 
 def read_text(path):
@@ -105,11 +154,22 @@ def start_up_inputs(posix):
         except OSError:
             continue
         if site is not None:
-            inputs.update(directory + "/" + name for name in names if name.endswith(".pth"))
+            for name in names:
+                if name.endswith(".pth"):
+                    inputs.add(directory + "/" + name)
+                    inputs.update(paths_in_pth(directory, name))
     return sorted(inputs)
 
 
-def unknowable(posix, inputs):
+def paths_in_pth(directory, name):
+    """What a .pth file puts on sys.path, there or not: one that is not is left out until it is."""
+    for line in read_text(directory + "/" + name).splitlines():
+        line = line.strip()
+        if line and not line.startswith(("#", "import ", "import\t")):
+            yield line if line.startswith("/") else directory + "/" + line
+
+
+def unknowable(posix, inputs, asked):
     """Why start-up code may have depended on what an image cannot reproduce, or None."""
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
@@ -122,6 +182,10 @@ def unknowable(posix, inputs):
         belongs = path.startswith(standard) and "-packages/" not in path
         if path.endswith((".py", ".pth")) and not belongs and "argv" in read_text(path):
             return path + " looks at argv"
+    for name in asked:
+        # An image whose start depends on the working directory, by PYTHONPATH say, is in it; all others are in /.
+        if not name.startswith("getcwd") or posix.getcwd() == "/":
+            return "start-up code asks for " + name + "()"
     if len(posix.listdir("/proc/self/task")) != 1:
         return "start-up code started threads"
     # 0 to 2, the channel, and the one by which they are listed
@@ -158,14 +222,15 @@ def prepare(with_site):
         del sys.path[0]  # put in for this script; a program's own comes after site, too
     reads = []
     whole = False
+    asked = []
     if with_site:
-        recorded = run_site(posix)
+        recorded, asked = run_site(posix)
         reads = sorted(recorded.names)
         whole = recorded.whole or loaded_foreign_library()
     inputs = start_up_inputs(posix)
-    problem = unknowable(posix, inputs)
+    problem = unknowable(posix, inputs, asked)
     if problem:
-        return "startup-code", problem, version, tag, magic, 0, [], inputs
+        return "startup-code", problem, version, tag, magic, int(whole), reads, inputs
     sys.path_importer_cache.pop(sys.argv[0], None)
     sys.path_importer_cache.pop(own_dir, None)
     # The image waits for its children by a signalfd.
