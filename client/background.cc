@@ -35,9 +35,10 @@ void reset_signals() {
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
 }
 
-// Runs BODY in a grandchild that holds none of our descriptors but KEEP (moved to kChannelFd), so that no reader of
-// our output waits for it, in this very session and context: it becomes the image. The middle process is vforked and
-// reaped here, for the program that this process is about to become must not find an unknown child.
+// Runs BODY in a grandchild that holds none of our descriptors but KEEP (moved to kChannelFd), so that no
+// reader of our output waits for it, in this very session and context: it becomes the image. The middle
+// process is vforked and reaped here, for the program that this process is about to become must not find an
+// unknown child.
 template <class Body>
 void in_background(int keep, Body body) {
   const pid_t middle = ::vfork();

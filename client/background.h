@@ -1,5 +1,5 @@
-// What a run that is exec'd leaves behind for the next: a daemon and an image, started by a process that is not a
-// child of this one, so that the program never sees it.
+// What a run that is exec'd leaves behind for the next: a daemon and an image, started by a process that is
+// not a child of this one, so that the program never sees it.
 #pragma once
 
 #include "common/unique_fd.h"

@@ -1,6 +1,6 @@
-// The commands of the command line: one function a command, one file a function. Each gets the arguments after the
-// command's name and returns the exit code (DESIGN: 0 done, 1 something the user must fix, 2 wrong usage, 3 Kiln
-// itself could not).
+// The commands of the command line: one function a command, one file a function. Each gets the arguments
+// after the command's name and returns the exit code (DESIGN: 0 done, 1 something the user must fix, 2 wrong
+// usage, 3 Kiln itself could not).
 #pragma once
 
 #include <span>

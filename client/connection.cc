@@ -49,7 +49,8 @@ Result<Connection> Connection::open() {
   if (fd.get() < 3) fd.reset(::fcntl(fd.get(), F_DUPFD_CLOEXEC, 3));
   // A daemon that hangs has a full backlog before long.
   ::setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &kConnectLimit, sizeof kConnectLimit);
-  if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) return connect_error();
+  if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
+    return connect_error();
   TRY(check_peer(fd.get()));
   return Connection(std::move(fd));
 }

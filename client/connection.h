@@ -12,8 +12,8 @@ namespace kiln {
 
 class Connection {
  public:
-  // Connects to the living daemon. Fails with Reason::no_daemon when there is none, daemon_unreachable when a socket
-  // is there but cannot be used, foreign_user when directory or daemon belong to somebody else.
+  // Connects to the living daemon. Fails with Reason::no_daemon when there is none, daemon_unreachable when a
+  // socket is there but cannot be used, foreign_user when directory or daemon belong to somebody else.
   static Result<Connection> open();
 
   // The same, but starts a daemon (and replaces one of another build) and waits until it answers.

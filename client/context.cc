@@ -50,12 +50,12 @@ std::string_view status_value(std::string_view status, std::string_view name) {
 }
 
 // Lines of /proc/self/status that children of an image take from the image.
-constexpr std::array<std::string_view, 11> kStatusLines{"Uid",    "Gid",    "Groups",     "CapInh", "CapPrm",
-                                                        "CapEff", "CapBnd", "CapAmb",     "NoNewPrivs",
-                                                        "Seccomp", "Seccomp_filters"};
+constexpr std::array<std::string_view, 11> kStatusLines{"Uid",        "Gid",     "Groups",         "CapInh",
+                                                        "CapPrm",     "CapEff",  "CapBnd",         "CapAmb",
+                                                        "NoNewPrivs", "Seccomp", "Seccomp_filters"};
 constexpr int kIoprioWhoProcess = 1;  // IOPRIO_WHO_PROCESS: <linux/ioprio.h> is no C++
-constexpr std::array<const char*, 8> kNamespaces{"cgroup", "ipc", "mnt", "net", "pid_for_children",
-                                                 "time_for_children", "user", "uts"};
+constexpr std::array<const char*, 8> kNamespaces{
+    "cgroup", "ipc", "mnt", "net", "pid_for_children", "time_for_children", "user", "uts"};
 
 class Reader {
  public:
@@ -105,7 +105,8 @@ class Reader {
 
   void from_status(std::string_view status) {
     for (const auto name : kStatusLines) text(std::string(name), status_value(status, name));
-    context_.ignored_signals = std::strtoull(std::string(status_value(status, "SigIgn")).c_str(), nullptr, 16);
+    context_.ignored_signals =
+        std::strtoull(std::string(status_value(status, "SigIgn")).c_str(), nullptr, 16);
     context_.tracer_pid = std::atoi(std::string(status_value(status, "TracerPid")).c_str());
   }
 
@@ -147,7 +148,8 @@ class Reader {
 
 bool has_controlling_terminal() {
   const UniqueFd fd{::open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC)};
-  // ENXIO: no controlling terminal. ENOENT: no /dev/tty at all, as in bare containers, so no way to tell by it.
+  // ENXIO: no controlling terminal. ENOENT: no /dev/tty at all, as in bare containers, so no way to tell by
+  // it.
   if (fd || errno == ENXIO) return static_cast<bool>(fd);
   const auto stat = read_proc("/proc/self/stat");
   if (!stat) return true;
@@ -161,10 +163,10 @@ bool has_controlling_terminal() {
 constexpr std::array<const char*, 3> kSupervision{"LISTEN_PID", "NOTIFY_SOCKET", "WATCHDOG_PID"};
 // Variables that ask for watching, or for another mode, from the interpreter's first moment on.
 constexpr std::array<const char*, 13> kInstrumentation{
-    "PYTHONDEVMODE",
-    "COVERAGE_PROCESS_START", "COV_CORE_SOURCE",  "PYTHONTRACEMALLOC",   "PYTHONPROFILEIMPORTTIME", "PYTHONINSPECT",
-    "PYTHONFAULTHANDLER",         "PYTHONDUMPREFS",      "PYTHONMALLOCSTATS",       "PYTHONVERBOSE",
-    "PYTHONDEBUG",            "PYTHONPERFSUPPORT", "PYTHONDUMPREFSFILE"};
+    "PYTHONDEVMODE",           "COVERAGE_PROCESS_START", "COV_CORE_SOURCE",    "PYTHONTRACEMALLOC",
+    "PYTHONPROFILEIMPORTTIME", "PYTHONINSPECT",          "PYTHONFAULTHANDLER", "PYTHONDUMPREFS",
+    "PYTHONMALLOCSTATS",       "PYTHONVERBOSE",          "PYTHONDEBUG",        "PYTHONPERFSUPPORT",
+    "PYTHONDUMPREFSFILE"};
 
 bool any_set(std::span<const char* const> names) {
   for (const char* name : names) {
@@ -187,7 +189,9 @@ bool is_limited(__rlimit_resource resource) {
 
 }  // namespace
 
-std::optional<Context> read_context() { return Reader().read(); }
+std::optional<Context> read_context() {
+  return Reader().read();
+}
 
 std::optional<Reason> must_exec(const Context& context) {
   if (context.tracer_pid != 0) return Reason::traced;
@@ -196,10 +200,10 @@ std::optional<Reason> must_exec(const Context& context) {
   if (any_set(kSupervision)) return Reason::supervised;
   if (any_set(kInstrumentation)) return Reason::instrumented;
   if (is_limited(RLIMIT_AS) || is_limited(RLIMIT_DATA)) return Reason::limited;
-  // An image belongs to a session and ends with its leader: for this run it would come too late.
-  if (::getsid(0) == ::getpid()) return Reason::session;
   if (has_running_timer()) return Reason::timer;
   if (has_controlling_terminal()) return Reason::terminal;
+  // An image belongs to a session and ends with its leader: for this run it would come too late.
+  if (::getsid(0) == ::getpid()) return Reason::session;
   return std::nullopt;
 }
 

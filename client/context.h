@@ -1,5 +1,5 @@
-// The context of a process: what a child of an image inherits from the image instead of the client, because no
-// system call can hand it over. Equal contexts may share images.
+// The context of a process: what a child of an image inherits from the image instead of the client, because
+// no system call can hand it over. Equal contexts may share images.
 #pragma once
 
 #include <cstdint>

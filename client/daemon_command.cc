@@ -81,7 +81,8 @@ struct Action {
   int (*run)();
 };
 
-constexpr Action kActions[] = {{"start", start}, {"stop", stop}, {"restart", restart}, {"run", run}, {"logs", logs}};
+constexpr Action kActions[] = {
+    {"start", start}, {"stop", stop}, {"restart", restart}, {"run", run}, {"logs", logs}};
 
 }  // namespace
 
@@ -95,7 +96,8 @@ int daemon_command(std::span<char*> arguments) {
   for (const Action& action : kActions) {
     if (action.name == name) return action.run();
   }
-  print_error({Reason::usage, name.empty() ? "which action?" : "unknown action " + std::string(name), "kiln daemon --help"});
+  print_error({Reason::usage, name.empty() ? "which action?" : "unknown action " + std::string(name),
+               "kiln daemon --help"});
   return kExitUsage;
 }
 

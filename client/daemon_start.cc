@@ -54,13 +54,15 @@ constexpr int kStopLimit_ms = 20'000;
 // "r": ready. Other text: why it is not. End of file: another has the lifetime lock.
 Result<void> await_ready(int ready_fd) {
   pollfd waited{ready_fd, POLLIN, 0};
-  if (::poll(&waited, 1, kStartLimit_ms) != 1) return Error{Reason::timeout, "the daemon did not start in time", "kiln daemon logs"};
+  if (::poll(&waited, 1, kStartLimit_ms) != 1)
+    return Error{Reason::timeout, "the daemon did not start in time", "kiln daemon logs"};
   std::array<char, 512> text{};
   const ssize_t size = ::read(ready_fd, text.data(), text.size());
   if (size == 1 && text[0] == 'r') return {};
   if (size > 0) return Error{Reason::no_daemon, std::string(text.data(), static_cast<std::size_t>(size)), {}};
   if (Connection::open()) return {};
-  return Error{Reason::no_daemon, "another daemon holds the lock, but does not answer", "pkill -u $USER -x kilnd"};
+  return Error{Reason::no_daemon, "another daemon holds the lock, but does not answer",
+               "pkill -u $USER -x kilnd"};
 }
 
 }  // namespace

@@ -1,21 +1,22 @@
 // Bringing a daemon to life, and replacing one of another build.
 //
-// Life cycle: kilnd holds an exclusive flock on RUNTIME/kilnd.lock for as long as it lives; the lock file is never
-// unlinked, so that two daemons can never hold two files of that name. A kilnd that cannot get the lock ends at once:
-// any number of them may be started, one remains. To keep a crowd of clients from starting a crowd of daemons, who
-// wants to start one takes RUNTIME/spawn.lock first, and who finds it taken only waits for its holder.
+// Life cycle: kilnd holds an exclusive flock on RUNTIME/kilnd.lock for as long as it lives; the lock file is
+// never unlinked, so that two daemons can never hold two files of that name. A kilnd that cannot get the lock
+// ends at once: any number of them may be started, one remains. To keep a crowd of clients from starting a
+// crowd of daemons, who wants to start one takes RUNTIME/spawn.lock first, and who finds it taken only waits
+// for its holder.
 #pragma once
 
 #include "common/result.h"
 
 namespace kiln {
 
-// Starts kilnd in a session of its own, with no descriptor of the caller's, and returns when it accepts connections
-// (or another does). Fails if it ends before that; its log tells why.
+// Starts kilnd in a session of its own, with no descriptor of the caller's, and returns when it accepts
+// connections (or another does). Fails if it ends before that; its log tells why.
 Result<void> start_daemon();
 
-// Ends the living daemon, of whatever build, and returns when it has let go of socket and index. Programs that run go
-// on undisturbed. Fails with Reason::no_daemon if none lives.
+// Ends the living daemon, of whatever build, and returns when it has let go of socket and index. Programs
+// that run go on undisturbed. Fails with Reason::no_daemon if none lives.
 Result<void> stop_daemon();
 
 }  // namespace kiln

@@ -21,15 +21,16 @@ extern char** environ;
 namespace kiln {
 namespace {
 
-// Names, and prefixes of names (ending in *), of variables that act while a process starts: on the dynamic linker, the
-// C library and the interpreter. A bare image has them as they were when it was started.
-constexpr std::array<std::string_view, 13> kStartupVariables{"LD_*",    "MALLOC_*", "GLIBC_TUNABLES", "_STDBUF_*",
-                                                             "GCONV_PATH", "NLSPATH", "LOCPATH",     "LC_*",
-                                                             "LANG",    "LANGUAGE", "TZ",             "TZDIR",
-                                                             "PYTHON*"};
-// Start-up variables that hold paths, or lists of them; relative ones mean another place in each working directory.
-constexpr std::array<std::string_view, 6> kPathVariables{"PYTHONPATH=",     "PYTHONHOME=",    "PYTHONPYCACHEPREFIX=",
-                                                         "PYTHONUSERBASE=", "PYTHONPLATLIBDIR=", "LD_LIBRARY_PATH="};
+// Names, and prefixes of names (ending in *), of variables that act while a process starts: on the dynamic
+// linker, the C library and the interpreter. A bare image has them as they were when it was started.
+constexpr std::array<std::string_view, 13> kStartupVariables{
+    "LD_*", "MALLOC_*", "GLIBC_TUNABLES", "_STDBUF_*", "GCONV_PATH", "NLSPATH", "LOCPATH",
+    "LC_*", "LANG",     "LANGUAGE",       "TZ",        "TZDIR",      "PYTHON*"};
+// Start-up variables that hold paths, or lists of them; relative ones mean another place in each working
+// directory.
+constexpr std::array<std::string_view, 6> kPathVariables{
+    "PYTHONPATH=",     "PYTHONHOME=",       "PYTHONPYCACHEPREFIX=",
+    "PYTHONUSERBASE=", "PYTHONPLATLIBDIR=", "LD_LIBRARY_PATH="};
 
 bool is_among(std::string_view name, std::span<const std::string_view> patterns) {
   return std::ranges::any_of(patterns, [&](std::string_view pattern) {
@@ -51,7 +52,8 @@ bool has_relative_entry(std::string_view list) {
 bool depends_on_cwd(const proto::ImageKey& key) {
   for (const std::string& variable : key.environment()) {
     for (const std::string_view name : kPathVariables) {
-      if (variable.starts_with(name) && has_relative_entry(std::string_view(variable).substr(name.size()))) return true;
+      if (variable.starts_with(name) && has_relative_entry(std::string_view(variable).substr(name.size())))
+        return true;
     }
     if (variable.starts_with("LD_PRELOAD=")) return true;  // entries are separated by spaces, too; rare
   }
@@ -121,17 +123,20 @@ proto::RunRequest make_run_request(const Context& context, const ChosenInterpret
 }
 
 Result<Handover> make_handover(const Context& context, const PythonCommand& command,
-                               std::vector<std::string> command_line, std::uint64_t blocked_signals, int own_fd) {
+                               std::vector<std::string> command_line, std::uint64_t blocked_signals,
+                               int own_fd) {
   Handover handover;
   Launch& launch = handover.launch;
   launch.kind = command.kind;
   launch.target = command.target;
   launch.arguments = command.arguments;
   launch.command_line = std::move(command_line);
-  for (char** variable = environ; *variable != nullptr; ++variable) launch.environment.emplace_back(*variable);
+  for (char** variable = environ; *variable != nullptr; ++variable)
+    launch.environment.emplace_back(*variable);
   launch.descriptors = TRY(open_descriptors(own_fd));
   if (launch.descriptors.size() + 1 > kMaxPassedFds) {
-    return Error{Reason::descriptors, std::to_string(launch.descriptors.size()) + " descriptors are open", {}};
+    return Error{
+        Reason::descriptors, std::to_string(launch.descriptors.size()) + " descriptors are open", {}};
   }
   launch.umask = ::umask(0);
   ::umask(launch.umask);

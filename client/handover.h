@@ -1,5 +1,5 @@
-// Collects what a run takes from this process: the request by which the daemon picks an image, and the launch by which
-// a child of that image becomes the program.
+// Collects what a run takes from this process: the request by which the daemon picks an image, and the launch
+// by which a child of that image becomes the program.
 #pragma once
 
 #include <string>
@@ -23,9 +23,10 @@ struct Handover {
   UniqueFd cwd;
 };
 
-// Fails with Reason::descriptors when more are open than fit into a message. COMMAND_LINE is sys.orig_argv. OWN_FD is
-// Kiln's own and stays here. BLOCKED is the signal mask that the program shall start with.
+// Fails with Reason::descriptors when more are open than fit into a message. COMMAND_LINE is sys.orig_argv.
+// OWN_FD is Kiln's own and stays here. BLOCKED is the signal mask that the program shall start with.
 Result<Handover> make_handover(const Context& context, const PythonCommand& command,
-                               std::vector<std::string> command_line, std::uint64_t blocked_signals, int own_fd);
+                               std::vector<std::string> command_line, std::uint64_t blocked_signals,
+                               int own_fd);
 
 }  // namespace kiln

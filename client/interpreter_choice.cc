@@ -57,7 +57,8 @@ std::optional<Found> find_on_path(const std::string& name) {
 }
 
 Error missing(const std::string& what) {
-  return Error{Reason::interpreter_missing, "no interpreter " + what, "kiln run --python /usr/bin/python3 ..."};
+  return Error{Reason::interpreter_missing, "no interpreter " + what,
+               "kiln run --python /usr/bin/python3 ..."};
 }
 
 Result<ChosenInterpreter> by_path_or_name(const std::string& given) {

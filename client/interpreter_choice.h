@@ -13,8 +13,8 @@ struct ChosenInterpreter {
   std::string argv0;  // argv[0] to start it with: Python derives sys.executable from it
 };
 
-// In order: REQUESTED (a path, or a name to look up on PATH), $KILN_PYTHON, $VIRTUAL_ENV/bin/python, python3 on PATH.
-// Links to Kiln itself are passed over on PATH. Fails with Reason::interpreter_missing.
+// In order: REQUESTED (a path, or a name to look up on PATH), $KILN_PYTHON, $VIRTUAL_ENV/bin/python, python3
+// on PATH. Links to Kiln itself are passed over on PATH. Fails with Reason::interpreter_missing.
 Result<ChosenInterpreter> choose_interpreter(const std::optional<std::string>& requested);
 
 // The interpreter that a link named NAME to Kiln stands for: the next of that name on PATH.

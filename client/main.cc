@@ -28,20 +28,23 @@ constexpr std::array kCommands{
 };
 
 void print_help() {
-  std::puts("Usage: kiln COMMAND [ARGUMENTS...]\n\nKeeps Python bytecode, and Python itself, warm.\n\nCommands:");
+  std::puts(
+      "Usage: kiln COMMAND [ARGUMENTS...]\n\nKeeps Python bytecode, and Python itself, warm.\n\nCommands:");
   for (const auto& command : kCommands) {
     std::printf("  %-12.*s %.*s\n", static_cast<int>(command.name.size()), command.name.data(),
                 static_cast<int>(command.summary.size()), command.summary.data());
   }
   std::puts(
-      "\n  --version    version of this program\n  --help       this text; `kiln COMMAND --help` for a command's own\n"
+      "\n  --version    version of this program\n  --help       this text; `kiln COMMAND --help` for a "
+      "command's own\n"
       "\nEnvironment:\n"
       "  KILN_PYTHON       the interpreter, where --python names none\n"
       "  KILN_LOG=1        one line on standard error for each run: how it was served, and why\n"
       "  KILN_DISABLE=1    always execute the interpreter itself\n"
       "  KILN_RUNTIME_DIR  socket and locks (default $XDG_RUNTIME_DIR/kiln, else /tmp/kiln-UID)\n"
       "  KILN_CACHE_DIR    index and log (default $XDG_CACHE_HOME/kiln, else ~/.cache/kiln)\n"
-      "  KILN_CONFIG       configuration (default $XDG_CONFIG_HOME/kiln/kiln.toml, else ~/.config/kiln/kiln.toml)");
+      "  KILN_CONFIG       configuration (default $XDG_CONFIG_HOME/kiln/kiln.toml, else "
+      "~/.config/kiln/kiln.toml)");
 }
 
 bool is_python_name(std::string_view name) {

@@ -11,10 +11,11 @@ namespace {
 constexpr std::string_view kServedFlags = "bBEIOPqsSu";
 // Options with a value. -c and -m end the options.
 constexpr std::string_view kValueOptions = "cmWX";
-// -X settings that act at start-up alone and are not about watching the program (importtime, tracemalloc, dev: what
-// it warns of at the end comes in an order that depends on the collector's history).
+// -X settings that act at start-up alone and are not about watching the program (importtime, tracemalloc,
+// dev: what it warns of at the end comes in an order that depends on the collector's history).
 constexpr std::array<std::string_view, 6> kServedSettings{
-    "utf8", "no_debug_ranges", "int_max_str_digits", "pycache_prefix", "warn_default_encoding", "frozen_modules"};
+    "utf8",           "no_debug_ranges",       "int_max_str_digits",
+    "pycache_prefix", "warn_default_encoding", "frozen_modules"};
 constexpr std::string_view kCheckHashOption = "--check-hash-based-pycs";
 
 bool is_served_setting(std::string_view setting) {
@@ -103,6 +104,8 @@ class Parser {
 
 }  // namespace
 
-PythonCommand parse_python_command(std::span<char* const> arguments) { return Parser(arguments).parse(); }
+PythonCommand parse_python_command(std::span<char* const> arguments) {
+  return Parser(arguments).parse();
+}
 
 }  // namespace kiln

@@ -1,5 +1,5 @@
-// Python's own command line, read as the interpreter reads it (Python/getopt.c, Python/initconfig.c): which options
-// come before the program, what the program is, and what its arguments are.
+// Python's own command line, read as the interpreter reads it (Python/getopt.c, Python/initconfig.c): which
+// options come before the program, what the program is, and what its arguments are.
 #pragma once
 
 #include <optional>

@@ -5,8 +5,8 @@
 #include <sys/mman.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -39,7 +39,8 @@ bool is_set(const char* name) {
 void log_decision(const char* how, Reason reason, const std::string& detail) {
   const std::string_view name = word(reason);
   const std::string_view text = detail.empty() ? wording(reason) : std::string_view(detail);
-  std::string line = std::string("kiln: ") + how + " reason=" + std::string(name) + " (" + std::string(text) + ")\n";
+  std::string line =
+      std::string("kiln: ") + how + " reason=" + std::string(name) + " (" + std::string(text) + ")\n";
   for (char& byte : line) {
     if (byte == '\n' && &byte != &line.back()) byte = ' ';
   }
@@ -111,8 +112,8 @@ class Run {
     return {};
   }
 
-  // Request and launch go out at once: no round trip for an answer that is nearly always yes. The daemon reads the
-  // first and hands the connection, with the second still in it, to a child of an image.
+  // Request and launch go out at once: no round trip for an answer that is nearly always yes. The daemon
+  // reads the first and hands the connection, with the second still in it, to a child of an image.
   Result<Child> launch(const Handover& handover) {
     proto::Request request;
     *request.mutable_run() = request_;
@@ -120,17 +121,21 @@ class Run {
     ::setsockopt(connection_->fd(), SOL_SOCKET, SO_RCVTIMEO, &kAnswerLimit, sizeof kAnswerLimit);
     ::setsockopt(connection_->fd(), SOL_SOCKET, SO_SNDTIMEO, &kAnswerLimit, sizeof kAnswerLimit);
     TRY_VOID(connection_->send(std::move(request)));
-    const auto sent =
-        send_with_fds(connection_->fd(), encode_frame(FrameType::launch, encode_launch(handover.launch)), handover.fds);
+    const auto sent = send_with_fds(
+        connection_->fd(), encode_frame(FrameType::launch, encode_launch(handover.launch)), handover.fds);
     if (!sent) ::shutdown(connection_->fd(), SHUT_WR);  // who waits for the rest of it gives up
     auto answer = receive_frame(connection_->fd());
     // A daemon that refuses closes without reading the launch, and its answer says more than a failed send.
     if (!answer) return sent ? answer.error() : sent.error();
     switch (answer->frame.type) {
-      case FrameType::ready: return take_child(*answer);
-      case FrameType::refused: return decode_refused(answer->frame.payload);
-      case FrameType::reply: return take_reply(*answer);
-      default: return Error{Reason::protocol, "unexpected answer", {}};
+      case FrameType::ready:
+        return take_child(*answer);
+      case FrameType::refused:
+        return decode_refused(answer->frame.payload);
+      case FrameType::reply:
+        return take_reply(*answer);
+      default:
+        return Error{Reason::protocol, "unexpected answer", {}};
     }
   }
 
@@ -159,7 +164,8 @@ class Run {
     if (!signals) return Error{Reason::descriptors, "cannot open a signalfd", {}};
     if (!send_with_fds(connection_->fd(), encode_frame(FrameType::go, {}), {})) end_without_image(child);
     close_program_descriptors({signals.get(), connection_->fd(), child.pidfd.get(), child.status_page.get()});
-    pollfd polled[3]{{connection_->fd(), POLLIN, 0}, {signals.get(), POLLIN, 0}, {child.pidfd.get(), POLLIN, 0}};
+    pollfd polled[3]{
+        {connection_->fd(), POLLIN, 0}, {signals.get(), POLLIN, 0}, {child.pidfd.get(), POLLIN, 0}};
     while (true) {
       if (::poll(polled, 3, -1) < 0) continue;
       if (polled[1].revents != 0) forward(signals.get(), child);
@@ -201,7 +207,8 @@ class Run {
     ::_exit(WEXITSTATUS(wait_status));
   }
 
-  // The image died. Its child lives on, and notes its exit code in the status page; how it died of a signal is lost.
+  // The image died. Its child lives on, and notes its exit code in the status page; how it died of a signal
+  // is lost.
   [[noreturn]] static void end_without_image(const Child& child) {
     pollfd polled{child.pidfd.get(), POLLIN, 0};
     while (::poll(&polled, 1, -1) < 0) {
@@ -231,7 +238,8 @@ class Run {
 };
 
 constexpr char kHelp[] =
-    "Usage: kiln run [--python PY] [python options] (SCRIPT | -m MODULE | -c CMD | DIR | ZIP | FILE.pyc) [ARGS...]\n"
+    "Usage: kiln run [--python PY] [python options] (SCRIPT | -m MODULE | -c CMD | DIR | ZIP | FILE.pyc) "
+    "[ARGS...]\n"
     "\n"
     "Runs a program as `python` would, from a warm interpreter where that cannot be told apart.\n"
     "\n"
@@ -239,7 +247,8 @@ constexpr char kHelp[] =
     "                (default: $KILN_PYTHON, $VIRTUAL_ENV/bin/python, python3 on PATH)\n"
     "  -h, --help    this text\n"
     "\n"
-    "Everything else is Python's own command line. KILN_LOG=1 tells on standard error how the run was served;\n"
+    "Everything else is Python's own command line. KILN_LOG=1 tells on standard error how the run was "
+    "served;\n"
     "KILN_DISABLE=1 always executes the interpreter itself.\n";
 
 }  // namespace
@@ -250,7 +259,8 @@ void run_program(const ChosenInterpreter& interpreter, std::span<char* const> ar
 
 int run_command(std::span<char*> arguments) {
   // Further on, --help is for Python or for the program.
-  if (!arguments.empty() && (std::string_view(arguments[0]) == "-h" || std::string_view(arguments[0]) == "--help")) {
+  if (!arguments.empty() &&
+      (std::string_view(arguments[0]) == "-h" || std::string_view(arguments[0]) == "--help")) {
     std::fputs(kHelp, stdout);
     return kExitDone;
   }

@@ -49,7 +49,8 @@ UniqueFd HeldSignals::open_fd() const {
 }
 
 void die_of(int signal) {
-  // A core of the client would be of no use; a limit of 0 does not keep core_pattern's programs from making one.
+  // A core of the client would be of no use; a limit of 0 does not keep core_pattern's programs from making
+  // one.
   ::prctl(PR_SET_DUMPABLE, 0);
   ::signal(signal, SIG_DFL);
   sigset_t only;

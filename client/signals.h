@@ -7,8 +7,9 @@
 
 namespace kiln {
 
-// Blocks the forwarded signals for as long as it lives, from before anything else of a run happens: one that arrives
-// early waits for the program, or, if the run is exec'd, for the interpreter that takes this process over.
+// Blocks the forwarded signals for as long as it lives, from before anything else of a run happens: one that
+// arrives early waits for the program, or, if the run is exec'd, for the interpreter that takes this process
+// over.
 class HeldSignals {
  public:
   HeldSignals();

@@ -43,31 +43,34 @@ std::string duration_text(std::uint64_t seconds) {
 json::object to_json(const proto::Status& status) {
   json::object document;
   const auto& daemon = status.daemon();
-  document["daemon"] = {{"pid", daemon.pid()},         {"version", daemon.version()},
+  document["daemon"] = {{"pid", daemon.pid()},           {"version", daemon.version()},
                         {"build_id", daemon.build_id()}, {"uptime_s", daemon.uptime_s()},
-                        {"socket", daemon.socket()},   {"cache_dir", daemon.cache_dir()},
-                        {"log", daemon.log()},         {"resident_bytes", daemon.resident_bytes()}};
+                        {"socket", daemon.socket()},     {"cache_dir", daemon.cache_dir()},
+                        {"log", daemon.log()},           {"resident_bytes", daemon.resident_bytes()}};
   json::array& interpreters = (document["interpreters"] = json::array()).as_array();
   for (const auto& one : status.interpreters()) {
-    interpreters.push_back({{"path", one.path()}, {"version", one.version()}, {"tag", one.tag()}, {"magic", one.magic()}});
+    interpreters.push_back(
+        {{"path", one.path()}, {"version", one.version()}, {"tag", one.tag()}, {"magic", one.magic()}});
   }
   json::array& images = (document["images"] = json::array()).as_array();
   for (const auto& one : status.images()) {
-    images.push_back({{"python", one.python()},
-                      {"pid", one.pid()},
-                      {"options", json::value_from(std::vector<std::string>(one.options().begin(), one.options().end()))},
-                      {"kind", one.kind()},
-                      {"state", one.state()},
-                      {"runs", one.runs()},
-                      {"running", one.running()},
-                      {"age_s", one.age_s()},
-                      {"memory_bytes", one.memory_bytes()}});
+    images.push_back(
+        {{"python", one.python()},
+         {"pid", one.pid()},
+         {"options", json::value_from(std::vector<std::string>(one.options().begin(), one.options().end()))},
+         {"kind", one.kind()},
+         {"state", one.state()},
+         {"runs", one.runs()},
+         {"running", one.running()},
+         {"age_s", one.age_s()},
+         {"memory_bytes", one.memory_bytes()}});
   }
   json::array& roots = (document["roots"] = json::array()).as_array();
   for (const auto& one : status.roots()) roots.push_back({{"path", one.path()}, {"policy", one.policy()}});
   const auto& cache = status.cache();
-  document["cache"] = {{"entries", cache.entries()}, {"fresh", cache.fresh()},   {"stale", cache.stale()},
-                       {"error", cache.error()},     {"orphan", cache.orphan()}, {"store_bytes", cache.store_bytes()}};
+  document["cache"] = {{"entries", cache.entries()}, {"fresh", cache.fresh()},
+                       {"stale", cache.stale()},     {"error", cache.error()},
+                       {"orphan", cache.orphan()},   {"store_bytes", cache.store_bytes()}};
   json::array& limits = (document["limits"] = json::array()).as_array();
   for (const auto& one : status.limits()) {
     limits.push_back({{"name", one.name()}, {"used", one.used()}, {"limit", one.limit()}});
@@ -81,10 +84,10 @@ void print_images(const proto::Status& status) {
   for (const auto& image : status.images()) {
     std::string name = image.python();
     for (const auto& option : image.options()) name += " " + option;
-    std::printf("  %s\n    %s, %s, pid %d, %s, %llu runs (%llu now), %s old\n", name.c_str(), image.kind().c_str(),
-                image.state().c_str(), image.pid(), bytes_text(image.memory_bytes()).c_str(),
-                static_cast<unsigned long long>(image.runs()), static_cast<unsigned long long>(image.running()),
-                duration_text(image.age_s()).c_str());
+    std::printf("  %s\n    %s, %s, pid %d, %s, %llu runs (%llu now), %s old\n", name.c_str(),
+                image.kind().c_str(), image.state().c_str(), image.pid(),
+                bytes_text(image.memory_bytes()).c_str(), static_cast<unsigned long long>(image.runs()),
+                static_cast<unsigned long long>(image.running()), duration_text(image.age_s()).c_str());
   }
 }
 
@@ -97,12 +100,14 @@ void print_screen(const proto::Status& status) {
   std::puts("interpreters");
   if (status.interpreters().empty()) std::puts("  none yet");
   for (const auto& one : status.interpreters()) {
-    std::printf("  %s  %s, %s, magic %u\n", one.path().c_str(), one.version().c_str(), one.tag().c_str(), one.magic());
+    std::printf("  %s  %s, %s, magic %u\n", one.path().c_str(), one.version().c_str(), one.tag().c_str(),
+                one.magic());
   }
   const auto& cache = status.cache();
-  std::printf("cache  %s\n  %llu entries: %llu fresh, %llu stale, %llu error, %llu orphan\n", daemon.cache_dir().c_str(),
-              static_cast<unsigned long long>(cache.entries()), static_cast<unsigned long long>(cache.fresh()),
-              static_cast<unsigned long long>(cache.stale()), static_cast<unsigned long long>(cache.error()),
+  std::printf("cache  %s\n  %llu entries: %llu fresh, %llu stale, %llu error, %llu orphan\n",
+              daemon.cache_dir().c_str(), static_cast<unsigned long long>(cache.entries()),
+              static_cast<unsigned long long>(cache.fresh()), static_cast<unsigned long long>(cache.stale()),
+              static_cast<unsigned long long>(cache.error()),
               static_cast<unsigned long long>(cache.orphan()));
   std::puts("limits");
   for (const auto& one : status.limits()) {
@@ -116,7 +121,8 @@ void print_screen(const proto::Status& status) {
 int status_command(std::span<char*> arguments) {
   CLI::App app("Shows the daemon, its images, the cache and the interpreters", "kiln status");
   bool as_json = false;
-  app.add_flag("--json", as_json, "one JSON document (keys daemon, interpreters, images, roots, cache, limits)");
+  app.add_flag("--json", as_json,
+               "one JSON document (keys daemon, interpreters, images, roots, cache, limits)");
   std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
   try {
     app.parse(std::move(reversed));
@@ -126,8 +132,10 @@ int status_command(std::span<char*> arguments) {
   auto status = ask();
   if (!status) {
     Error error = status.error();
-    if (error.reason == Reason::no_daemon) error = {error.reason, "no daemon is running", "kiln daemon start"};
-    if (error.reason == Reason::build_mismatch) error = {error.reason, "the daemon is of another build", "kiln daemon restart"};
+    if (error.reason == Reason::no_daemon)
+      error = {error.reason, "no daemon is running", "kiln daemon start"};
+    if (error.reason == Reason::build_mismatch)
+      error = {error.reason, "the daemon is of another build", "kiln daemon restart"};
     print_error(error);
     return kExitUnable;
   }

@@ -69,7 +69,8 @@ Result<Received> receive_with_fds(int socket, std::size_t max_bytes, int flags) 
       received.fds.emplace_back(fd);
     }
   }
-  if ((message.msg_flags & MSG_CTRUNC) != 0) return Error{Reason::descriptors, "descriptors were lost on the way", {}};
+  if ((message.msg_flags & MSG_CTRUNC) != 0)
+    return Error{Reason::descriptors, "descriptors were lost on the way", {}};
   received.bytes.resize(static_cast<std::size_t>(size));
   return received;
 }
@@ -98,7 +99,8 @@ Result<ReceivedFrame> receive_frame(int socket) {
 Result<int> check_peer(int socket) {
   ucred peer{};
   socklen_t size = sizeof peer;
-  if (::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return errno_error("cannot identify the peer");
+  if (::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0)
+    return errno_error("cannot identify the peer");
   if (peer.uid != ::geteuid()) {
     return Error{Reason::foreign_user, "the peer belongs to user " + std::to_string(peer.uid), {}};
   }

@@ -23,8 +23,8 @@ struct Received {
   std::vector<UniqueFd> fds;  // with O_CLOEXEC
 };
 
-// One recvmsg of up to MAX_BYTES. Empty bytes: the peer closed. Descriptors that did not fit (MSG_CTRUNC) are an
-// error, for a program that lacks one of its descriptors must not start.
+// One recvmsg of up to MAX_BYTES. Empty bytes: the peer closed. Descriptors that did not fit (MSG_CTRUNC) are
+// an error, for a program that lacks one of its descriptors must not start.
 Result<Received> receive_with_fds(int socket, std::size_t max_bytes, int flags = 0);
 
 struct ReceivedFrame {

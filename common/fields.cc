@@ -37,12 +37,15 @@ std::uint64_t FieldReader::number() {
   return value;
 }
 
-std::string FieldReader::bytes() { return std::string(take(number())); }
+std::string FieldReader::bytes() {
+  return std::string(take(number()));
+}
 
 std::vector<std::string> FieldReader::list() {
   const std::uint64_t count = number();
   std::vector<std::string> values;
-  if (count > in_.size()) ok_ = false;  // each value takes at least its length: never reserve on a peer's word
+  if (count > in_.size())
+    ok_ = false;  // each value takes at least its length: never reserve on a peer's word
   for (std::uint64_t i = 0; ok_ && i < count; ++i) values.push_back(bytes());
   return values;
 }

@@ -1,5 +1,6 @@
-// A flat list of values for peers that have no protobuf: unsigned 64-bit numbers and length-prefixed byte strings,
-// little-endian, read back in the order in which they were written. Python reads the same with struct.
+// A flat list of values for peers that have no protobuf: unsigned 64-bit numbers and length-prefixed byte
+// strings, little-endian, read back in the order in which they were written. Python reads the same with
+// struct.
 #pragma once
 
 #include <cstdint>
@@ -22,8 +23,8 @@ class FieldWriter {
   std::string out_;
 };
 
-// Reads never go past the end: a missing or oversized field is an error, kept until ok() is asked, so that a reader
-// can be written as straight as the writer.
+// Reads never go past the end: a missing or oversized field is an error, kept until ok() is asked, so that a
+// reader can be written as straight as the writer.
 class FieldReader {
  public:
   explicit FieldReader(std::string_view in) : in_(in) {}

@@ -23,7 +23,8 @@ Result<FrameHeader> decode_frame_header(std::string_view bytes) {
     return Error{Reason::protocol, "unknown frame type " + std::to_string(static_cast<int>(bytes[4])), {}};
   }
   if (header.length > kMaxFramePayload) {
-    return Error{Reason::protocol, "frame of " + std::to_string(header.length) + " bytes is over the limit", {}};
+    return Error{
+        Reason::protocol, "frame of " + std::to_string(header.length) + " bytes is over the limit", {}};
   }
   return header;
 }

@@ -1,11 +1,12 @@
 // One frame on a stream socket: u32 payload length (little-endian), u8 type, payload.
 //
-// Client and daemon speak protobuf in kRequest and kReply frames. A run's connection is then handed, with the unread
-// rest of what the client has sent, to an image, whose only library is the standard one: kLaunch and what it answers
-// are flat lists of fields (common/fields.h).
+// Client and daemon speak protobuf in kRequest and kReply frames. A run's connection is then handed, with the
+// unread rest of what the client has sent, to an image, whose only library is the standard one: kLaunch and
+// what it answers are flat lists of fields (common/fields.h).
 //
-// Rejected: SOCK_SEQPACKET, which keeps boundaries by itself but bounds a message by the socket buffer, while an
-// environment may have megabytes; protobuf all through, which would put its runtime into every interpreter.
+// Rejected: SOCK_SEQPACKET, which keeps boundaries by itself but bounds a message by the socket buffer, while
+// an environment may have megabytes; protobuf all through, which would put its runtime into every
+// interpreter.
 #pragma once
 
 #include <array>
@@ -29,7 +30,8 @@ enum class FrameType : std::uint8_t {
 };
 
 constexpr std::size_t kFrameHeaderSize = 5;
-// A launch holds argv and environment, which the kernel bounds at a quarter of the stack limit, at most 6 MiB.
+// A launch holds argv and environment, which the kernel bounds at a quarter of the stack limit, at most 6
+// MiB.
 constexpr std::size_t kMaxFramePayload = 16U << 20;
 
 struct FrameHeader {

@@ -1,5 +1,5 @@
-// What an image tells the daemon over their channel, a SOCK_SEQPACKET pair: one message a packet, in fields. The other
-// way go one-byte messages, each with the connection of a run.
+// What an image tells the daemon over their channel, a SOCK_SEQPACKET pair: one message a packet, in fields.
+// The other way go one-byte messages, each with the connection of a run.
 #pragma once
 
 #include <cstdint>

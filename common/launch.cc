@@ -32,7 +32,8 @@ Result<Launch> decode_launch(std::string_view payload) {
   launch.command_line = in.list();
   launch.environment = in.list();
   const std::uint64_t count = in.number();
-  for (std::uint64_t i = 0; in.ok() && i < count; ++i) launch.descriptors.push_back(static_cast<int>(in.number()));
+  for (std::uint64_t i = 0; in.ok() && i < count; ++i)
+    launch.descriptors.push_back(static_cast<int>(in.number()));
   launch.umask = static_cast<std::uint32_t>(in.number());
   launch.ignored_signals = in.number();
   launch.blocked_signals = in.number();

@@ -1,5 +1,6 @@
-// What a child needs to become the program: everything of the caller that can be handed over. One kLaunch frame from
-// client to child, in fields (common/fields.h), with the caller's descriptors; written and read here only.
+// What a child needs to become the program: everything of the caller that can be handed over. One kLaunch
+// frame from client to child, in fields (common/fields.h), with the caller's descriptors; written and read
+// here only.
 #pragma once
 
 #include <array>
@@ -26,21 +27,21 @@ struct Launch {
   std::vector<std::string> arguments;     // sys.argv[1:]
   std::vector<std::string> command_line;  // sys.orig_argv
   std::vector<std::string> environment;   // raw NAME=VALUE strings, in order
-  std::vector<int> descriptors;           // numbers of the passed descriptors, in order of passing; cwd comes last and
-                                          // has no number
+  std::vector<int> descriptors;  // numbers of the passed descriptors, in order of passing; cwd comes last and
+                                 // has no number
   std::uint32_t umask = 0;
-  std::uint64_t ignored_signals = 0;      // bit n-1: signal n is ignored
-  std::uint64_t blocked_signals = 0;      // the same for the signal mask
+  std::uint64_t ignored_signals = 0;  // bit n-1: signal n is ignored
+  std::uint64_t blocked_signals = 0;  // the same for the signal mask
   std::array<std::uint64_t, kResourceLimits> soft_limits{};
-  std::string affinity;                   // raw cpu_set_t bytes as sched_getaffinity(2) gave them
+  std::string affinity;  // raw cpu_set_t bytes as sched_getaffinity(2) gave them
   std::int32_t oom_score_adj = 0;
 };
 
 std::string encode_launch(const Launch& launch);
 Result<Launch> decode_launch(std::string_view payload);
 
-// ready: the child is set up and compiled; nothing of the program ran. Carries, as descriptors, a pidfd of the child
-// and the status page.
+// ready: the child is set up and compiled; nothing of the program ran. Carries, as descriptors, a pidfd of
+// the child and the status page.
 struct Ready {
   std::int32_t pid = 0;
 };
@@ -55,8 +56,8 @@ Result<int> decode_ended(std::string_view payload);
 std::string encode_refused(const Error& error);
 Error decode_refused(std::string_view payload);
 
-// The status page: shared memory in which a leaving child notes its exit code, for the case that its image, whose
-// word counts, is gone by then. A descriptor would be visible to the program; a mapping is not.
+// The status page: shared memory in which a leaving child notes its exit code, for the case that its image,
+// whose word counts, is gone by then. A descriptor would be visible to the program; a mapping is not.
 struct StatusPage {
   std::uint32_t exited = 0;  // 1: exit_code holds
   std::int32_t exit_code = 0;

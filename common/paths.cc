@@ -31,14 +31,16 @@ Result<std::string> overridable(const char* override_name, const char* xdg_name,
     return without_trailing_slashes(value);
   }
   if (const char* value = absolute_variable(xdg_name)) return without_trailing_slashes(value) + suffix;
-  if (const char* home = absolute_variable("HOME")) return without_trailing_slashes(home) + below_home + suffix;
+  if (const char* home = absolute_variable("HOME"))
+    return without_trailing_slashes(home) + below_home + suffix;
   return Error{Reason::system, std::string("neither HOME nor ") + override_name + " is set",
                std::string("export ") + override_name + "=/absolute/path"};
 }
 
 Result<void> make_dirs(const std::string& dir) {
   for (std::size_t slash = dir.find('/', 1); slash != std::string::npos; slash = dir.find('/', slash + 1)) {
-    if (::mkdir(dir.substr(0, slash).c_str(), 0777) != 0 && errno != EEXIST && errno != EROFS && errno != EACCES) {
+    if (::mkdir(dir.substr(0, slash).c_str(), 0777) != 0 && errno != EEXIST && errno != EROFS &&
+        errno != EACCES) {
       return errno_error("cannot create " + dir.substr(0, slash));
     }
   }
@@ -55,20 +57,31 @@ Result<std::string> runtime_dir() {
     }
     return without_trailing_slashes(value);
   }
-  if (const char* value = absolute_variable("XDG_RUNTIME_DIR")) return without_trailing_slashes(value) + "/kiln";
+  if (const char* value = absolute_variable("XDG_RUNTIME_DIR"))
+    return without_trailing_slashes(value) + "/kiln";
   return "/tmp/kiln-" + std::to_string(::geteuid());
 }
 
-Result<std::string> cache_dir() { return overridable("KILN_CACHE_DIR", "XDG_CACHE_HOME", "/.cache", "/kiln"); }
+Result<std::string> cache_dir() {
+  return overridable("KILN_CACHE_DIR", "XDG_CACHE_HOME", "/.cache", "/kiln");
+}
 
 Result<std::string> config_file() {
   return overridable("KILN_CONFIG", "XDG_CONFIG_HOME", "/.config", "/kiln/kiln.toml");
 }
 
-std::string socket_path(const std::string& runtime_dir) { return runtime_dir + "/kilnd.sock"; }
-std::string lifetime_lock_path(const std::string& runtime_dir) { return runtime_dir + "/kilnd.lock"; }
-std::string spawn_lock_path(const std::string& runtime_dir) { return runtime_dir + "/spawn.lock"; }
-std::string log_path(const std::string& cache_dir) { return cache_dir + "/kilnd.log"; }
+std::string socket_path(const std::string& runtime_dir) {
+  return runtime_dir + "/kilnd.sock";
+}
+std::string lifetime_lock_path(const std::string& runtime_dir) {
+  return runtime_dir + "/kilnd.lock";
+}
+std::string spawn_lock_path(const std::string& runtime_dir) {
+  return runtime_dir + "/spawn.lock";
+}
+std::string log_path(const std::string& cache_dir) {
+  return cache_dir + "/kilnd.log";
+}
 
 Result<UniqueFd> open_private_dir(const std::string& dir) {
   UniqueFd fd{::open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)};
@@ -80,7 +93,8 @@ Result<UniqueFd> open_private_dir(const std::string& dir) {
   struct stat status {};
   if (::fstat(fd.get(), &status) != 0) return errno_error("cannot stat " + dir);
   if (status.st_uid != ::geteuid()) {
-    return Error{Reason::foreign_user, dir + " belongs to another user", "export KILN_RUNTIME_DIR=/a/directory/of/yours"};
+    return Error{Reason::foreign_user, dir + " belongs to another user",
+                 "export KILN_RUNTIME_DIR=/a/directory/of/yours"};
   }
   if ((status.st_mode & 022) != 0) {
     return Error{Reason::foreign_user, dir + " can be written by other users", "chmod 700 " + dir};

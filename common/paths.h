@@ -1,7 +1,7 @@
 // Where Kiln keeps its things (XDG base directory specification), and where its own parts lie.
 //
-//   runtime   $KILN_RUNTIME_DIR, else $XDG_RUNTIME_DIR/kiln, else /tmp/kiln-UID   socket, locks; 0700, owner-checked
-//   cache     $KILN_CACHE_DIR, else $XDG_CACHE_HOME/kiln, else ~/.cache/kiln      index, logs
+//   runtime   $KILN_RUNTIME_DIR, else $XDG_RUNTIME_DIR/kiln, else /tmp/kiln-UID   socket, locks; 0700,
+//   owner-checked cache     $KILN_CACHE_DIR, else $XDG_CACHE_HOME/kiln, else ~/.cache/kiln      index, logs
 //   config    $KILN_CONFIG, else $XDG_CONFIG_HOME/kiln/kiln.toml, else ~/.config/kiln/kiln.toml
 #pragma once
 
@@ -17,13 +17,15 @@ Result<std::string> runtime_dir();
 Result<std::string> cache_dir();
 Result<std::string> config_file();
 
-std::string socket_path(const std::string& runtime_dir);       // RUNTIME/kilnd.sock
-std::string lifetime_lock_path(const std::string& runtime_dir);  // RUNTIME/kilnd.lock: held by the living daemon
-std::string spawn_lock_path(const std::string& runtime_dir);   // RUNTIME/spawn.lock: held by who starts one
-std::string log_path(const std::string& cache_dir);            // CACHE/kilnd.log
+std::string socket_path(const std::string& runtime_dir);  // RUNTIME/kilnd.sock
+std::string lifetime_lock_path(
+    const std::string& runtime_dir);                          // RUNTIME/kilnd.lock: held by the living daemon
+std::string spawn_lock_path(const std::string& runtime_dir);  // RUNTIME/spawn.lock: held by who starts one
+std::string log_path(const std::string& cache_dir);           // CACHE/kilnd.log
 
-// Creates DIR (mode 0700, parents with the umask) unless it exists, and returns a descriptor of it. Fails if it is not
-// a directory, belongs to another user, or others may write to it: a socket in such a place could be anybody's.
+// Creates DIR (mode 0700, parents with the umask) unless it exists, and returns a descriptor of it. Fails if
+// it is not a directory, belongs to another user, or others may write to it: a socket in such a place could
+// be anybody's.
 Result<UniqueFd> open_private_dir(const std::string& dir);
 
 // Directory of the running binary, by /proc/self/exe, and of what kilnd loads: ../lib/kiln from there.

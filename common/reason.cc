@@ -24,17 +24,21 @@ constexpr std::array kRows{
     Row{Reason::secure, "secure", "the process runs with raised privileges"},
     Row{Reason::init, "init", "the process is PID 1"},
     Row{Reason::supervised, "supervised", "a service manager addresses this very process"},
-    Row{Reason::instrumented, "instrumented", "a variable asks for tracing, profiling or coverage from the start"},
+    Row{Reason::instrumented, "instrumented",
+        "a variable asks for tracing, profiling or coverage from the start"},
     Row{Reason::limited, "limited", "the address space or data size is limited"},
     Row{Reason::descriptors, "descriptors", "more descriptors are open than can be handed over"},
-    Row{Reason::timer, "timer", "an interval timer is running, which would signal this process, not the program"},
+    Row{Reason::timer, "timer",
+        "an interval timer is running, which would signal this process, not the program"},
     Row{Reason::interpreter_missing, "interpreter-missing", "the interpreter was not found"},
-    Row{Reason::interpreter_script, "interpreter-script", "the interpreter is a script, such as a version manager's shim"},
+    Row{Reason::interpreter_script, "interpreter-script",
+        "the interpreter is a script, such as a version manager's shim"},
     Row{Reason::streams, "streams", "standard input is a directory"},
     Row{Reason::command_encoding, "command-encoding", "the command is not UTF-8"},
     Row{Reason::no_daemon, "no-daemon", "no daemon was running; one was started for the next run"},
     Row{Reason::daemon_unreachable, "daemon-unreachable", "the daemon's socket could not be used"},
-    Row{Reason::no_image, "no-image", "no image was warm for this interpreter; one was started for the next run"},
+    Row{Reason::no_image, "no-image",
+        "no image was warm for this interpreter; one was started for the next run"},
     Row{Reason::image_starting, "image-starting", "the image is still starting"},
     Row{Reason::image_failed, "image-failed", "the image could not be started"},
     Row{Reason::build_mismatch, "build-mismatch", "client and daemon are of different builds"},
@@ -61,7 +65,9 @@ constexpr std::array kRows{
     Row{Reason::internal, "internal", "a bug in Kiln"},
 };
 
-constexpr const Row& row(Reason reason) { return kRows[static_cast<std::size_t>(reason)]; }
+constexpr const Row& row(Reason reason) {
+  return kRows[static_cast<std::size_t>(reason)];
+}
 
 constexpr bool rows_are_in_order() {
   for (std::size_t i = 0; i < kRows.size(); ++i) {
@@ -73,8 +79,12 @@ static_assert(rows_are_in_order(), "kRows is indexed by Reason");
 
 }  // namespace
 
-std::string_view word(Reason reason) { return row(reason).word; }
-std::string_view wording(Reason reason) { return row(reason).wording; }
+std::string_view word(Reason reason) {
+  return row(reason).word;
+}
+std::string_view wording(Reason reason) {
+  return row(reason).wording;
+}
 
 std::optional<Reason> reason_from_word(std::string_view word) {
   const auto* found = std::ranges::find(kRows, word, &Row::word);

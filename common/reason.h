@@ -1,5 +1,5 @@
-// Why a run was not served warm, and why a request failed: one small enum, its words and its wording in one place.
-// The word is what KILN_LOG=1, `kiln stats` and `kiln explain run` print; scripts may rely on it.
+// Why a run was not served warm, and why a request failed: one small enum, its words and its wording in one
+// place. The word is what KILN_LOG=1, `kiln stats` and `kiln explain run` print; scripts may rely on it.
 #pragma once
 
 #include <cstdint>

@@ -35,7 +35,7 @@ Error errno_error(std::string what, Reason reason = Reason::system);
   })
 
 // The same for Result<void>, which has no value.
-#define TRY_VOID(expression)                                        \
-  do {                                                              \
+#define TRY_VOID(expression)                                                    \
+  do {                                                                          \
     if (auto try_result = (expression); !try_result) return try_result.error(); \
   } while (0)

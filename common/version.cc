@@ -4,7 +4,11 @@
 
 namespace kiln {
 
-std::string_view version() { return KILN_VERSION; }
-std::string_view build_id() { return KILN_BUILD_ID; }
+std::string_view version() {
+  return KILN_VERSION;
+}
+std::string_view build_id() {
+  return KILN_BUILD_ID;
+}
 
 }  // namespace kiln

@@ -15,8 +15,9 @@
 
 namespace kiln {
 
-// Runs FUNCTION on POOL and returns its value. Not a coroutine itself: what it captures lives in the operation alone
-// (g++ 12 destroys temporaries of co_await expressions twice). The value must be default-constructible or a Result.
+// Runs FUNCTION on POOL and returns its value. Not a coroutine itself: what it captures lives in the
+// operation alone (g++ 12 destroys temporaries of co_await expressions twice). The value must be
+// default-constructible or a Result.
 template <class Function>
 auto run_blocking(boost::asio::thread_pool& pool, Function function)
     -> boost::asio::awaitable<std::invoke_result_t<Function>> {

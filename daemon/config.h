@@ -5,9 +5,9 @@
 //   [images]
 //   limit = 64         # images kept at once; the least recently used idle one goes first
 //
-// An unknown key or a value of the wrong kind is an error that names its line: a misspelt key must not be silently
-// without effect. The daemon then says so in its log and goes on with the defaults, for no fault of Kiln's may keep a
-// program from running.
+// An unknown key or a value of the wrong kind is an error that names its line: a misspelt key must not be
+// silently without effect. The daemon then says so in its log and goes on with the defaults, for no fault of
+// Kiln's may keep a program from running.
 #pragma once
 
 #include <cstddef>

@@ -40,7 +40,8 @@ constexpr std::size_t kLogFiles = 2;
 constexpr auto kSocketCheck = std::chrono::seconds(2);
 
 void open_log(const std::string& path, bool foreground) {
-  std::vector<spdlog::sink_ptr> sinks{std::make_shared<spdlog::sinks::rotating_file_sink_mt>(path, kLogBytes, kLogFiles)};
+  std::vector<spdlog::sink_ptr> sinks{
+      std::make_shared<spdlog::sinks::rotating_file_sink_mt>(path, kLogBytes, kLogFiles)};
   if (foreground) sinks.push_back(std::make_shared<spdlog::sinks::stderr_color_sink_mt>());
   auto logger = std::make_shared<spdlog::logger>("kilnd", sinks.begin(), sinks.end());
   logger->set_pattern("%Y-%m-%d %H:%M:%S.%e %P %l %v");
@@ -77,8 +78,13 @@ DaemonFacts facts_of(const std::string& runtime, const std::string& cache) {
   timespec now{};
   ::clock_gettime(CLOCK_MONOTONIC, &now);
   const FileStamp root = stamp_of("/");
-  return {socket_path(runtime), cache, log_path(cache), static_cast<std::uint64_t>(now.tv_sec),
-          namespace_inode("/proc/self/ns/mnt"), root.device, root.inode};
+  return {socket_path(runtime),
+          cache,
+          log_path(cache),
+          static_cast<std::uint64_t>(now.tv_sec),
+          namespace_inode("/proc/self/ns/mnt"),
+          root.device,
+          root.inode};
 }
 
 class Daemon {
@@ -96,7 +102,9 @@ class Daemon {
         check_(context) {}
 
   asio::awaitable<void> run() {
-    images_.on_greeting = [this](const std::string& path, const ImageGreeting& greeting) { note(path, greeting); };
+    images_.on_greeting = [this](const std::string& path, const ImageGreeting& greeting) {
+      note(path, greeting);
+    };
     tasks_.spawn(wait_for_signal());
     tasks_.spawn(watch_socket());
     co_await server_.run();

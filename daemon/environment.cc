@@ -8,11 +8,11 @@
 namespace kiln {
 namespace {
 
-// Variables that change between runs and that start-up code has no business with: they do not tell environments
-// apart where start-up code looked at all of them.
-constexpr std::array<std::string_view, 12> kVolatileVariables{"PWD",     "OLDPWD",   "SHLVL",        "_",
-                                                              "COLUMNS", "LINES",    "KILN_*",       "WINDOWID",
-                                                              "STY",     "TMUX*",    "TERM_SESSION_ID", "SSH_*"};
+// Variables that change between runs and that start-up code has no business with: they do not tell
+// environments apart where start-up code looked at all of them.
+constexpr std::array<std::string_view, 12> kVolatileVariables{
+    "PWD",    "OLDPWD",   "SHLVL", "_",     "COLUMNS",         "LINES",
+    "KILN_*", "WINDOWID", "STY",   "TMUX*", "TERM_SESSION_ID", "SSH_*"};
 
 bool is_volatile(std::string_view name) {
   return std::ranges::any_of(kVolatileVariables, [&](std::string_view pattern) {
@@ -33,7 +33,8 @@ bool Environment::agrees(const Environment& other, const std::vector<std::string
   return std::ranges::all_of(names, [&](const std::string& name) {
     const auto mine = values_.find(name);
     const auto theirs = other.values_.find(name);
-    if (mine == values_.end() || theirs == other.values_.end()) return (mine == values_.end()) == (theirs == other.values_.end());
+    if (mine == values_.end() || theirs == other.values_.end())
+      return (mine == values_.end()) == (theirs == other.values_.end());
     return mine->second == theirs->second;
   });
 }

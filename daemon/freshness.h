@@ -36,8 +36,8 @@ struct PycCheck {
   FileStamp stamp;  // of the bytecode file; zero when missing or unreadable
 };
 
-// Judges the file PYC as bytecode, by an interpreter of this MAGIC, of a source with this stamp. Its body is read only
-// if all else is well.
+// Judges the file PYC as bytecode, by an interpreter of this MAGIC, of a source with this stamp. Its body is
+// read only if all else is well.
 PycCheck check_pyc(const std::string& pyc, std::uint32_t magic, const FileStamp& source);
 
 }  // namespace kiln

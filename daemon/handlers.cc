@@ -55,10 +55,14 @@ asio::awaitable<void> Handlers::handle(Session& session, const proto::Request& r
     co_return co_await session.refuse(mismatch);
   }
   switch (request.what_case()) {
-    case proto::Request::kRun: co_return co_await run(session, request.run());
-    case proto::Request::kPrecompile: co_return co_await precompile_.serve(session, request.precompile());
-    case proto::Request::kStatus: co_return co_await status(session);
-    default: co_return co_await answer_ping(session);
+    case proto::Request::kRun:
+      co_return co_await run(session, request.run());
+    case proto::Request::kPrecompile:
+      co_return co_await precompile_.serve(session, request.precompile());
+    case proto::Request::kStatus:
+      co_return co_await status(session);
+    default:
+      co_return co_await answer_ping(session);
   }
 }
 

@@ -24,12 +24,17 @@ struct DaemonFacts {
   std::uint64_t root_inode = 0;
 };
 
-// Arguments of what is awaited are named objects here, never temporaries: g++ 12 destroys some of those twice.
+// Arguments of what is awaited are named objects here, never temporaries: g++ 12 destroys some of those
+// twice.
 class Handlers {
  public:
   Handlers(DaemonFacts facts, Images& images, IndexThread& index, PrecompileService& precompile,
            std::function<void()> stop)
-      : facts_(std::move(facts)), images_(images), index_(index), precompile_(precompile), stop_(std::move(stop)) {}
+      : facts_(std::move(facts)),
+        images_(images),
+        index_(index),
+        precompile_(precompile),
+        stop_(std::move(stop)) {}
 
   boost::asio::awaitable<void> handle(Session& session, const proto::Request& request);
 

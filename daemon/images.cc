@@ -82,22 +82,28 @@ Images::Iterator Images::find(const std::string& key_bytes, const proto::RunRequ
 bool Images::is_obsolete(const Image& image) const {
   const auto age = Clock::now() - image.since;
   switch (image.state) {
-    case State::starting: return age > kStartLimit;
-    case State::ready: return !inputs_hold(image);
-    case State::outdated: return true;
-    case State::failed: return !inputs_hold(image) || (image.failure.reason == Reason::image_failed && age > kRetryAfter);
+    case State::starting:
+      return age > kStartLimit;
+    case State::ready:
+      return !inputs_hold(image);
+    case State::outdated:
+      return true;
+    case State::failed:
+      return !inputs_hold(image) || (image.failure.reason == Reason::image_failed && age > kRetryAfter);
   }
   return true;
 }
 
 bool Images::inputs_hold(const Image& image) {
-  return std::ranges::all_of(image.inputs, [](const Input& input) { return stamp_of(input.path) == input.stamp; });
+  return std::ranges::all_of(image.inputs,
+                             [](const Input& input) { return stamp_of(input.path) == input.stamp; });
 }
 
 Images::Decision Images::decide(Image& image, int connection) {
   if (image.state == State::starting) return Error{Reason::image_starting, {}, {}};
   if (image.state == State::failed) return image.failure;
-  if (in_flight(image.handed_over, image.report) >= kMaxRunsInFlight) return Error{Reason::overloaded, {}, {}};
+  if (in_flight(image.handed_over, image.report) >= kMaxRunsInFlight)
+    return Error{Reason::overloaded, {}, {}};
   const std::array fds{connection};
   // A full channel must not stop the daemon: its socket does not block.
   if (!send_with_fds(image.channel.native_handle(), "r", fds)) return Error{Reason::overloaded, {}, {}};
@@ -109,7 +115,8 @@ Images::Decision Images::decide(Image& image, int connection) {
 Images::Decision Images::start(const proto::RunRequest& request, std::string key_bytes) {
   make_room();
   int pair[2];
-  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) return errno_error("cannot create a channel");
+  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
+    return errno_error("cannot create a channel");
   UniqueFd theirs{pair[1]};
   ::fcntl(pair[0], F_SETFL, O_NONBLOCK);
   const auto image = images_.emplace(images_.end(), asio::posix::stream_descriptor(executor_, pair[0]));
@@ -195,10 +202,14 @@ void Images::make_room() {
 
 std::string Images::state_text(const Image& image) {
   switch (image.state) {
-    case State::starting: return "starting";
-    case State::ready: return "ready";
-    case State::outdated: return "outdated";
-    case State::failed: return "failed: " + std::string(word(image.failure.reason));
+    case State::starting:
+      return "starting";
+    case State::ready:
+      return "ready";
+    case State::outdated:
+      return "outdated";
+    case State::failed:
+      return "failed: " + std::string(word(image.failure.reason));
   }
   return "";
 }

@@ -1,10 +1,11 @@
-// The images that serve runs: which there are, which serves a run, which must be started, which are no longer true.
+// The images that serve runs: which there are, which serves a run, which must be started, which are no longer
+// true.
 //
-// An image belongs to one key (proto::ImageKey: interpreter, options, start-up environment, context). Where start-up
-// code of the user's own (.pth files, sitecustomize) looked at variables, it belongs to their values besides. It is
-// valid as long as every path that its start read, listed or found absent is as it was; that is looked at by stat for
-// every run. An interpreter that cannot
-// be an image leaves a failure under its key, so that it is not tried again until one of those paths changes.
+// An image belongs to one key (proto::ImageKey: interpreter, options, start-up environment, context). Where
+// start-up code of the user's own (.pth files, sitecustomize) looked at variables, it belongs to their values
+// besides. It is valid as long as every path that its start read, listed or found absent is as it was; that
+// is looked at by stat for every run. An interpreter that cannot be an image leaves a failure under its key,
+// so that it is not tried again until one of those paths changes.
 //
 // The daemon never forks an interpreter itself: the client that wants an image starts it, in its own context.
 #pragma once

@@ -13,7 +13,8 @@ namespace asio = boost::asio;
 Result<Index*> IndexThread::index() {
   if (!index_) {
     index_.emplace(TRY(Index::open(path_)));
-    if (const auto& former = index_->set_aside()) spdlog::warn("the index was unusable; it is now {}", *former);
+    if (const auto& former = index_->set_aside())
+      spdlog::warn("the index was unusable; it is now {}", *former);
   }
   return &*index_;
 }

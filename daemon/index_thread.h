@@ -1,5 +1,5 @@
-// The index, on the one thread that may touch it (SQLite: one connection, one thread). Questions and records queue up
-// in the order in which they were asked.
+// The index, on the one thread that may touch it (SQLite: one connection, one thread). Questions and records
+// queue up in the order in which they were asked.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
@@ -21,7 +21,8 @@ struct IndexSummary {
 
 class IndexThread {
  public:
-  // PATH: of the database. It is opened at the first use; one that cannot be opened is an error of every call.
+  // PATH: of the database. It is opened at the first use; one that cannot be opened is an error of every
+  // call.
   explicit IndexThread(std::string path) : path_(std::move(path)) {}
   ~IndexThread() { close(); }
 

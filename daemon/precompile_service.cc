@@ -25,7 +25,8 @@ constexpr std::size_t kQueuedEvents = 256;
 }  // namespace
 
 struct PrecompileService::Job {
-  using Channel = asio::experimental::concurrent_channel<void(boost::system::error_code, proto::PrecompileEvent)>;
+  using Channel =
+      asio::experimental::concurrent_channel<void(boost::system::error_code, proto::PrecompileEvent)>;
 
   Job(asio::any_io_executor executor, const proto::PrecompileRequest& wanted)
       : request(wanted), events(std::move(executor), kQueuedEvents) {}

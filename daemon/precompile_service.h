@@ -33,8 +33,8 @@ class PrecompileService {
 
   IndexThread& index_;
   std::stop_source stopped_;
-  // Known interpreters, and the thread that probes and drives: requests that come together take turns, for each
-  // already has as many workers as there are CPUs.
+  // Known interpreters, and the thread that probes and drives: requests that come together take turns, for
+  // each already has as many workers as there are CPUs.
   std::map<std::string, InterpreterInfo> interpreters_;
   boost::asio::thread_pool thread_{1};
 };

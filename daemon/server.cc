@@ -10,8 +10,8 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
-#include "daemon/handlers.h"
 #include "common/unique_fd.h"
+#include "daemon/handlers.h"
 #include "daemon/session.h"
 
 namespace kiln {

@@ -31,8 +31,8 @@ class Server {
   TaskGroup sessions_;
 };
 
-// Binds SOCKET in a directory that is this user's alone, in the place of what a dead daemon left there. The caller
-// holds the lifetime lock, so that nobody living is robbed.
+// Binds SOCKET in a directory that is this user's alone, in the place of what a dead daemon left there. The
+// caller holds the lifetime lock, so that nobody living is robbed.
 Result<boost::asio::local::stream_protocol::acceptor> listen_on(boost::asio::any_io_executor executor,
                                                                 const std::string& path);
 

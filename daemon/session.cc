@@ -36,7 +36,8 @@ asio::awaitable<void> Session::run(Handlers& handlers) {
   }
   asio::steady_timer limit(socket_.get_executor(), kRequestLimit);
   boost::system::error_code timer_error;
-  auto outcome = co_await (read_request() || limit.async_wait(asio::redirect_error(asio::use_awaitable, timer_error)));
+  auto outcome =
+      co_await (read_request() || limit.async_wait(asio::redirect_error(asio::use_awaitable, timer_error)));
   if (outcome.index() == 1) co_return;
   const auto& request = std::get<0>(outcome);
   if (!request) co_return co_await refuse(request.error());

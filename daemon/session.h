@@ -19,7 +19,8 @@ class Session {
 
   explicit Session(Socket socket) : socket_(std::move(socket)) {}
 
-  // A peer that is another user's, or talks nonsense, gets a refusal; one that says nothing is dropped in time.
+  // A peer that is another user's, or talks nonsense, gets a refusal; one that says nothing is dropped in
+  // time.
   boost::asio::awaitable<void> run(Handlers& handlers);
 
   // For handlers. Reply, with descriptors if any; false: the client is gone.
@@ -27,8 +28,8 @@ class Session {
   void reply_with_fd(const proto::Reply& reply, int fd);
   boost::asio::awaitable<void> refuse(const Error& error);
 
-  // The raw socket in blocking mode, as another process will use it. Still owned by the session, which must not use
-  // it any more.
+  // The raw socket in blocking mode, as another process will use it. Still owned by the session, which must
+  // not use it any more.
   int hand_over();
 
   // Returns when the client closes its end, which is how it withdraws a request.

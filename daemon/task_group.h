@@ -1,4 +1,5 @@
-// Owns coroutines: every task that is spawned belongs to a group that cancels and joins it. Nothing is detached.
+// Owns coroutines: every task that is spawned belongs to a group that cancels and joins it. Nothing is
+// detached.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>

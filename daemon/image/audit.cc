@@ -19,14 +19,17 @@ using AddHook = int (*)(Hook, void*);
 
 StartUpEvents* watched = nullptr;
 
-// Effects outside of the process, or things that belong to one process only. Ending in *: any event that begins so.
+// Effects outside of the process, or things that belong to one process only. Ending in *: any event that
+// begins so.
 constexpr std::array<std::string_view, 16> kEffects{
-    "subprocess.*", "os.system",   "os.fork*",    "os.posix_spawn", "os.exec",   "os.spawn",    "socket.*", "os.remove",
-    "os.rename",    "os.mkdir",    "os.rmdir",    "os.link",        "os.symlink", "os.truncate", "os.kill",  "os.chdir"};
+    "subprocess.*", "os.system",   "os.fork*",  "os.posix_spawn", "os.exec",  "os.spawn",
+    "socket.*",     "os.remove",   "os.rename", "os.mkdir",       "os.rmdir", "os.link",
+    "os.symlink",   "os.truncate", "os.kill",   "os.chdir"};
 
 bool is_effect(std::string_view event) {
   return std::ranges::any_of(kEffects, [&](std::string_view pattern) {
-    return pattern.back() == '*' ? event.starts_with(pattern.substr(0, pattern.size() - 1)) : event == pattern;
+    return pattern.back() == '*' ? event.starts_with(pattern.substr(0, pattern.size() - 1))
+                                 : event == pattern;
   });
 }
 

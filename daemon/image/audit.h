@@ -1,5 +1,5 @@
-// What start-up code does, by the interpreter's own account (PEP 578). The hook is native and invisible to Python. It
-// stays for the life of the process, where all it does is to notice hooks that the program adds.
+// What start-up code does, by the interpreter's own account (PEP 578). The hook is native and invisible to
+// Python. It stays for the life of the process, where all it does is to notice hooks that the program adds.
 #pragma once
 
 #include <string>

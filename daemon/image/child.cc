@@ -17,8 +17,8 @@
 #include "common/launch.h"
 #include "daemon/image/leave.h"
 #include "daemon/image/new_objects.h"
-#include "daemon/image/python_ref.h"
 #include "daemon/image/program.h"
+#include "daemon/image/python_ref.h"
 #include "daemon/image/streams.h"
 #include "daemon/image/takeover.h"
 
@@ -107,7 +107,8 @@ class Child {
   void make_status_page() {
     page_fd_().reset(::memfd_create("kiln-status", MFD_CLOEXEC));
     if (::ftruncate(page_fd_().get(), sizeof(StatusPage)) != 0) ::_exit(0);
-    void* mapped = ::mmap(nullptr, sizeof(StatusPage), PROT_READ | PROT_WRITE, MAP_SHARED, page_fd_().get(), 0);
+    void* mapped =
+        ::mmap(nullptr, sizeof(StatusPage), PROT_READ | PROT_WRITE, MAP_SHARED, page_fd_().get(), 0);
     if (mapped == MAP_FAILED) ::_exit(0);
     page_ = static_cast<StatusPage*>(mapped);
     // A fork of the program must not write into it.

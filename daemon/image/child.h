@@ -7,8 +7,9 @@ namespace kiln::image {
 
 // Sockets of an image that its children know.
 struct ImageSockets {
-  int channel = -1;  // SOCK_SEQPACKET from the daemon: a run's connection with each message; spares compete for them
-  int taken = -1;    // SOCK_SEQPACKET to the image: "this child took this connection"
+  int channel =
+      -1;  // SOCK_SEQPACKET from the daemon: a run's connection with each message; spares compete for them
+  int taken = -1;  // SOCK_SEQPACKET to the image: "this child took this connection"
 };
 
 // Runs in a freshly forked child, with the interpreter's own fork handlers done. Does not return.

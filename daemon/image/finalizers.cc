@@ -14,14 +14,17 @@
 namespace kiln::image {
 namespace {
 
-// Extension modules of the standard library whose types do nothing visible when they are deallocated. What is not
-// here is finalized: third-party modules, sqlite3 (an open transaction is rolled back), dbm (buffers), and others.
+// Extension modules of the standard library whose types do nothing visible when they are deallocated. What is
+// not here is finalized: third-party modules, sqlite3 (an open transaction is rolled back), dbm (buffers),
+// and others.
 constexpr std::array<std::string_view, 40> kHarmlessModules{
-    "_asyncio",  "_bisect",      "_blake2",  "_bz2",      "_contextvars", "_csv",     "_datetime", "_decimal",
-    "_elementtree", "_hashlib",  "_heapq",   "_json",     "_lsprof",      "_lzma",    "_md5",      "_opcode",
-    "_pickle",   "_posixsubprocess", "_queue", "_random", "_sha1",        "_sha2",    "_sha256",   "_sha3",
-    "_sha512",   "_socket",      "_ssl",     "_statistics", "_struct",    "_uuid",    "_zoneinfo", "array",
-    "binascii",  "cmath",        "fcntl",    "grp",       "math",         "select",   "unicodedata", "zlib"};
+    "_asyncio",  "_bisect",  "_blake2",      "_bz2",        "_contextvars", "_csv",
+    "_datetime", "_decimal", "_elementtree", "_hashlib",    "_heapq",       "_json",
+    "_lsprof",   "_lzma",    "_md5",         "_opcode",     "_pickle",      "_posixsubprocess",
+    "_queue",    "_random",  "_sha1",        "_sha2",       "_sha256",      "_sha3",
+    "_sha512",   "_socket",  "_ssl",         "_statistics", "_struct",      "_uuid",
+    "_zoneinfo", "array",    "binascii",     "cmath",       "fcntl",        "grp",
+    "math",      "select",   "unicodedata",  "zlib"};
 
 bool is_harmless_module(std::string_view name) {
   return std::ranges::find(kHarmlessModules, name) != kHarmlessModules.end();
@@ -36,12 +39,17 @@ PythonRef attribute(PyObject* object, const char* name) {
   return value;
 }
 
-bool has_attribute(PyObject* type, const char* name) { return static_cast<bool>(attribute(type, name)); }
+bool has_attribute(PyObject* type, const char* name) {
+  return static_cast<bool>(attribute(type, name));
+}
 
-bool is_true(const PythonRef& value) { return value && PyObject_IsTrue(value.get()) == 1; }
+bool is_true(const PythonRef& value) {
+  return value && PyObject_IsTrue(value.get()) == 1;
+}
 
 bool is_text(const PythonRef& object, const char* text) {
-  return object && PyUnicode_Check(object.get()) != 0 && PyUnicode_CompareWithASCIIString(object.get(), text) == 0;
+  return object && PyUnicode_Check(object.get()) != 0 &&
+         PyUnicode_CompareWithASCIIString(object.get(), text) == 0;
 }
 
 class Search {
@@ -49,18 +57,23 @@ class Search {
   bool matters(PyObject* object) {
     if (PyType_Check(object) && is_untracked_finalizer(object)) return true;
     switch (verdict_of(Py_TYPE(object))) {
-      case Verdict::harmless: return false;
-      case Verdict::generator: return is_suspended(object);
-      case Verdict::stream: return is_open_stream(object);
-      case Verdict::weak_reference: return has_foreign_callback(object);
-      case Verdict::finalizer: return true;
+      case Verdict::harmless:
+        return false;
+      case Verdict::generator:
+        return is_suspended(object);
+      case Verdict::stream:
+        return is_open_stream(object);
+      case Verdict::weak_reference:
+        return has_foreign_callback(object);
+      case Verdict::finalizer:
+        return true;
     }
     return true;
   }
 
  private:
-  // Instances of such a class (__slots__ = () and __del__) are invisible to the collector: the class must do. The
-  // interpreter's own posix.ScandirIterator is one; all it does is to warn (see warnings_are_asked_for).
+  // Instances of such a class (__slots__ = () and __del__) are invisible to the collector: the class must do.
+  // The interpreter's own posix.ScandirIterator is one; all it does is to warn (see warnings_are_asked_for).
   static bool is_untracked_finalizer(PyObject* type) {
     const unsigned long flags = PyType_GetFlags(reinterpret_cast<PyTypeObject*>(type));
     if ((flags & Py_TPFLAGS_HEAPTYPE) == 0 || (flags & Py_TPFLAGS_HAVE_GC) != 0) return false;
@@ -77,10 +90,11 @@ class Search {
 
   static Verdict judge(PyObject* type) {
     if (PyObject_IsSubclass(type, interpreter_state().io_base.get()) == 1) return Verdict::stream;
-    if (PyObject_IsSubclass(type, interpreter_state().weak_reference.get()) == 1) return Verdict::weak_reference;
+    if (PyObject_IsSubclass(type, interpreter_state().weak_reference.get()) == 1)
+      return Verdict::weak_reference;
     if (!has_attribute(type, "__del__")) return Verdict::harmless;
-    const bool is_generator = has_attribute(type, "gi_frame") || has_attribute(type, "cr_frame") ||
-                              has_attribute(type, "ag_frame");
+    const bool is_generator =
+        has_attribute(type, "gi_frame") || has_attribute(type, "cr_frame") || has_attribute(type, "ag_frame");
     return is_generator ? Verdict::generator : Verdict::finalizer;
   }
 
@@ -167,7 +181,8 @@ bool streams_were_replaced() {
 bool is_watched() {
   const InterpreterState& state = interpreter_state();
   const PythonRef debug{PyObject_CallObject(state.gc_debug.get(), nullptr)};
-  return state.audited || PyList_Size(state.gc_callbacks.get()) != 0 || !debug || PyLong_AsLong(debug.get()) != 0;
+  return state.audited || PyList_Size(state.gc_callbacks.get()) != 0 || !debug ||
+         PyLong_AsLong(debug.get()) != 0;
 }
 
 bool own_finalizers = false;

@@ -8,7 +8,8 @@ PythonRef attribute(const char* module, const char* name) {
   return PythonRef{imported ? PyObject_GetAttrString(imported.get(), name) : nullptr};
 }
 
-// For modules that a plain interpreter does not have loaded at this point: they must not show up in sys.modules.
+// For modules that a plain interpreter does not have loaded at this point: they must not show up in
+// sys.modules.
 PythonRef hidden_attribute(const char* module, const char* name) {
   PyObject* modules = PyImport_GetModuleDict();
   const bool was_loaded = PyDict_GetItemString(modules, module) != nullptr;
@@ -81,7 +82,9 @@ Result<void> read_interpreter_state() {
   return {};
 }
 
-void release_interpreter_state() { interpreter_state() = InterpreterState{}; }
+void release_interpreter_state() {
+  interpreter_state() = InterpreterState{};
+}
 
 Result<void> note_collector_state() {
   interpreter_state().collections = count_collections();

@@ -1,5 +1,5 @@
-// What an image looks up once in its own interpreter, so that a child need not: the objects that set-up and exit use,
-// held by reference whatever the program does to the modules they came from.
+// What an image looks up once in its own interpreter, so that a child need not: the objects that set-up and
+// exit use, held by reference whatever the program does to the modules they came from.
 #pragma once
 
 #include <array>
@@ -26,15 +26,15 @@ struct InterpreterState {
   PythonRef source_loader;      // importlib's SourceFileLoader
   PythonRef sourceless_loader;  // and SourcelessFileLoader
   PythonRef builtin_importer;
-  PythonRef signal;       // _signal.signal
-  PythonRef ignore;       // _signal.SIG_IGN
-  PythonRef gc_objects;   // gc.get_objects
-  PythonRef gc_stats;     // gc.get_stats
-  PythonRef gc_frozen;    // gc.get_freeze_count
-  PythonRef gc_debug;     // gc.get_debug
+  PythonRef signal;      // _signal.signal
+  PythonRef ignore;      // _signal.SIG_IGN
+  PythonRef gc_objects;  // gc.get_objects
+  PythonRef gc_stats;    // gc.get_stats
+  PythonRef gc_frozen;   // gc.get_freeze_count
+  PythonRef gc_debug;    // gc.get_debug
   PythonRef gc_callbacks;
-  bool audited = false;   // an audit hook was added
-  PythonRef io_base;      // io.IOBase's C base, _io._IOBase
+  bool audited = false;  // an audit hook was added
+  PythonRef io_base;     // io.IOBase's C base, _io._IOBase
   PythonRef weak_reference;
   PyObject* main_dict = nullptr;  // borrowed: a reference would keep __main__ from being finalized
   // When the image was complete:

@@ -20,12 +20,20 @@ PyObject* marker = nullptr;  // kept for good
 std::uintptr_t list_end = 0;
 CollectionCounts counts_at_mark{};
 
-std::uintptr_t links_of(PyObject* object) { return reinterpret_cast<std::uintptr_t>(object) - sizeof(Links); }
-PyObject* object_at(std::uintptr_t links) { return reinterpret_cast<PyObject*>(links + sizeof(Links)); }
-std::uintptr_t next_of(std::uintptr_t links) { return reinterpret_cast<const Links*>(links)->next; }
+std::uintptr_t links_of(PyObject* object) {
+  return reinterpret_cast<std::uintptr_t>(object) - sizeof(Links);
+}
+PyObject* object_at(std::uintptr_t links) {
+  return reinterpret_cast<PyObject*>(links + sizeof(Links));
+}
+std::uintptr_t next_of(std::uintptr_t links) {
+  return reinterpret_cast<const Links*>(links)->next;
+}
 
 // A tracked object that nobody else knows.
-PyObject* make_tracked() { return PyList_New(0); }
+PyObject* make_tracked() {
+  return PyList_New(0);
+}
 
 bool any_by_links(const std::function<bool(PyObject*)>& visit) {
   for (std::uintptr_t at = next_of(links_of(marker)); at != list_end; at = next_of(at)) {
@@ -35,8 +43,8 @@ bool any_by_links(const std::function<bool(PyObject*)>& visit) {
 }
 
 bool any_by_collector(const std::function<bool(PyObject*)>& visit) {
-  // What lay in the oldest generation when the image was complete is the image's. The run's objects join it there by a
-  // collection of the middle generation, or of all.
+  // What lay in the oldest generation when the image was complete is the image's. The run's objects join it
+  // there by a collection of the middle generation, or of all.
   const CollectionCounts now = count_collections();
   const CollectionCounts& then = interpreter_state().collections;
   const int generations = now[1] == then[1] && now[2] == then[2] ? 2 : 3;

@@ -1,13 +1,13 @@
 // How an interpreter becomes an image.
 //
-// The client starts the interpreter on the script image.py with this library preloaded (ld.so(8), LD_PRELOAD). When
-// the interpreter, fully started, opens its script, it calls our fopen: at that moment the process is on its main
-// thread, holds no Python frame, and is about to run a program. That is exactly where its children shall be, so here
-// it stops for good: it becomes an image, and never returns.
+// The client starts the interpreter on the script image.py with this library preloaded (ld.so(8),
+// LD_PRELOAD). When the interpreter, fully started, opens its script, it calls our fopen: at that moment the
+// process is on its main thread, holds no Python frame, and is about to run a program. That is exactly where
+// its children shall be, so here it stops for good: it becomes an image, and never returns.
 //
-// Rejected: a thread that runs a C function (_thread.start_new_thread). It has no Python frame below it either, but its
-// stack is not the one that grows with the limit, its heap not the main arena, and what looks at the main thread
-// (threading imported by start-up code, faulthandler's stack) has to be made believe.
+// Rejected: a thread that runs a C function (_thread.start_new_thread). It has no Python frame below it
+// either, but its stack is not the one that grows with the limit, its heap not the main arena, and what looks
+// at the main thread (threading imported by start-up code, faulthandler's stack) has to be made believe.
 #include <Python.h>
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -86,7 +86,8 @@ std::string read_script(const std::string& path) {
   std::string text;
   const UniqueFd fd{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
   char part[4096];
-  for (ssize_t size = 0; (size = ::read(fd.get(), part, sizeof part)) > 0;) text.append(part, static_cast<std::size_t>(size));
+  for (ssize_t size = 0; (size = ::read(fd.get(), part, sizeof part)) > 0;)
+    text.append(part, static_cast<std::size_t>(size));
   return text;
 }
 
@@ -106,7 +107,8 @@ Result<ImageGreeting> prepare(const Order& order) {
   const PythonRef code{Py_CompileString(read_script(order.script).c_str(), "image.py", Py_file_input)};
   const PythonRef done{code ? PyEval_EvalCode(code.get(), globals.get(), globals.get()) : nullptr};
   PyObject* function = done ? PyDict_GetItemString(globals.get(), "prepare") : nullptr;
-  const PythonRef told{function != nullptr ? PyObject_CallFunction(function, "i", order.with_site ? 1 : 0) : nullptr};
+  const PythonRef told{function != nullptr ? PyObject_CallFunction(function, "i", order.with_site ? 1 : 0)
+                                           : nullptr};
   ImageGreeting greeting;
   const char* reason = nullptr;
   const char* detail = nullptr;
@@ -116,7 +118,8 @@ Result<ImageGreeting> prepare(const Order& order) {
   int whole = 0;
   PyObject* reads = nullptr;
   PyObject* inputs = nullptr;
-  if (!told || PyArg_ParseTuple(told.get(), "ssssKiOO", &reason, &detail, &version, &tag, &magic, &whole, &reads, &inputs) == 0) {
+  if (!told || PyArg_ParseTuple(told.get(), "ssssKiOO", &reason, &detail, &version, &tag, &magic, &whole,
+                                &reads, &inputs) == 0) {
     return Error{Reason::image_failed, take_python_error(), {}};
   }
   greeting.reason = reason;
@@ -161,7 +164,8 @@ Result<void> set_up() {
 
 using Fopen = FILE* (*)(const char*, const char*);
 
-// libc's own, of either name: they are one here. Looked up once, for dlsym takes a lock that a fork may find taken.
+// libc's own, of either name: they are one here. Looked up once, for dlsym takes a lock that a fork may find
+// taken.
 Fopen libc_fopen() {
   static const auto function = reinterpret_cast<Fopen>(::dlsym(RTLD_NEXT, "fopen"));
   return function;
@@ -185,7 +189,8 @@ Fopen libc_fopen() {
   greeting.build_id = build_id();
   greeting.pid = static_cast<std::uint64_t>(::getpid());
   const std::string message = encode_image_greeting(greeting);
-  if (greeting.reason == word(Reason::served) && message.size() <= kMaxChannelMessage) serve(channel, message);
+  if (greeting.reason == word(Reason::served) && message.size() <= kMaxChannelMessage)
+    serve(channel, message);
   (void)!::write(channel, message.data(), message.size());
   ::_exit(1);
 }
@@ -201,8 +206,13 @@ FILE* open_or_serve(const char* path, const char* mode) {
 // Both names, whatever large-file macros make of them here.
 extern "C" {
 __attribute__((visibility("default"))) FILE* kiln_fopen(const char* path, const char* mode) __asm__("fopen");
-__attribute__((visibility("default"))) FILE* kiln_fopen64(const char* path, const char* mode) __asm__("fopen64");
+__attribute__((visibility("default"))) FILE* kiln_fopen64(const char* path,
+                                                          const char* mode) __asm__("fopen64");
 
-FILE* kiln_fopen(const char* path, const char* mode) { return kiln::image::open_or_serve(path, mode); }
-FILE* kiln_fopen64(const char* path, const char* mode) { return kiln::image::open_or_serve(path, mode); }
+FILE* kiln_fopen(const char* path, const char* mode) {
+  return kiln::image::open_or_serve(path, mode);
+}
+FILE* kiln_fopen64(const char* path, const char* mode) {
+  return kiln::image::open_or_serve(path, mode);
+}
 }

@@ -22,7 +22,9 @@ PythonRef decode_path(const std::string& bytes) {
   return PythonRef{PyUnicode_DecodeFSDefaultAndSize(bytes.data(), static_cast<Py_ssize_t>(bytes.size()))};
 }
 
-Error python_failure(Reason reason) { return {reason, take_python_error(), {}}; }
+Error python_failure(Reason reason) {
+  return {reason, take_python_error(), {}};
+}
 
 Result<PythonRef> string_list(const std::vector<std::string>& first, const std::vector<std::string>& rest) {
   PythonRef list{PyList_New(0)};
@@ -50,7 +52,8 @@ Result<void> set_arguments(const Launch& launch) {
 Result<void> put_first_on_path(const std::string& dir) {
   PyObject* path = PySys_GetObject("path");
   const PythonRef entry = decode_path(dir);
-  if (path == nullptr || !entry || PyList_Insert(path, 0, entry.get()) != 0) return python_failure(Reason::setup);
+  if (path == nullptr || !entry || PyList_Insert(path, 0, entry.get()) != 0)
+    return python_failure(Reason::setup);
   return {};
 }
 
@@ -89,7 +92,8 @@ bool set_main(const char* name, PyObject* value) {
 Result<void> set_file_attributes(const std::string& path, PyObject* loader_type) {
   const PythonRef file = decode_path(path);
   const PythonRef loader{file ? PyObject_CallFunction(loader_type, "sO", "__main__", file.get()) : nullptr};
-  if (!set_main("__file__", file.get()) || !set_main("__cached__", Py_None) || !set_main("__loader__", loader.get())) {
+  if (!set_main("__file__", file.get()) || !set_main("__cached__", Py_None) ||
+      !set_main("__loader__", loader.get())) {
     return python_failure(Reason::setup);
   }
   return {};
@@ -115,8 +119,8 @@ Result<std::string> read_file(int fd, std::size_t size) {
   return bytes;
 }
 
-// PEP 263: a cookie in the first two lines, in a comment. Reading a file with another codec goes line by line through
-// it, which compile() does not: only UTF-8 is surely the same.
+// PEP 263: a cookie in the first two lines, in a comment. Reading a file with another codec goes line by line
+// through it, which compile() does not: only UTF-8 is surely the same.
 bool has_other_encoding(std::string_view source) {
   for (int line = 0; line < 2 && !source.empty(); ++line) {
     const std::size_t end = source.find('\n');
@@ -169,12 +173,14 @@ class CapturedErrors {
 
 // The compiler does not look into comments; a file's reader does.
 bool is_utf8(const std::string& source) {
-  const PythonRef decoded{PyUnicode_DecodeUTF8(source.data(), static_cast<Py_ssize_t>(source.size()), "strict")};
+  const PythonRef decoded{
+      PyUnicode_DecodeUTF8(source.data(), static_cast<Py_ssize_t>(source.size()), "strict")};
   if (!decoded) PyErr_Clear();
   return static_cast<bool>(decoded);
 }
 
-// The parser of 3.8 prints about an overflow of its own by C's stderr; who execs the program will see that again.
+// The parser of 3.8 prints about an overflow of its own by C's stderr; who execs the program will see that
+// again.
 class SilencedParser {
  public:
   SilencedParser() {
@@ -195,7 +201,8 @@ class SilencedParser {
 
 // Not by the builtin: its first call in a process makes some 200 types for syntax trees, a good millisecond.
 Result<PythonRef> compile(const std::string& source, const std::string& filename) {
-  if (source.find('\0') != std::string::npos) return Error{Reason::compile_error, "a NUL byte in the source", {}};
+  if (source.find('\0') != std::string::npos)
+    return Error{Reason::compile_error, "a NUL byte in the source", {}};
   if (has_other_encoding(source) || !is_utf8(source)) return Error{Reason::source_encoding, {}, {}};
   const SilencedParser silenced;
   const CapturedErrors captured;
@@ -257,8 +264,8 @@ std::optional<int> simple_exit_code(PyObject* code) {
   return 1;
 }
 
-// handle_system_exit of pythonrun.c, for the exit codes that programs use: None, an int of C's size, a string. Others
-// are Python's own to handle, messages and all; it does not return then.
+// handle_system_exit of pythonrun.c, for the exit codes that programs use: None, an int of C's size, a
+// string. Others are Python's own to handle, messages and all; it does not return then.
 int exit_code_of_system_exit() {
   PyObject* type = nullptr;
   PyObject* value = nullptr;
@@ -287,9 +294,15 @@ Result<Program> Program::prepare(const Launch& launch) {
   Program program;
   TRY_VOID(set_arguments(launch));
   switch (launch.kind) {
-    case TargetKind::file: TRY_VOID(program.prepare_file(launch)); break;
-    case TargetKind::module: TRY_VOID(program.prepare_module(launch)); break;
-    case TargetKind::command: TRY_VOID(program.prepare_command(launch)); break;
+    case TargetKind::file:
+      TRY_VOID(program.prepare_file(launch));
+      break;
+    case TargetKind::module:
+      TRY_VOID(program.prepare_module(launch));
+      break;
+    case TargetKind::command:
+      TRY_VOID(program.prepare_command(launch));
+      break;
   }
   return program;
 }
@@ -306,10 +319,12 @@ Result<void> Program::prepare_file(const Launch& launch) {
   // Opening a pipe or device for reading would already do something to it.
   const UniqueFd location{::open(path.c_str(), O_PATH | O_CLOEXEC)};
   if (!location) {
-    return errno_error("cannot open " + launch.target, errno == ENOENT ? Reason::target_missing : Reason::target_unreadable);
+    return errno_error("cannot open " + launch.target,
+                       errno == ENOENT ? Reason::target_missing : Reason::target_unreadable);
   }
   struct stat status {};
-  if (::fstat(location.get(), &status) != 0) return errno_error("cannot stat " + launch.target, Reason::target_unreadable);
+  if (::fstat(location.get(), &status) != 0)
+    return errno_error("cannot stat " + launch.target, Reason::target_unreadable);
   // What can be read only once must be left to who may run it.
   if (!S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode)) {
     return Error{Reason::target_unreadable, launch.target + " is not a regular file", {}};
@@ -317,7 +332,8 @@ Result<void> Program::prepare_file(const Launch& launch) {
   if (TRY(is_importable_path(path))) return prepare_package(path);
   if (S_ISDIR(status.st_mode)) return Error{Reason::target_unreadable, launch.target + " is a directory", {}};
   TRY_VOID(set_first_path(script_dir(launch.target)));
-  const UniqueFd fd{::open(("/proc/self/fd/" + std::to_string(location.get())).c_str(), O_RDONLY | O_CLOEXEC)};
+  const UniqueFd fd{
+      ::open(("/proc/self/fd/" + std::to_string(location.get())).c_str(), O_RDONLY | O_CLOEXEC)};
   if (!fd) return errno_error("cannot open " + launch.target, Reason::target_unreadable);
   const std::string bytes = TRY(read_file(fd.get(), static_cast<std::size_t>(status.st_size)));
   is_file_ = true;
@@ -339,8 +355,9 @@ Result<void> Program::prepare_bytecode(const std::string& path, const std::strin
   }
   const PythonRef body{
       PyBytes_FromStringAndSize(bytes.data() + kHeader, static_cast<Py_ssize_t>(bytes.size() - kHeader))};
-  code_ = PythonRef{body ? PyObject_CallFunctionObjArgs(interpreter_state().marshal_loads.get(), body.get(), nullptr)
-                         : nullptr};
+  code_ = PythonRef{
+      body ? PyObject_CallFunctionObjArgs(interpreter_state().marshal_loads.get(), body.get(), nullptr)
+           : nullptr};
   if (!code_) return python_failure(Reason::bad_pyc);
   const PythonRef kind{PyObject_GetAttrString(reinterpret_cast<PyObject*>(Py_TYPE(code_.get())), "__name__")};
   if (PyUnicode_CompareWithASCIIString(kind.get(), "code") != 0) {
@@ -357,7 +374,8 @@ Result<void> Program::prepare_source(const std::string& path, const std::string&
 
 namespace {
 
-// Since 3.13 tracebacks show the lines of a command. The first argument was the file name in 3.13.0, the code later.
+// Since 3.13 tracebacks show the lines of a command. The first argument was the file name in 3.13.0, the code
+// later.
 Result<void> register_command(PyObject* code, PyObject* source, const char* filename) {
   const PythonRef linecache{PyImport_ImportModule("linecache")};
   const PythonRef function{linecache ? PyObject_GetAttrString(linecache.get(), "_register_code") : nullptr};
@@ -382,7 +400,8 @@ Result<void> Program::prepare_command(const Launch& launch) {
   constexpr char kFilename[] = "<string>";
   code_ = TRY(compile(text, kFilename));
   if (interpreter_state().minor < 13) return {};
-  return interpreter_state().minor < 13 ? Result<void>{} : register_command(code_.get(), source.get(), kFilename);
+  return interpreter_state().minor < 13 ? Result<void>{}
+                                        : register_command(code_.get(), source.get(), kFilename);
 }
 
 PythonRef Program::evaluate() {

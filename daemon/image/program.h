@@ -12,8 +12,8 @@ namespace kiln::image {
 
 class Program {
  public:
-  // Sets sys.argv, sys.orig_argv, sys.path and __main__, and compiles a script. A program that does not compile, or
-  // that warns while it compiles, is refused: its messages must be Python's own, and come once.
+  // Sets sys.argv, sys.orig_argv, sys.path and __main__, and compiles a script. A program that does not
+  // compile, or that warns while it compiles, is refused: its messages must be Python's own, and come once.
   static Result<Program> prepare(const Launch& launch);
 
   // Runs the program to its end and returns the exit code; how it ended is printed as Python prints it.

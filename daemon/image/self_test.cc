@@ -30,7 +30,8 @@ constexpr char kProgram[] =
   const PythonRef globals{PyDict_New()};
   // Up to 3.9 evaluation does not add them by itself where no frame has any.
   PyDict_SetItemString(globals.get(), "__builtins__", PyEval_GetBuiltins());
-  const PythonRef result{code && globals ? PyEval_EvalCode(code.get(), globals.get(), globals.get()) : nullptr};
+  const PythonRef result{code && globals ? PyEval_EvalCode(code.get(), globals.get(), globals.get())
+                                         : nullptr};
   if (!result) PyErr_Print();
   ::_exit(result ? 0 : 1);
 }

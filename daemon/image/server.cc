@@ -24,7 +24,7 @@ namespace kiln::image {
 namespace {
 
 constexpr std::size_t kSpares = 2;
-constexpr std::size_t kMaxLostSpares = 8;      // that die before they took a run: then something is wrong here
+constexpr std::size_t kMaxLostSpares = 8;  // that die before they took a run: then something is wrong here
 constexpr int kIdleLimit_ms = 15 * 60 * 1000;  // an image that nobody used for so long ends
 
 class Server {
@@ -38,7 +38,8 @@ class Server {
     sigemptyset(&children);
     sigaddset(&children, SIGCHLD);
     signals_.reset(::signalfd(-1, &children, SFD_CLOEXEC | SFD_NONBLOCK));
-    // Ends with the session: its leader's end is its end. One in another PID namespace (0) leaves idling as the limit.
+    // Ends with the session: its leader's end is its end. One in another PID namespace (0) leaves idling as
+    // the limit.
     const pid_t leader = ::getsid(0);
     leader_.reset(static_cast<int>(::syscall(SYS_pidfd_open, leader, 0)));
     if (leader != 0 && !leader_ && errno == ESRCH) ::_exit(1);
@@ -61,13 +62,16 @@ class Server {
     while (serving_ && spares_.size() < kSpares) {
       const pid_t pid = fork_interpreter();
       if (pid == 0) be_child(sockets_, image_);
-      if (pid < 0) return stop();  // connections that wait in the channel close with it, and their clients exec
+      if (pid < 0)
+        return stop();  // connections that wait in the channel close with it, and their clients exec
       spares_.insert(pid);
     }
   }
 
   void wait() {
-    std::vector<pollfd> polled{{channel_, 0, 0}, {taken_.get(), POLLIN, 0}, {signals_.get(), POLLIN, 0},
+    std::vector<pollfd> polled{{channel_, 0, 0},
+                               {taken_.get(), POLLIN, 0},
+                               {signals_.get(), POLLIN, 0},
                                {serving_ ? leader_.get() : -1, POLLIN, 0}};
     if (!serving_) polled[0].fd = -1;
     // Only a hang-up matters: what a client sends is its child's to read.
@@ -132,7 +136,8 @@ class Server {
   void kill_abandoned(std::span<const pollfd> connections) {
     for (const pollfd& connection : connections) {
       if (connection.revents == 0) continue;
-      const auto found = std::ranges::find_if(running_, [&](const auto& entry) { return entry.second.get() == connection.fd; });
+      const auto found = std::ranges::find_if(
+          running_, [&](const auto& entry) { return entry.second.get() == connection.fd; });
       if (found == running_.end()) continue;
       ::kill(-found->first, SIGKILL);
       ::kill(found->first, SIGKILL);

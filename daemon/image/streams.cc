@@ -34,8 +34,9 @@ PythonRef make_stream(const Stream& stream) {
   if (::fcntl(stream.fd, F_GETFD) < 0) return PythonRef::borrowed(Py_None);
   // Standard input is buffered even with -u: TextIOWrapper needs read1().
   const int buffering = state.unbuffered && stream.writes ? 0 : -1;
-  const PythonRef buffer{PyObject_CallFunction(state.open.get(), "isiOOOO", stream.fd, stream.writes ? "wb" : "rb",
-                                               buffering, Py_None, Py_None, Py_None, Py_False)};
+  const PythonRef buffer{PyObject_CallFunction(state.open.get(), "isiOOOO", stream.fd,
+                                               stream.writes ? "wb" : "rb", buffering, Py_None, Py_None,
+                                               Py_None, Py_False)};
   if (!buffer) return {};
   const PythonRef raw = buffering != 0 ? PythonRef{PyObject_GetAttrString(buffer.get(), "raw")}
                                        : PythonRef::borrowed(buffer.get());
@@ -46,10 +47,10 @@ PythonRef make_stream(const Stream& stream) {
       !state.unbuffered && (is_true(raw.get(), "isatty") || (is_stderr && state.minor >= 9));
   if (PyErr_Occurred() != nullptr) return {};
   const PythonRef stderr_errors{PyUnicode_FromString("backslashreplace")};
-  PythonRef text{PyObject_CallFunction(state.text_io_wrapper.get(), "OOOsOO", buffer.get(),
-                                       state.stream_encoding.get(),
-                                       is_stderr ? stderr_errors.get() : state.stream_errors.get(), "\n",
-                                       line_buffering ? Py_True : Py_False, state.unbuffered ? Py_True : Py_False)};
+  PythonRef text{
+      PyObject_CallFunction(state.text_io_wrapper.get(), "OOOsOO", buffer.get(), state.stream_encoding.get(),
+                            is_stderr ? stderr_errors.get() : state.stream_errors.get(), "\n",
+                            line_buffering ? Py_True : Py_False, state.unbuffered ? Py_True : Py_False)};
   const PythonRef mode{PyUnicode_FromString(stream.writes ? "w" : "r")};
   if (!text || PyObject_SetAttrString(text.get(), "mode", mode.get()) != 0) return {};
   return text;
@@ -61,7 +62,8 @@ Result<void> make_standard_streams() {
   for (const Stream& stream : kStreams) {
     const PythonRef made = make_stream(stream);
     const std::string twin = std::string("__") + stream.name + "__";
-    if (!made || PySys_SetObject(twin.c_str(), made.get()) != 0 || PySys_SetObject(stream.name, made.get()) != 0) {
+    if (!made || PySys_SetObject(twin.c_str(), made.get()) != 0 ||
+        PySys_SetObject(stream.name, made.get()) != 0) {
       return Error{Reason::streams, take_python_error(), {}};
     }
   }

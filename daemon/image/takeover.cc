@@ -36,9 +36,13 @@ EnvironmentChanges& own_changes() {
   return *changes;
 }
 
-std::string_view name_of(std::string_view variable) { return variable.substr(0, variable.find('=')); }
+std::string_view name_of(std::string_view variable) {
+  return variable.substr(0, variable.find('='));
+}
 
-int highest(const std::vector<int>& fds) { return fds.empty() ? -1 : *std::ranges::max_element(fds); }
+int highest(const std::vector<int>& fds) {
+  return fds.empty() ? -1 : *std::ranges::max_element(fds);
+}
 
 // Moves FD to a number of at least FLOOR.
 Result<void> move_up(UniqueFd& fd, int floor) {
@@ -52,7 +56,8 @@ Result<void> move_up(UniqueFd& fd, int floor) {
 // A limit on descriptors below a number that is in use would keep dup2 from working: limits come after.
 Result<void> place(const std::vector<int>& numbers, const std::vector<UniqueFd>& fds) {
   for (std::size_t i = 0; i < numbers.size(); ++i) {
-    if (::dup2(fds[i].get(), numbers[i]) < 0) return errno_error("cannot place a descriptor", Reason::descriptors);
+    if (::dup2(fds[i].get(), numbers[i]) < 0)
+      return errno_error("cannot place a descriptor", Reason::descriptors);
   }
   return {};
 }
@@ -75,7 +80,8 @@ Result<void> set_affinity(const std::string& wanted) {
   ::sched_getaffinity(0, sizeof current, &current);
   if (std::memcmp(&current, wanted.data(), sizeof current) == 0) return {};
   std::memcpy(&current, wanted.data(), sizeof current);
-  if (::sched_setaffinity(0, sizeof current, &current) != 0) return errno_error("cannot set affinity", Reason::setup);
+  if (::sched_setaffinity(0, sizeof current, &current) != 0)
+    return errno_error("cannot set affinity", Reason::setup);
   return {};
 }
 
@@ -83,9 +89,11 @@ Result<void> set_oom_score(int wanted) {
   const UniqueFd fd{::open("/proc/self/oom_score_adj", O_RDWR | O_CLOEXEC)};
   if (!fd) return {};
   std::array<char, 16> current{};
-  if (::read(fd.get(), current.data(), current.size() - 1) <= 0 || std::atoi(current.data()) == wanted) return {};
+  if (::read(fd.get(), current.data(), current.size() - 1) <= 0 || std::atoi(current.data()) == wanted)
+    return {};
   const std::string text = std::to_string(wanted);
-  if (::write(fd.get(), text.data(), text.size()) < 0) return errno_error("cannot set oom_score_adj", Reason::setup);
+  if (::write(fd.get(), text.data(), text.size()) < 0)
+    return errno_error("cannot set oom_score_adj", Reason::setup);
   return {};
 }
 
@@ -97,7 +105,8 @@ void set_c_environment(const std::vector<std::string>& variables) {
   environ = table;
 }
 
-// posix.environ as convertenviron (Modules/posixmodule.c) fills it: no entry without "=", of duplicates the first.
+// posix.environ as convertenviron (Modules/posixmodule.c) fills it: no entry without "=", of duplicates the
+// first.
 Result<void> set_python_environment(const std::vector<std::string>& variables) {
   PyObject* dict = interpreter_state().environment.get();
   PyDict_Clear(dict);
@@ -113,7 +122,8 @@ Result<void> set_python_environment(const std::vector<std::string>& variables) {
   return {};
 }
 
-// The caller's variables with the interpreter's own changes, as setenv(3) makes them: in place, else at the end.
+// The caller's variables with the interpreter's own changes, as setenv(3) makes them: in place, else at the
+// end.
 std::vector<std::string> with_own_changes(std::vector<std::string> variables) {
   std::erase_if(variables, [](const std::string& variable) {
     return std::ranges::find(own_changes().removed, name_of(variable)) != own_changes().removed.end();
@@ -140,7 +150,8 @@ void ImageSignals::install() {
 }
 
 void ImageSignals::restore() {
-  for (std::size_t i = 0; i < kTerminalSignals.size(); ++i) ::sigaction(kTerminalSignals[i], &former_actions[i], nullptr);
+  for (std::size_t i = 0; i < kTerminalSignals.size(); ++i)
+    ::sigaction(kTerminalSignals[i], &former_actions[i], nullptr);
 }
 
 void close_all_but(std::vector<int> wanted) {
@@ -153,11 +164,13 @@ void close_all_but(std::vector<int> wanted) {
   ::close_range(next, ~0U, 0);
 }
 
-Result<void> take_over_descriptors(const Launch& launch, std::vector<UniqueFd> fds, std::span<UniqueFd> keep) {
+Result<void> take_over_descriptors(const Launch& launch, std::vector<UniqueFd> fds,
+                                   std::span<UniqueFd> keep) {
   if (fds.size() != launch.descriptors.size() + 1) {
     return Error{Reason::descriptors, "some descriptors did not arrive", {}};
   }
-  if (::fchdir(fds.back().get()) != 0) return errno_error("cannot enter the working directory", Reason::setup);
+  if (::fchdir(fds.back().get()) != 0)
+    return errno_error("cannot enter the working directory", Reason::setup);
   fds.pop_back();
   std::vector<int> numbers = launch.descriptors;
   const int floor = std::max(highest(numbers), 2) + 1;
@@ -198,7 +211,8 @@ Result<void> take_over_signals(const Launch& launch) {
   sigset_t mask;
   sigemptyset(&mask);
   std::memcpy(&mask, &launch.blocked_signals, sizeof launch.blocked_signals);
-  if (::pthread_sigmask(SIG_SETMASK, &mask, nullptr) != 0) return errno_error("cannot set the signal mask", Reason::setup);
+  if (::pthread_sigmask(SIG_SETMASK, &mask, nullptr) != 0)
+    return errno_error("cannot set the signal mask", Reason::setup);
   return {};
 }
 
@@ -216,7 +230,8 @@ void note_own_environment_changes() {
     at += before.back().size() + 1;
   }
   for (char** variable = environ; *variable != nullptr; ++variable) {
-    if (std::ranges::find(before, std::string_view(*variable)) == before.end()) own_changes().set.emplace_back(*variable);
+    if (std::ranges::find(before, std::string_view(*variable)) == before.end())
+      own_changes().set.emplace_back(*variable);
   }
   for (const std::string& variable : before) {
     const std::string name(name_of(variable));

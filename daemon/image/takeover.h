@@ -1,5 +1,5 @@
-// A child takes the caller's state over: descriptors, working directory, environment, limits, signals. Nothing of it
-// is visible outside this process, so it all happens before the client says go.
+// A child takes the caller's state over: descriptors, working directory, environment, limits, signals.
+// Nothing of it is visible outside this process, so it all happens before the client says go.
 #pragma once
 
 #include <span>
@@ -22,8 +22,9 @@ struct ImageSignals {
 // Closes every descriptor that is not among WANTED.
 void close_all_but(std::vector<int> wanted);
 
-// Makes the passed descriptors those of this process, under the numbers they have in the caller, and closes all
-// others but those in KEEP, which are moved out of the way. FDS: as they came, the working directory last.
+// Makes the passed descriptors those of this process, under the numbers they have in the caller, and closes
+// all others but those in KEEP, which are moved out of the way. FDS: as they came, the working directory
+// last.
 Result<void> take_over_descriptors(const Launch& launch, std::vector<UniqueFd> fds, std::span<UniqueFd> keep);
 
 // Everything else that the kernel holds.
@@ -32,11 +33,12 @@ Result<void> take_over_process_state(const Launch& launch);
 // The environment: of libc and of os.environ.
 Result<void> take_over_environment(const Launch& launch);
 
-// Signal dispositions as Python reports them, and the mask: last, for a signal may end the process from then on.
+// Signal dispositions as Python reports them, and the mask: last, for a signal may end the process from then
+// on.
 Result<void> take_over_signals(const Launch& launch);
 
-// In the image: notes which variables the interpreter itself set while starting (LC_CTYPE, by PEP 538): a child needs
-// them, too.
+// In the image: notes which variables the interpreter itself set while starting (LC_CTYPE, by PEP 538): a
+// child needs them, too.
 void note_own_environment_changes();
 
 }  // namespace kiln::image

@@ -52,7 +52,8 @@ TEST(Launch, EveryTruncationIsRefused) {
   EXPECT_FALSE(decode_launch(whole + "x"));
 }
 
-// Damage is refused or yields some launch, but never a crash, a hang, or memory beyond the input's size (asan looks).
+// Damage is refused or yields some launch, but never a crash, a hang, or memory beyond the input's size (asan
+// looks).
 TEST(Launch, RandomDamageIsHarmless) {
   const unsigned seed = std::random_device()();
   RecordProperty("seed", std::to_string(seed));
@@ -80,7 +81,8 @@ TEST(RunAnswers, SurviveTheRoundTrip) {
 }
 
 TEST(ImageChannel, SurvivesTheRoundTrip) {
-  const ImageGreeting greeting{"build", "served", "", "3.11.2", "cpython-311", 0x0a0d0da7, 12, 1, {"A"}, {"/x", "/y"}};
+  const ImageGreeting greeting{"build",    "served", "", "3.11.2", "cpython-311",
+                               0x0a0d0da7, 12,       1,  {"A"},    {"/x", "/y"}};
   const auto decoded = decode_image_greeting(encode_image_greeting(greeting));
   ASSERT_TRUE(decoded);
   EXPECT_EQ(decoded->inputs, greeting.inputs);

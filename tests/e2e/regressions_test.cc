@@ -1,0 +1,127 @@
+// What review and new users found, each row once wrong: kept apart so that their number is seen.
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/stat.h>
+
+#include <filesystem>
+
+#include "tests/e2e/harness.h"
+#include "tests/e2e/table.h"
+
+namespace kiln::e2e {
+namespace {
+
+std::vector<Row> regressions() {
+  // Enough containers for collections of the middle generation, none of the oldest.
+  const std::string promote = "x = [[] for i in range(12000)]\n";
+  return {
+      {.name = "promoted_file", .target = {"p.py"}, .files = {{"p.py", "f = open('out', 'w'); f.write('data')\n" + promote}}},
+      {.name = "promoted_finalizer",
+       .target = {"p.py"},
+       .files = {{"p.py", "class D:\n    def __del__(self): print('del')\nd = D()\n" + promote}}},
+      {.name = "promoted_generator",
+       .target = {"p.py"},
+       .files = {{"p.py", "def g():\n    try: yield\n    finally: print('end')\nh = g(); next(h)\n" + promote}}},
+      {.name = "replaced_stdout",
+       .target = {"p.py"},
+       .files = {{"p.py",
+                  "import sys\nclass T:\n    def write(self, x): pass\n    def flush(self): pass\n"
+                  "print('important'); sys.stdout = T()\n" +
+                      promote}}},
+      {.name = "interrupt_subclass",
+       .target = {"p.py"},
+       .files = {{"p.py", "class K(KeyboardInterrupt): pass\nraise K\n"}}},
+      {.name = "gc_callbacks",
+       .target = {"p.py"},
+       .files = {{"p.py", "import gc, os\ngc.callbacks.append(lambda *a: os.write(1, b'collected\\n'))\n"}}},
+      {.name = "audit_hook",
+       .target = {"p.py"},
+       .files = {{"p.py",
+                  "import os, sys\n"
+                  "sys.addaudithook(lambda e, a: e.startswith('gc.') and os.write(1, (e + '\\n').encode()))\n"}}},
+      {.name = "named_pipe",
+       .shell = "mkfifo p; (echo 'print(1)' > p; echo writer $?) & PYTHON p; wait",
+       .expect = Expect::exec},
+      {.name = "start_up_code_reads_a_file",
+       .target = {"-c", "import sys; print(sys.seen)"},
+       .expect = Expect::any,
+       .files = {{"lib/sitecustomize.py",
+                  "import os, sys\nsys.seen = open(os.path.dirname(__file__) + '/data').read()\n"},
+                 {"lib/data", "first"}},
+       .env = {"PYTHONPATH={cwd}/lib"}},
+      {.name = "start_up_code_asks_who_it_is",
+       .target = {"-c", "import os, sys; print(sys.seen == os.getpid())"},
+       .expect = Expect::exec,
+       .files = {{"lib/sitecustomize.py", "import os, sys\nsys.seen = os.getpid()\n"}},
+       .env = {"PYTHONPATH={cwd}/lib"}},
+      {.name = "start_up_code_removes_a_variable",
+       .target = {"-c", "import os; print(os.environ.get('GONE'))"},
+       .expect = Expect::any,
+       .files = {{"lib/sitecustomize.py", "import os\nos.environ.pop('GONE', None)\n"}},
+       .env = {"PYTHONPATH={cwd}/lib", "GONE=here"}},
+  };
+}
+
+KILN_TABLE(Regressions, regressions());
+
+std::string in_new_session(const std::string& arguments) {
+  Invocation invocation;
+  invocation.argv = {"/usr/bin/env", "setsid", "-w", "/bin/sh", "-c",
+                     "exec \"" + kiln_binary() + "\" run --python \"" + any_python().path + "\" " + arguments};
+  invocation.environment = environment_with({"KILN_LOG=1"});
+  Outcome outcome = run(invocation);
+  return take_log_line(outcome.err).reason;
+}
+
+TEST(Lifecycle, ASessionLeaderIsExecutedAtOnce) {
+  EXPECT_EQ(in_new_session("-c pass"), "session");
+}
+
+// LD_PRELOAD splits at spaces and colons.
+TEST(Lifecycle, AnyInstallationPathWillDo) {
+  namespace fs = std::filesystem;
+  const fs::path build = fs::path(kiln_binary()).parent_path().parent_path();
+  if (!fs::exists(build / "lib/kiln/kiln_image.so")) GTEST_SKIP() << "KILN_UNDER_TEST is not a build tree's";
+  const fs::path odd = fs::path(home_dir()) / "with space:and colon";
+  fs::create_directories(odd / "bin");
+  fs::create_directories(odd / "lib");
+  for (const char* name : {"kiln", "kilnd"}) fs::copy(build / "bin" / name, odd / "bin" / name);
+  fs::copy(build / "lib/kiln", odd / "lib/kiln", fs::copy_options::recursive);
+  EXPECT_EQ(describe_status(kiln({"daemon", "stop"}).status), "exit 0");
+  Invocation invocation;
+  invocation.argv = {(odd / "bin/kiln").string(), "run", "--python", any_python().path, "-c", "pass"};
+  invocation.environment = environment_with({"KILN_LOG=1"});
+  LogLine log;
+  for (int i = 0; i < 200 && log.mode != "bare"; ++i) {
+    Outcome outcome = run(invocation);
+    log = take_log_line(outcome.err);
+  }
+  EXPECT_EQ(log.mode, "bare") << log.line;
+  EXPECT_EQ(describe_status(kiln({"daemon", "stop"}).status), "exit 0");
+}
+
+// A daemon that hangs costs a run its deadline, not its life.
+TEST(Lifecycle, AStoppedDaemonIsSurvived) {
+  const auto warm = run_until_bare(any_python(), {"-c", "pass"}, base_environment());
+  ASSERT_EQ(warm.mode, "bare");
+  const pid_t daemon = daemon_pid();
+  ASSERT_GT(daemon, 0);
+  ::kill(daemon, SIGSTOP);
+  Invocation invocation;
+  invocation.argv = {kiln_binary(), "run", "--python", any_python().path, "-c", "print('ran')"};
+  invocation.environment = environment_with({"KILN_LOG=1"});
+  Outcome outcome = run(invocation);
+  ::kill(daemon, SIGCONT);
+  EXPECT_EQ(outcome.out, "ran\n");
+  EXPECT_EQ(take_log_line(outcome.err).mode, "exec");
+  EXPECT_EQ(describe_status(outcome.status), "exit 0");
+}
+
+TEST(Lifecycle, AFailingDaemonSaysWhy) {
+  const Outcome outcome = kiln({"daemon", "start"}, {"KILN_RUNTIME_DIR=" + home_dir() + "/other", "KILN_CACHE_DIR=/dev/null"});
+  EXPECT_EQ(describe_status(outcome.status), "exit 3");
+  EXPECT_NE(outcome.err.find("/dev/null"), std::string::npos) << outcome.err;
+}
+
+}  // namespace
+}  // namespace kiln::e2e
