@@ -54,29 +54,31 @@ Images::Images(asio::any_io_executor executor, TaskGroup& tasks, std::size_t lim
 Images::Decision Images::route(const proto::RunRequest& request, int connection) {
   std::string key_bytes = request.key().SerializeAsString();
   const auto found = find(key_bytes, request);
-  if (found != images_.end() && request.start_only()) return Error{Reason::image_starting, {}, {}};
-  if (found == images_.end()) return start(request, std::move(key_bytes));
+  if (found != nullptr && request.start_only()) return Error{Reason::image_starting, {}, {}};
+  if (found == nullptr) return start(request, std::move(key_bytes));
   if (is_obsolete(*found)) {
     spdlog::info("image {} of {} is no longer valid", found->greeting.pid, found->key.python());
-    found->channel.close();  // its listener ends, and with it the image, after its last program
-    images_.erase(found);
+    let_go(found);
     return start(request, std::move(key_bytes));
   }
   return decide(*found, connection);
 }
 
-Images::Iterator Images::find(const std::string& key_bytes, const proto::RunRequest& request) {
+Images::ImagePointer Images::find(const std::string& key_bytes, const proto::RunRequest& request) {
   const Environment environment(request.environment());
-  const auto found = std::ranges::find_if(images_, [&](const Image& image) {
-    if (image.key_bytes != key_bytes || image.state == State::starting) return false;
-    if (image.greeting.whole_environment != 0) return image.environment.equals(environment);
-    return image.environment.agrees(environment, image.greeting.reads);
-  });
-  if (found != images_.end()) return found;
-  // What one that still starts will be good for is not known yet: this may be it.
-  return std::ranges::find_if(images_, [&](const Image& image) {
-    return image.key_bytes == key_bytes && image.state == State::starting;
-  });
+  ImagePointer starting;
+  for (const ImagePointer& image : images_) {
+    if (image->key_bytes != key_bytes) continue;
+    // What one that still starts will be good for is not known yet: it may be what is looked for.
+    if (image->state == State::starting) {
+      starting = image;
+    } else if (image->greeting.whole_environment != 0
+                   ? image->environment.equals(environment)
+                   : image->environment.agrees(environment, image->greeting.reads)) {
+      return image;
+    }
+  }
+  return starting;
 }
 
 bool Images::is_obsolete(const Image& image) const {
@@ -119,7 +121,8 @@ Images::Decision Images::start(const proto::RunRequest& request, std::string key
     return errno_error("cannot create a channel");
   UniqueFd theirs{pair[1]};
   ::fcntl(pair[0], F_SETFL, O_NONBLOCK);
-  const auto image = images_.emplace(images_.end(), asio::posix::stream_descriptor(executor_, pair[0]));
+  const auto image =
+      images_.emplace_back(std::make_shared<Image>(asio::posix::stream_descriptor(executor_, pair[0])));
   image->key = request.key();
   image->key_bytes = std::move(key_bytes);
   image->environment = Environment(request.environment());
@@ -130,19 +133,19 @@ Images::Decision Images::start(const proto::RunRequest& request, std::string key
 }
 
 // The image's end of the channel closes when it dies. A closed or erased image cancels the wait.
-asio::awaitable<void> Images::listen(Iterator image) {
-  while (true) {
+asio::awaitable<void> Images::listen(ImagePointer image) {
+  while (image->channel.is_open()) {
     boost::system::error_code failed;
     co_await image->channel.async_wait(asio::posix::stream_descriptor::wait_read,
                                        asio::redirect_error(asio::use_awaitable, failed));
-    if (failed) co_return;  // route() or close() let go of it
+    if (failed || !image->channel.is_open()) co_return;  // it was let go
     if (receive(*image)) continue;
     image->channel.close();
     if (image->state == State::starting) {
       fail(*image, Error{Reason::image_failed, "the interpreter ended before it could serve", {}});
     } else if (image->state == State::ready) {
       spdlog::info("image {} ended", image->greeting.pid);
-      images_.erase(image);
+      images_.remove(image);
     }
     co_return;
   }
@@ -191,12 +194,18 @@ void Images::fail(Image& image, Error error) {
   image.since = Clock::now();
 }
 
+// Its listener ends, and with it the image, after its last program.
+void Images::let_go(const ImagePointer& image) {
+  image->channel.close();
+  images_.remove(image);
+}
+
 // The least recently used idle image, or an old failure, goes.
 void Images::make_room() {
   while (images_.size() >= limit_) {
-    const auto oldest = std::ranges::min_element(images_, {}, &Image::last_used);
-    oldest->channel.close();
-    images_.erase(oldest);
+    const ImagePointer oldest =
+        *std::ranges::min_element(images_, {}, [](const ImagePointer& image) { return image->last_used; });
+    let_go(oldest);
   }
 }
 
@@ -219,7 +228,8 @@ void Images::describe(proto::Status& status) const {
   limit.set_name("images");
   limit.set_used(images_.size());
   limit.set_limit(limit_);
-  for (const Image& image : images_) {
+  for (const ImagePointer& pointer : images_) {
+    const Image& image = *pointer;
     auto& described = *status.add_images();
     described.set_python(image.key.python());
     for (const auto& option : image.key.options()) described.add_options(option);
@@ -235,7 +245,7 @@ void Images::describe(proto::Status& status) const {
 }
 
 void Images::close() {
-  for (Image& image : images_) image.channel.close();
+  for (const ImagePointer& image : images_) image->channel.close();
   images_.clear();
 }
 

@@ -16,6 +16,7 @@
 #include <chrono>
 #include <functional>
 #include <list>
+#include <memory>
 #include <string>
 #include <variant>
 #include <vector>
@@ -77,12 +78,13 @@ class Images {
     ImageReport report;
     boost::asio::posix::stream_descriptor channel;
   };
-  using Iterator = std::list<Image>::iterator;
+  // Shared with the coroutine that listens to it: that may be due to run when the image is let go.
+  using ImagePointer = std::shared_ptr<Image>;
 
-  Iterator find(const std::string& key_bytes, const proto::RunRequest& request);
+  ImagePointer find(const std::string& key_bytes, const proto::RunRequest& request);
   Decision decide(Image& image, int connection);
   Decision start(const proto::RunRequest& request, std::string key_bytes);
-  boost::asio::awaitable<void> listen(Iterator image);
+  boost::asio::awaitable<void> listen(ImagePointer image);
   bool receive(Image& image);
   void greet(Image& image, const ImageGreeting& greeting);
   void fail(Image& image, Error error);
@@ -94,7 +96,9 @@ class Images {
   boost::asio::any_io_executor executor_;
   TaskGroup& tasks_;
   std::size_t limit_;
-  std::list<Image> images_;
+  void let_go(const ImagePointer& image);
+
+  std::list<ImagePointer> images_;
 };
 
 }  // namespace kiln
