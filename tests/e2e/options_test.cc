@@ -166,7 +166,7 @@ std::vector<Row> environment_rows() {
        .with = {"imported.py"},
        .files = {{"lib/sitecustomize.py",
                   "import os\nprint('customized', os.getcwd(), os.environ.get('SEEN'))\n"}},
-       .env = {"PYTHONPATH={cwd}/lib", "SEEN=yes"}},
+       .env = {"PYTHONPATH={cwd}/lib", "PYTHONDONTWRITEBYTECODE=1", "SEEN=yes"}},
       {.name = "utf8_mode", .target = {"dump_streams.py"}, .env = {"PYTHONUTF8=1", "LC_ALL=C"}},
       {.name = "utf8_mode_off", .target = {"dump_streams.py"}, .env = {"PYTHONUTF8=0", "LC_ALL=C"}},
       {.name = "latin1_streams",
