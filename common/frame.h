@@ -23,7 +23,7 @@ enum class FrameType : std::uint8_t {
   request = 1,  // client -> daemon: proto::Request
   reply = 2,    // daemon -> client: proto::Reply
   launch = 3,   // client -> image child: common/launch.h, with the program's descriptors
-  ready = 4,    // child -> client: pid; with a pidfd and the status page (common/run_protocol.h)
+  ready = 4,    // child -> client: pid; with a pidfd and the status page (common/launch.h)
   go = 5,       // client -> child: from here on the program runs, exactly once
   refused = 6,  // child -> client, instead of ready: reason word, detail
   ended = 7,    // image -> client: how the program ended
