@@ -1,11 +1,13 @@
 #include "client/background.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -35,12 +37,23 @@ void reset_signals() {
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
 }
 
+// The program comes first: starting a daemon or an image beside it would cost it more than a tenth of its
+// time on a small machine. Whoever runs for long must not be waited for.
+constexpr int kHeadStart_ms = 250;
+
+void await_program(pid_t program) {
+  const UniqueFd pidfd{static_cast<int>(::syscall(SYS_pidfd_open, program, 0))};
+  pollfd polled{pidfd.get(), POLLIN, 0};
+  if (pidfd) ::poll(&polled, 1, kHeadStart_ms);
+}
+
 // Runs BODY in a grandchild that holds none of our descriptors but KEEP (moved to kChannelFd), so that no
 // reader of our output waits for it, in this very session and context: it becomes the image. The middle
 // process is vforked and reaped here, for the program that this process is about to become must not find an
 // unknown child.
 template <class Body>
 void in_background(int keep, Body body) {
+  const pid_t program = ::getpid();  // what this process is about to become
   const pid_t middle = ::vfork();
   if (middle == 0) {
     if (::fork() != 0) ::_exit(0);
@@ -57,6 +70,7 @@ void in_background(int keep, Body body) {
     ::close_range(high >= 0 ? kChannelFd + 1 : kChannelFd, ~0U, 0);
     ::setpgid(0, 0);
     reset_signals();
+    await_program(program);
     body();
     ::_exit(127);
   }

@@ -17,6 +17,7 @@
 #include "common/launch.h"
 #include "daemon/image/leave.h"
 #include "daemon/image/new_objects.h"
+#include "daemon/image/practice.h"
 #include "daemon/image/program.h"
 #include "daemon/image/python_ref.h"
 #include "daemon/image/streams.h"
@@ -40,6 +41,7 @@ class Child {
     renew_main_thread();
     pidfd_().reset(static_cast<int>(::syscall(SYS_pidfd_open, ::getpid(), 0)));
     make_status_page();
+    (void)practise();  // the image could: it is for speed alone here
   }
 
   // Waits for a run. The image learns of it before anything else happens.

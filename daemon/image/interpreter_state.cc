@@ -34,6 +34,17 @@ bool writes_through(PyObject* stream) {
   return value && PyObject_IsTrue(value.get()) == 1;
 }
 
+// zipimport.zipimporter, and importlib's closure for directories.
+bool has_plain_path_hooks() {
+  PyObject* hooks = PySys_GetObject("path_hooks");
+  if (hooks == nullptr || PyList_Size(hooks) != 2) return false;
+  const PythonRef name{PyObject_GetAttrString(PyList_GetItem(hooks, 1), "__name__")};
+  const PythonRef zip = attribute("zipimport", "zipimporter");
+  PyErr_Clear();
+  return name && PyList_GetItem(hooks, 0) == zip.get() &&
+         PyUnicode_CompareWithASCIIString(name.get(), "path_hook_for_FileFinder") == 0;
+}
+
 long minor_version() {
   PyObject* version = PySys_GetObject("version_info");
   const PythonRef minor{PySequence_GetItem(version, 1)};
@@ -73,6 +84,7 @@ Result<void> read_interpreter_state() {
     state.stream_encoding = PythonRef{PyObject_GetAttrString(input, "encoding")};
     state.stream_errors = PythonRef{PyObject_GetAttrString(input, "errors")};
   }
+  state.plain_path_hooks = has_plain_path_hooks();
   state.unbuffered = writes_through(PySys_GetObject("stdout"));
   PyObject* main = PyImport_AddModule("__main__");
   state.main_dict = main != nullptr ? PyModule_GetDict(main) : nullptr;

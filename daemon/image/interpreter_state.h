@@ -33,8 +33,9 @@ struct InterpreterState {
   PythonRef gc_frozen;   // gc.get_freeze_count
   PythonRef gc_debug;    // gc.get_debug
   PythonRef gc_callbacks;
-  bool audited = false;  // an audit hook was added
-  PythonRef io_base;     // io.IOBase's C base, _io._IOBase
+  bool audited = false;           // an audit hook was added
+  bool plain_path_hooks = false;  // sys.path_hooks are Python's own two: zip files, directories
+  PythonRef io_base;              // io.IOBase's C base, _io._IOBase
   PythonRef weak_reference;
   PyObject* main_dict = nullptr;  // borrowed: a reference would keep __main__ from being finalized
   // When the image was complete:

@@ -27,6 +27,7 @@
 #include "daemon/image/finalizers.h"
 #include "daemon/image/interpreter_state.h"
 #include "daemon/image/new_objects.h"
+#include "daemon/image/practice.h"
 #include "daemon/image/python_ref.h"
 #include "daemon/image/self_test.h"
 #include "daemon/image/server.h"
@@ -155,6 +156,7 @@ Result<void> set_up() {
   TRY_VOID(self_test());
   ImageSignals::install();
   TRY_VOID(silence());
+  TRY_VOID(practise());
   if (::chdir("/") != 0) return errno_error("cannot leave the working directory");
   TRY_VOID(note_collector_state());
   test_object_list();

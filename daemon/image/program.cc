@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <climits>
 #include <cstdio>
@@ -212,12 +213,31 @@ Result<PythonRef> compile(const std::string& source, const std::string& filename
   return code;
 }
 
-// Does CODE name an importer for the path, as a directory or zip file has (pymain_get_importer)?
+// Does an importer answer for the path, as for a directory or zip file (pymain_get_importer)?
 Result<bool> is_importable_path(const std::string& path) {
   const PythonRef name = decode_path(path);
   const PythonRef importer{name ? PyImport_GetImporter(name.get()) : nullptr};
   if (!importer) return python_failure(Reason::setup);
   return importer.get() != Py_None;
+}
+
+// Could the file be a zip file? Its "end of central directory" comes before a comment of at most 64 KiB.
+bool may_be_zip(int fd, off_t size) {
+  constexpr off_t kFarthest = 22 + 0xffff;
+  std::string tail(static_cast<std::size_t>(std::min(size, kFarthest)), '\0');
+  const ssize_t got = ::pread(fd, tail.data(), tail.size(), size - static_cast<off_t>(tail.size()));
+  return got != static_cast<ssize_t>(tail.size()) || tail.find("PK\5\6") != std::string::npos;
+}
+
+// The same question about a regular file, answered for Python's own importers without asking them: of files,
+// only zip files hold modules (zipimport._read_directory).
+Result<bool> is_importable_file(const std::string& path, int fd, off_t size) {
+  PyObject* answers = interpreter_state().plain_path_hooks ? PySys_GetObject("path_importer_cache") : nullptr;
+  if (answers == nullptr || may_be_zip(fd, size)) return is_importable_path(path);
+  const PythonRef name = decode_path(path);
+  // Kept as PyImport_GetImporter keeps it.
+  if (!name || PyDict_SetItem(answers, name.get(), Py_None) != 0) return python_failure(Reason::setup);
+  return false;
 }
 
 // maybe_pyc_file: by name, else by the first two bytes of the magic number.
@@ -329,13 +349,16 @@ Result<void> Program::prepare_file(const Launch& launch) {
   if (!S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode)) {
     return Error{Reason::target_unreadable, launch.target + " is not a regular file", {}};
   }
-  if (TRY(is_importable_path(path))) return prepare_package(path);
-  if (S_ISDIR(status.st_mode)) return Error{Reason::target_unreadable, launch.target + " is a directory", {}};
-  TRY_VOID(set_first_path(script_dir(launch.target)));
+  if (S_ISDIR(status.st_mode)) {
+    if (TRY(is_importable_path(path))) return prepare_package(path);
+    return Error{Reason::target_unreadable, launch.target + " is a directory", {}};
+  }
   const UniqueFd fd{
       ::open(("/proc/self/fd/" + std::to_string(location.get())).c_str(), O_RDONLY | O_CLOEXEC)};
   if (!fd) return errno_error("cannot open " + launch.target, Reason::target_unreadable);
+  if (TRY(is_importable_file(path, fd.get(), status.st_size))) return prepare_package(path);
   const std::string bytes = TRY(read_file(fd.get(), static_cast<std::size_t>(status.st_size)));
+  TRY_VOID(set_first_path(script_dir(launch.target)));
   is_file_ = true;
   return is_bytecode(path, bytes) ? prepare_bytecode(path, bytes) : prepare_source(path, bytes);
 }
