@@ -133,5 +133,117 @@ TEST(EmbeddedFilename, IsReplacedAsIfCompiledUnderTheOther) {
   }
 }
 
+constexpr std::uint32_t kPython27 = 0x0a0d0000 | 62211;
+constexpr std::uint32_t kPython33 = 0x0a0d0000 | 3230;
+constexpr std::uint32_t kPython312 = 0x0a0d0000 | 3531;
+constexpr std::uint32_t kPython313 = 0x0a0d0000 | 3571;
+
+std::string bytes_of(std::uint32_t value) {
+  return {reinterpret_cast<const char*>(&value), sizeof value};
+}
+
+std::string string_of(char type, const std::string& contents) {
+  return type + bytes_of(static_cast<std::uint32_t>(contents.size())) + contents;
+}
+
+std::string short_ascii(char type, const std::string& contents) {
+  return std::string(1, static_cast<char>(type)) + static_cast<char>(contents.size()) + contents;
+}
+
+constexpr char kFlagged = static_cast<char>(0x80);
+const std::string kName = short_ascii(static_cast<char>('z' | kFlagged), "/a.py");
+const std::string kReference = "r" + std::string(4, '\0');  // to the first object with a flag
+
+// A code object of 3.11 or later.
+std::string code(const std::string& constants, const std::string& filename, const std::string& name = "N") {
+  return "c" + std::string(20, '\0') + "N" + constants + "NNN" + filename + name + "N" +
+         std::string(4, '\0') + "NN";
+}
+
+// One of 3.0 to 3.7, and of 2.7.
+std::string old_code(int numbers, const std::string& constants, const std::string& filename) {
+  return "c" + std::string(static_cast<std::size_t>(numbers) * 4, '\0') + "N" + constants + "NNNN" +
+         filename + "N" + std::string(4, '\0') + "N";
+}
+
+TEST(EmbeddedFilename, IsFoundInTheInnermostCode) {
+  const auto body = code(code("N", kName), kReference);
+  const auto found = find_filename(body, kPython312);
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->name, "/a.py");
+  EXPECT_EQ(found->type, 'z');
+  EXPECT_EQ(body.substr(found->offset, found->size), kName);
+  const auto replaced = replace_filename(body, kPython312, "/\xff.py");
+  ASSERT_TRUE(replaced);
+  EXPECT_EQ(*replaced,
+            code(code("N", string_of(static_cast<char>('u' | kFlagged), "/\xed\xb3\xbf.py")), kReference));
+}
+
+TEST(EmbeddedFilename, WithoutReferencesEveryCopyIsReplaced) {
+  const auto of_27 = [](const std::string& name) {
+    return old_code(4, old_code(4, string_of('s', "/a.py"), string_of('s', name)), string_of('s', name));
+  };
+  const auto of_33 = [](const std::string& name) {
+    return old_code(5, old_code(5, string_of('u', "/a.py"), string_of('u', name)), string_of('u', name));
+  };
+  EXPECT_EQ(replace_filename(of_27("/a.py"), kPython27, "/b\xff.py").value(), of_27("/b\xff.py"));
+  EXPECT_EQ(replace_filename(of_33("/a.py"), kPython33, "/b\xff.py").value(), of_33("/b\xed\xb3\xbf.py"));
+}
+
+TEST(EmbeddedFilename, AnEqualConstantOfItsOwnStays) {
+  const auto constant = short_ascii('z', "/a.py");
+  EXPECT_EQ(replace_filename(code(constant, kName), kPython312, "/b.py").value(),
+            code(constant, short_ascii(static_cast<char>('z' | kFlagged), "/b.py")));
+}
+
+// What no compiler writes, or what bytes cannot tell.
+TEST(EmbeddedFilename, IsRefusedWhenInDoubt) {
+  const auto refused = [](const std::string& body, std::uint32_t magic, const std::string& name = "/b.py") {
+    return !replace_filename(body, magic, name);
+  };
+  const auto interned = short_ascii(static_cast<char>('Z' | kFlagged), "/a.py");
+  ASSERT_FALSE(refused(code("N", kName), kPython312));
+  ASSERT_FALSE(refused(code("N", interned), kPython313));
+  EXPECT_TRUE(refused(code(kName, kReference), kPython312)) << "shared with a constant before it";
+  EXPECT_TRUE(refused(code(code("N", kName), kReference, kReference), kPython312)) << "shared with a name";
+  EXPECT_TRUE(refused(code(code("N", kName), kName), kPython312)) << "twice";
+  EXPECT_TRUE(refused(code(code("N", kName), short_ascii('z', "/c.py")), kPython312)) << "two names";
+  EXPECT_TRUE(refused(code(code("N", "N"), kName), kPython312)) << "a code object without one";
+  EXPECT_TRUE(refused(code("N", interned), kPython312)) << "interned before 3.13";
+  EXPECT_TRUE(refused(code("N", kName), kPython313)) << "not interned in 3.13";
+  EXPECT_TRUE(refused(code("N", string_of('s', "/a.py")), kPython312)) << "bytes";
+  EXPECT_TRUE(refused(code("N", short_ascii('z', "a")), kPython312)) << "one character";
+  EXPECT_TRUE(refused(code("N", "N"), kPython312)) << "none";
+  EXPECT_TRUE(refused(code("N", kReference), kPython312)) << "a reference to nothing";
+  EXPECT_TRUE(refused(code("N", kName) + "N", kPython312)) << "something behind it";
+  EXPECT_TRUE(refused(code("N", kName), 0x0a0d0000 | 65'000)) << "unknown version";
+  EXPECT_TRUE(refused(code(short_ascii('z', "/b.py"), kName), kPython312)) << "the new name is there";
+  EXPECT_TRUE(refused(code("N", kName), kPython312, "")) << "no new name";
+  EXPECT_TRUE(refused(code("N", kName), kPython312, "\xc3\xa9")) << "one character";
+  EXPECT_TRUE(refused(code("N", kName), kPython312, std::string("/b\0.py", 6))) << "a null byte";
+  EXPECT_TRUE(refused(code("N", kName), kPython312, "/" + std::string(4'096, 'b'))) << "too long";
+  EXPECT_TRUE(refused(old_code(4, "N", string_of('t', "/a.py")), kPython27)) << "interned in 2.7";
+  EXPECT_TRUE(
+      refused(old_code(4, old_code(4, "N", string_of('s', "/c.py")), string_of('s', "/a.py")), kPython27))
+      << "two names in 2.7";
+}
+
+// A name that the compiler shares with the code: a function of that name, and the interned name of 3.13.
+TEST(EmbeddedFilename, ANameThatIsInTheCodeIsRefusedOrRight) {
+  const std::string script =
+      "import marshal, sys\n"
+      "code = compile('def shared(): return \"constant\"', sys.argv[1], 'exec')\n"
+      "getattr(sys.stdout, 'buffer', sys.stdout).write(marshal.dumps(code))\n";
+  for (const auto& python : every_python()) {
+    const auto body = [&](const std::string& name) { return python_says(python, script, {name}); };
+    for (const std::string to : {"shared", "constant", "<module>", "utf-8", "<string>"}) {
+      const auto replaced = replace_filename(body("/a.py"), python.magic, to);
+      EXPECT_TRUE(!replaced || *replaced == body(to)) << python.path << " to " << to;
+      const auto back = replace_filename(body(to), python.magic, "/a.py");
+      EXPECT_TRUE(!back || *back == body("/a.py")) << python.path << " from " << to;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace kiln
