@@ -2,38 +2,59 @@
 
 #include <cstdlib>
 #include <cstring>
+#include <limits>
 #include <optional>
+#include <span>
+#include <vector>
 
 namespace kiln {
 namespace {
 
 constexpr int kMaxDepth = 2'000;  // MAX_MARSHAL_STACK_DEPTH
+constexpr char kFlagRef = static_cast<char>(0x80);
+
+// The letter without FLAG_REF.
+constexpr char type_of(char byte) {
+  return static_cast<char>(byte & ~kFlagRef);
+}
+
+constexpr CodeField kFields[] = {CodeField::other, CodeField::other, CodeField::other,    CodeField::other,
+                                 CodeField::other, CodeField::other, CodeField::filename, CodeField::name};
+constexpr CodeField kFieldsFrom311[] = {CodeField::other, CodeField::other,   CodeField::other,
+                                        CodeField::other, CodeField::other,   CodeField::filename,
+                                        CodeField::name,  CodeField::qualname};
 
 // A code object: numbers, objects, a number (the first line), objects.
 struct CodeLayout {
-  int numbers;
-  int objects;
-  int last_objects;
+  std::uint64_t numbers;
+  std::span<const CodeField> objects;
+  std::uint64_t last_objects;
 };
 
-// By the magic number's lower half, as Lib/importlib/_bootstrap_external.py lists them.
-std::optional<CodeLayout> layout_of(std::uint32_t magic) {
-  const std::uint32_t version = magic & 0xffff;
-  if (version >= 3390 && version < 3400) return CodeLayout{5, 8, 1};  // 3.7
-  if (version >= 3413 && version < 3440) return CodeLayout{6, 8, 1};  // 3.8: positional-only arguments
-  if (version >= 3495 && version < 3650) return CodeLayout{5, 8, 2};  // 3.11: no nlocals, an exception table
-  return std::nullopt;
+CodeLayout layout_of(PythonVersion version) {
+  if (version < PythonVersion{3, 0}) return {4, kFields, 1};
+  if (version < PythonVersion{3, 8}) return {5, kFields, 1};
+  if (version < PythonVersion{3, 11}) return {6, kFields, 1};
+  return {5, kFieldsFrom311, 2};
 }
 
-class Scanner {
+class Walker {
  public:
-  Scanner(std::string_view bytes, CodeLayout layout) : rest_(bytes), layout_(layout) {}
+  Walker(std::string_view body, const BytecodeFormat& format, MarshalVisitor& visitor)
+      : body_(body),
+        rest_(body),
+        version_(format.version),
+        dialect_(format.dialect),
+        layout_(layout_of(format.version)),
+        visitor_(visitor) {}
 
-  bool whole() { return !rest_.empty() && type_of(rest_[0]) == 'c' && object(0) && rest_.empty(); }
+  bool whole() {
+    if (body_.size() > std::numeric_limits<std::int32_t>::max()) return false;  // marshal's own limit
+    return !rest_.empty() && type_of(rest_[0]) == 'c' && object(CodeField::other, 0) && rest_.empty();
+  }
 
  private:
-  // The letter without the flag that says that the object is referred to later.
-  static char type_of(char byte) { return static_cast<char>(byte & 0x7f); }
+  std::uint32_t offset() const { return static_cast<std::uint32_t>(body_.size() - rest_.size()); }
 
   bool skip(std::uint64_t size) {
     if (size > rest_.size()) return false;
@@ -59,7 +80,7 @@ class Scanner {
 
   bool objects(std::uint64_t count, int depth) {
     for (; count > 0; --count) {
-      if (!object(depth)) return false;
+      if (!object(CodeField::other, depth)) return false;
     }
     return true;
   }
@@ -82,25 +103,63 @@ class Scanner {
     return skip(1);
   }
 
-  bool code(int depth) {
-    return skip(static_cast<std::uint64_t>(layout_.numbers) * 4) &&
-           objects(static_cast<std::uint64_t>(layout_.objects), depth) && skip(4) &&
-           objects(static_cast<std::uint64_t>(layout_.last_objects), depth);
+  template <class T>
+  bool string(CodeField field, std::uint32_t begin) {
+    if (!sized<T>()) return false;
+    visitor_.meets(field, marshal_string_at(body_, begin));
+    return true;
   }
 
-  bool object(int depth) {
+  bool reference(CodeField field) {
+    const auto index = number<std::uint32_t>();
+    if (!index || *index >= referred_.size()) return false;
+    visitor_.refers(field, referred_[*index]);
+    return true;
+  }
+
+  bool code(int depth) {
+    visitor_.code_begins();
+    if (!skip(layout_.numbers * 4)) return false;
+    for (const auto field : layout_.objects) {
+      if (!object(field, depth)) return false;
+    }
+    const auto first_line = number<std::int32_t>();
+    if (!first_line || !objects(layout_.last_objects, depth)) return false;
+    visitor_.code_ends(*first_line);
+    return true;
+  }
+
+  bool has_references() const { return dialect_ == MarshalDialect::references; }
+
+  // Notes an object that may be referred to: marshal counts them as they begin.
+  bool count(char byte, char type, std::uint32_t begin) {
+    const bool flagged = (byte & kFlagRef) != 0;
+    if (flagged && !has_references()) return false;
+    const bool interned = dialect_ == MarshalDialect::string_references && type == 't';
+    if (flagged || interned) referred_.push_back(begin);
+    return true;
+  }
+
+  // A type without contents is one object for all, and counted by nobody.
+  static bool is_singleton(char type) {
+    return type == 'N' || type == 'F' || type == 'T' || type == 'S' || type == '.';
+  }
+
+  bool object(CodeField field, int depth) {
     if (depth > kMaxDepth || rest_.empty()) return false;
-    const char type = type_of(rest_[0]);
+    const auto begin = offset();
+    const char byte = rest_[0];
+    const char type = type_of(byte);
     rest_.remove_prefix(1);
+    if (is_singleton(type)) return true;
+    if (type == 'r') return has_references() && reference(field);
+    if (type == 'R') return dialect_ == MarshalDialect::string_references && reference(field);
+    return count(byte, type, begin) && contents(field, type, begin, depth);
+  }
+
+  bool contents(CodeField field, char type, std::uint32_t begin, int depth) {
     switch (type) {
-      case 'N':
-      case 'F':
-      case 'T':
-      case 'S':
-      case '.':
-        return true;
       case 'i':
-      case 'r':
         return skip(4);
       case 'I':
       case 'g':
@@ -114,16 +173,18 @@ class Scanner {
       case 'l':
         return long_integer();
       case 's':
-      case 't':
       case 'u':
+        return string<std::uint32_t>(field, begin);
+      case 't':
+        return dialect_ != MarshalDialect::plain && string<std::uint32_t>(field, begin);
       case 'a':
       case 'A':
-        return sized<std::uint32_t>();
+        return has_references() && string<std::uint32_t>(field, begin);
       case 'z':
       case 'Z':
-        return sized<std::uint8_t>();
+        return has_references() && string<std::uint8_t>(field, begin);
       case ')':
-        return sequence<std::uint8_t>(depth + 1);
+        return has_references() && sequence<std::uint8_t>(depth + 1);
       case '(':
       case '[':
       case '<':
@@ -132,7 +193,7 @@ class Scanner {
       case '{':
         return dictionary(depth + 1);
       case ':':
-        return objects(3, depth + 1);  // a slice, 3.14
+        return version_ >= PythonVersion{3, 14} && objects(3, depth + 1);  // a slice
       case 'c':
         return code(depth + 1);
       default:
@@ -140,15 +201,43 @@ class Scanner {
     }
   }
 
+  std::string_view body_;
   std::string_view rest_;
+  PythonVersion version_;
+  MarshalDialect dialect_;
   CodeLayout layout_;
+  MarshalVisitor& visitor_;
+  std::vector<std::uint32_t> referred_;  // offsets of what references count
 };
+
+bool is_short(char type) {
+  return type == 'z' || type == 'Z';
+}
 
 }  // namespace
 
+bool is_marshal_string(char byte) {
+  return std::string_view("stuaAzZ").find(type_of(byte)) != std::string_view::npos;
+}
+
+MarshalString marshal_string_at(std::string_view body, std::uint32_t offset) {
+  const char byte = body[offset];
+  const char type = type_of(byte);
+  const auto* length = body.data() + offset + 1;
+  std::uint32_t size = static_cast<unsigned char>(*length);
+  if (!is_short(type)) std::memcpy(&size, length, sizeof size);
+  const std::uint32_t prefix = is_short(type) ? 2 : 5;
+  return {offset, prefix + size, type, (byte & kFlagRef) != 0, body.substr(offset + prefix, size)};
+}
+
+bool walk_code(std::string_view body, const BytecodeFormat& format, MarshalVisitor& visitor) {
+  return Walker(body, format, visitor).whole();
+}
+
 bool is_whole_code(std::string_view body, std::uint32_t magic) {
-  const auto layout = layout_of(magic);
-  return !layout || Scanner(body, *layout).whole();
+  const auto format = bytecode_format(magic);
+  MarshalVisitor nobody;
+  return !format || walk_code(body, *format, nobody);
 }
 
 }  // namespace kiln

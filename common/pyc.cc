@@ -9,6 +9,7 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little, "headers are written in host order");
 
+constexpr std::size_t kMagicSize = 4;
 constexpr std::string_view kSuffix = ".pyc";
 constexpr std::string_view kOptimization = "opt-";
 
@@ -22,6 +23,33 @@ T read_at(std::string_view bytes, std::size_t offset) {
 template <class T>
 void write_at(std::string& bytes, std::size_t offset, T value) {
   std::memcpy(bytes.data() + offset, &value, sizeof value);
+}
+
+HeaderLayout layout_of(std::uint32_t magic) {
+  const auto format = bytecode_format(magic);
+  return format ? format->header : HeaderLayout::flags;
+}
+
+std::size_t size_of(HeaderLayout layout) {
+  switch (layout) {
+    case HeaderLayout::mtime:
+      return 8;
+    case HeaderLayout::mtime_and_size:
+      return 12;
+    case HeaderLayout::flags:
+      break;
+  }
+  return kMaxPycHeaderSize;
+}
+
+std::size_t mtime_offset(HeaderLayout layout) {
+  return layout == HeaderLayout::flags ? 8 : kMagicSize;
+}
+
+Result<PycKind> parse_kind(std::uint32_t flags) {
+  // importlib refuses unknown bits only: flags 2, "check" without "hash-based", it takes for a timestamp pyc.
+  if (flags > 3) return Error{Reason::bad_pyc, "bytecode file with flags " + std::to_string(flags), {}};
+  return (flags & 1) == 0 ? PycKind::timestamp : static_cast<PycKind>(flags);
 }
 
 // Splits off what follows the last dot, dot excluded. No dot: nothing.
@@ -66,36 +94,43 @@ std::string cache_name(std::string_view file, std::string_view tag, int optimize
 
 }  // namespace
 
+std::size_t pyc_header_size(std::uint32_t magic) {
+  return size_of(layout_of(magic));
+}
+
 PycHeader timestamp_header(std::uint32_t magic, std::int64_t mtime_s, std::uint64_t source_size) {
+  const bool has_size = layout_of(magic) != HeaderLayout::mtime;
   return {magic, PycKind::timestamp, static_cast<std::uint32_t>(mtime_s),
-          static_cast<std::uint32_t>(source_size), 0};
+          has_size ? static_cast<std::uint32_t>(source_size) : 0, 0};
 }
 
 std::string encode_pyc_header(const PycHeader& header) {
-  std::string bytes(kPycHeaderSize, '\0');
+  const auto layout = layout_of(header.magic);
+  std::string bytes(size_of(layout), '\0');
   write_at(bytes, 0, header.magic);
-  write_at(bytes, 4, static_cast<std::uint32_t>(header.kind));
+  if (layout == HeaderLayout::flags) write_at(bytes, 4, static_cast<std::uint32_t>(header.kind));
   if (header.kind == PycKind::timestamp) {
-    write_at(bytes, 8, header.mtime_s);
-    write_at(bytes, 12, header.source_size);
-  } else {
+    write_at(bytes, mtime_offset(layout), header.mtime_s);
+    if (layout != HeaderLayout::mtime) write_at(bytes, mtime_offset(layout) + 4, header.source_size);
+  } else if (layout == HeaderLayout::flags) {
     write_at(bytes, 8, header.source_hash);
   }
   return bytes;
 }
 
 Result<PycHeader> parse_pyc_header(std::string_view bytes) {
-  if (bytes.size() < kPycHeaderSize)
-    return Error{Reason::bad_pyc, "bytecode file ends within its header", {}};
+  const Error too_short{Reason::bad_pyc, "bytecode file ends within its header", {}};
+  if (bytes.size() < kMagicSize) return too_short;
   PycHeader header;
   header.magic = read_at<std::uint32_t>(bytes, 0);
-  const auto flags = read_at<std::uint32_t>(bytes, 4);
-  // importlib refuses unknown bits only: flags 2, "check" without "hash-based", it takes for a timestamp pyc.
-  if (flags > 3) return Error{Reason::bad_pyc, "bytecode file with flags " + std::to_string(flags), {}};
-  header.kind = (flags & 1) == 0 ? PycKind::timestamp : static_cast<PycKind>(flags);
+  const auto layout = layout_of(header.magic);
+  if (bytes.size() < size_of(layout)) return too_short;
+  if (layout == HeaderLayout::flags) header.kind = TRY(parse_kind(read_at<std::uint32_t>(bytes, 4)));
   if (header.kind == PycKind::timestamp) {
-    header.mtime_s = read_at<std::uint32_t>(bytes, 8);
-    header.source_size = read_at<std::uint32_t>(bytes, 12);
+    header.mtime_s = read_at<std::uint32_t>(bytes, mtime_offset(layout));
+    if (layout != HeaderLayout::mtime) {
+      header.source_size = read_at<std::uint32_t>(bytes, mtime_offset(layout) + 4);
+    }
   } else {
     header.source_hash = read_at<std::uint64_t>(bytes, 8);
   }
@@ -115,6 +150,11 @@ std::string cache_from_source(std::string_view source, std::string_view tag, int
   std::string path(without_trailing_slashes(pycache_prefix));
   if (!below.empty()) path.append("/").append(below);
   return path.append("/").append(name);
+}
+
+std::string legacy_cache_path(std::string_view source, PythonVersion version, int optimize) {
+  const bool pyo = optimize > 0 && version < PythonVersion{3, 5};  // PEP 488 abolished it
+  return std::string(source).append(pyo ? "o" : "c");
 }
 
 std::optional<PycName> parse_pyc_name(std::string_view name) {

@@ -37,12 +37,13 @@ Freshness judge_header(std::string_view bytes, std::uint32_t magic, const FileSt
 }
 
 Freshness judge_body(int fd, std::uint64_t file_size, std::uint32_t magic) {
-  if (file_size <= kPycHeaderSize || file_size > kMaxPycBytes) return Freshness::body;
-  std::string body(file_size - kPycHeaderSize, '\0');
+  const std::size_t header_size = pyc_header_size(magic);
+  if (file_size <= header_size || file_size > kMaxPycBytes) return Freshness::body;
+  std::string body(file_size - header_size, '\0');
   std::size_t filled = 0;
   while (filled < body.size()) {
     const ssize_t size =
-        ::pread(fd, body.data() + filled, body.size() - filled, static_cast<off_t>(kPycHeaderSize + filled));
+        ::pread(fd, body.data() + filled, body.size() - filled, static_cast<off_t>(header_size + filled));
     if (size < 0 && errno == EINTR) continue;
     if (size <= 0) return Freshness::unreadable;
     filled += static_cast<std::size_t>(size);
@@ -85,7 +86,7 @@ PycCheck check_pyc(const std::string& pyc, std::uint32_t magic, const FileStamp&
   if (!fd) return {errno == ENOENT || errno == ENOTDIR ? Freshness::missing : Freshness::unreadable, {}};
   struct stat status {};
   if (::fstat(fd.get(), &status) != 0 || !S_ISREG(status.st_mode)) return {Freshness::unreadable, {}};
-  char start[kPycHeaderSize];
+  char start[kMaxPycHeaderSize];
   const ssize_t size = ::read(fd.get(), start, sizeof start);
   if (size < 0) return {Freshness::unreadable, {}};
   const auto stamp = stamp_of(status);

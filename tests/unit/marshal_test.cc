@@ -52,6 +52,47 @@ TEST(Marshal, NonsenseIsNot) {
   EXPECT_FALSE(is_whole_code("c" + std::string(20, '\0') + std::string(100'000, ')'), magic));
 }
 
+TEST(Marshal, NestingIsLimitedAsInPython) {
+  const auto nested = [](int depth) {
+    std::string constants;
+    for (int i = 0; i < depth; ++i) constants += ")\1";
+    return "c" + std::string(20, '\0') + "N" + constants + "N" + "NNNNNN" + std::string(4, '\0') + "NN";
+  };
+  EXPECT_TRUE(is_whole_code(nested(1'998), 0x0a0d0000 | 3495));
+  EXPECT_FALSE(is_whole_code(nested(2'000), 0x0a0d0000 | 3495));
+  EXPECT_FALSE(is_whole_code(nested(1'000'000), 0x0a0d0000 | 3495));
+}
+
+TEST(Marshal, ALengthIsNotBelieved) {
+  const std::string lengths[] = {"(\xff\xff\xff\x7f",
+                                 "s\xff\xff\xff\xff",
+                                 "l\xff\xff\xff\x7f",
+                                 std::string("l\0\0\0\x80", 5),
+                                 "[\xff\xff\xff\xff",
+                                 "z\xff",
+                                 "f\xff",
+                                 "x\xff"};
+  for (const auto& length : lengths) {
+    EXPECT_FALSE(is_whole_code("c" + std::string(20, '\0') + length, 0x0a0d0000 | 3495));
+  }
+}
+
+TEST(Marshal, TypesAreThoseOfTheVersion) {
+  const auto body = [](int numbers, const std::string& constant, const std::string& end) {
+    return "c" + std::string(static_cast<std::size_t>(numbers) * 4, '\0') + "N" + constant + "NNNNNN" +
+           std::string(4, '\0') + end;
+  };
+  const std::string slice = ":NNN";
+  EXPECT_TRUE(is_whole_code(body(5, slice, "NN"), 0x0a0d0000 | 3627));
+  EXPECT_FALSE(is_whole_code(body(5, slice, "NN"), 0x0a0d0000 | 3571));
+  const std::string interned = std::string("t\1\0\0\0x", 6);
+  const auto with_reference = "(" + std::string("\2\0\0\0", 4) + interned + "R" + std::string(4, '\0');
+  EXPECT_TRUE(is_whole_code(body(4, with_reference, "N"), 0x0a0d0000 | 62211));
+  EXPECT_FALSE(is_whole_code(body(5, with_reference, "N"), 0x0a0d0000 | 3230));
+  EXPECT_FALSE(is_whole_code(body(5, "R" + std::string(4, '\0'), "N"), 0x0a0d0000 | 62211)) << "to nothing";
+  EXPECT_FALSE(is_whole_code(body(5, "r" + std::string(4, '\0'), "NN"), 0x0a0d0000 | 3571)) << "to nothing";
+}
+
 TEST(Marshal, AnUnknownInterpreterIsNotJudged) {
   EXPECT_TRUE(is_whole_code("anything", 0x0a0d0000 | 65'000));
 }

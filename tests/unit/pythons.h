@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "daemon/interpreter.h"
@@ -15,17 +16,29 @@ inline const InterpreterInfo& system_python() {
   return info;
 }
 
-// The system's, and what a version manager has installed, 3.7 and later.
-inline const std::vector<InterpreterInfo>& all_pythons() {
+// The system's, and what a version manager has installed, of any version.
+inline const std::vector<InterpreterInfo>& every_python() {
   static const auto found = [] {
     std::vector<InterpreterInfo> pythons{system_python()};
     const char* home = std::getenv("HOME");
     std::error_code error;
     const std::filesystem::path versions = std::string(home != nullptr ? home : "") + "/.pyenv/versions";
     for (const auto& version : std::filesystem::directory_iterator(versions, error)) {
-      const auto info = probe_interpreter(version.path().string() + "/bin/python3");
-      if (info && info->minor >= 7) pythons.push_back(*info);
+      const auto info = probe_interpreter(version.path().string() + "/bin/python");
+      if (info && info->implementation == "cpython") pythons.push_back(*info);
     }
+    return pythons;
+  }();
+  return found;
+}
+
+// Those that compile workers and images serve: 3.7 and later.
+inline const std::vector<InterpreterInfo>& all_pythons() {
+  static const auto found = [] {
+    auto pythons = every_python();
+    std::erase_if(pythons, [](const InterpreterInfo& python) {
+      return std::pair(python.major, python.minor) < std::pair(3, 7);
+    });
     return pythons;
   }();
   return found;

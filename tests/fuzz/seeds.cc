@@ -1,0 +1,61 @@
+// Writes seeds for the fuzzers of our own messages: `fuzz_seeds NAME DIRECTORY`.
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "common/frame.h"
+#include "common/image_channel.h"
+#include "common/launch.h"
+
+namespace kiln {
+namespace {
+
+std::vector<std::string> launch_seeds() {
+  Launch launch{.kind = TargetKind::module,
+                .target = "package.module",
+                .arguments = {"-v", "", "x"},
+                .command_line = {"python", "-m", "package.module", "-v", "", "x"},
+                .environment = {"HOME=/", "LANG=C.UTF-8"},
+                .descriptors = {0, 1, 2, 9},
+                .umask = 022,
+                .affinity = std::string(128, '\3'),
+                .oom_score_adj = -5};
+  return {encode_launch({}), encode_launch(launch), encode_ready({1'234}), encode_ended(256),
+          encode_refused({Reason::setup, "cannot change the directory", {}})};
+}
+
+std::vector<std::string> frame_seeds() {
+  return {encode_frame(FrameType::request, "x"), encode_frame(FrameType::ended, encode_ended(0))};
+}
+
+std::vector<std::string> greeting_seeds() {
+  const ImageGreeting greeting{.build_id = "0123456789abcdef",
+                               .reason = "served",
+                               .version = "3.11.2",
+                               .tag = "cpython-311",
+                               .magic = 0x0a0d0da7,
+                               .pid = 1'234,
+                               .reads = {"HOME", "LANG"},
+                               .inputs = {"/usr/lib/python3/dist-packages"}};
+  return {encode_image_greeting({}), encode_image_greeting(greeting), encode_image_report({3, 1})};
+}
+
+std::vector<std::string> seeds_of(const std::string& fuzzer) {
+  if (fuzzer == "launch") return launch_seeds();
+  if (fuzzer == "frame") return frame_seeds();
+  if (fuzzer == "greeting") return greeting_seeds();
+  return {};
+}
+
+}  // namespace
+}  // namespace kiln
+
+int main(int count, char** arguments) {
+  if (count != 3) return 2;
+  int number = 0;
+  for (const auto& seed : kiln::seeds_of(arguments[1])) {
+    const auto path = std::filesystem::path(arguments[2]) / ("message-" + std::to_string(number++));
+    std::ofstream(path, std::ios::binary) << seed;
+  }
+}
