@@ -13,9 +13,6 @@
 
 namespace kiln {
 
-// The names of temporary files begin so. One that is older than a minute was left by a kill.
-constexpr std::string_view kTemporaryPrefix = ".kiln-";
-
 using WriteResult = boost::system::result<FileStamp, CompileError>;
 
 // Writes HEADER and BODY to PATH by way of a temporary file in its directory, which is created if need be.

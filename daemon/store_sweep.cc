@@ -1,0 +1,83 @@
+#include "daemon/store_sweep.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <ctime>
+#include <memory>
+
+#include "daemon/file_stamp.h"
+#include "daemon/temporary_file.h"
+
+namespace kiln {
+namespace {
+
+constexpr std::time_t kTemporaryStays_s = 3600;
+
+struct CloseDirectory {
+  void operator()(DIR* directory) const { ::closedir(directory); }
+};
+using Directory = std::unique_ptr<DIR, CloseDirectory>;
+
+bool is_shard(std::string_view name) {
+  return name.size() == 2 && name.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+}
+
+bool is_left_over(std::string_view name, const struct stat& status) {
+  return name.starts_with(kTemporaryPrefix) && status.st_mtim.tv_sec < std::time(nullptr) - kTemporaryStays_s;
+}
+
+}  // namespace
+
+Result<void> StoreSweep::scan(const std::stop_token& stop) {
+  const Directory directory(::opendir(directory_.c_str()));
+  if (!directory && errno == ENOENT) return {};
+  if (!directory) return errno_error("cannot read " + directory_);
+  while (const dirent* entry = ::readdir(directory.get())) {
+    if (stop.stop_requested()) break;
+    if (is_shard(entry->d_name)) scan_shard(entry->d_name);
+  }
+  return {};
+}
+
+void StoreSweep::scan_shard(const std::string& shard) {
+  const Directory directory(::opendir((directory_ + "/" + shard).c_str()));
+  if (!directory) return;
+  while (const dirent* entry = ::readdir(directory.get())) {
+    look_at(::dirfd(directory.get()), shard, entry->d_name);
+  }
+}
+
+void StoreSweep::look_at(int shard_fd, const std::string& shard, const char* name) {
+  struct stat status {};
+  if (::fstatat(shard_fd, name, &status, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(status.st_mode)) return;
+  const std::uint64_t bytes = disk_bytes(static_cast<std::uint64_t>(status.st_size));
+  if (const auto digest = digest_from_hex(shard + name)) {
+    objects_.push_back({stamp_of(status).modified_ns, bytes, *digest});
+    ++usage_.objects;
+    usage_.bytes += bytes;
+  } else if (is_left_over(name, status) && ::unlinkat(shard_fd, name, 0) == 0) {
+    usage_.removed_bytes += bytes;
+  }
+}
+
+void StoreSweep::shrink(std::uint64_t limit, const std::stop_token& stop) {
+  if (usage_.bytes <= limit) return;
+  const std::uint64_t target = limit / 10 * 9;
+  std::ranges::sort(objects_, {}, &Object::used_ns);
+  for (const Object& object : objects_) {
+    if (usage_.bytes <= target || stop.stop_requested()) return;
+    const std::string path = object_path(directory_, object.digest);
+    if (::unlink(path.c_str()) != 0 && errno != ENOENT) continue;
+    --usage_.objects;
+    usage_.bytes -= object.bytes;
+    ++usage_.removed_objects;
+    usage_.removed_bytes += object.bytes;
+  }
+}
+
+}  // namespace kiln
