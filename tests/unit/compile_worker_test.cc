@@ -124,7 +124,8 @@ NAMES = frozenset({'a', 'b', 'c'}), b'\xff', 1.5, 2j, ..., 10 ** 30
       ASSERT_TRUE(shell("cd " + scratch.path() + " && " + python.executable + " " + options[level] +
                         "-m compileall -q src"));
       const auto pyc = read_file(scratch / cache_from_source("src/a.py", python.cache_tag, level));
-      EXPECT_TRUE(pyc.substr(pyc_header_size(python.magic)) == compiled->code) << python.path << " level " << level;
+      EXPECT_TRUE(pyc.substr(pyc_header_size(python.magic)) == compiled->code)
+          << python.path << " level " << level;
     }
   }
 }

@@ -129,6 +129,7 @@ TEST(EmbeddedFilename, IsReplacedAsIfCompiledUnderTheOther) {
         }
       }
       std::printf("%s, level %d: %zu files\n", python.version.c_str(), level, from.size());
+      std::fflush(stdout);
     }
   }
 }
