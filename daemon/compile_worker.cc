@@ -124,6 +124,19 @@ std::string describe_death(int status) {
 
 }  // namespace
 
+std::string name_file_in(std::string_view warnings, std::string_view filename) {
+  std::string named;
+  for (std::size_t i = 0; i < warnings.size(); ++i) {
+    const bool marked = warnings[i] == kFilenameMark && (i == 0 || warnings[i - 1] == '\n');
+    if (marked) {
+      named += filename;
+    } else {
+      named += warnings[i];
+    }
+  }
+  return named;
+}
+
 Result<void> CompileWorker::start() {
   if (child_) return {};
   int ends[2];
@@ -133,7 +146,9 @@ Result<void> CompileWorker::start() {
   const UniqueFd theirs{ends[1]};
   SpawnOptions options;
   options.path = interpreter_.executable;
-  options.arguments = {options.path, "-s", "-S", "-B", TRY(own_lib_dir()) + "/compile_worker.py"};
+  options.arguments = {options.path, "-s", "-S", "-B"};
+  if (level_ > 0) options.arguments.emplace_back(level_ == 1 ? "-O" : "-OO");
+  options.arguments.push_back(TRY(own_lib_dir()) + "/compile_worker.py");
   options.environment = worker_environment();
   options.standard_input = theirs.get();
   child_ = TRY(Child::spawn(options));

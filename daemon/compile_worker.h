@@ -48,15 +48,24 @@ constexpr std::string_view kOutOfMemory = "MemoryError";  // Python's own word
 struct Compiled {
   std::string code;  // marshalled: a pyc without its header; empty when there is an error
   std::optional<CompileError> error;
-  std::string warnings;  // as Python would print them; may be empty
+  std::string warnings;  // as Python would print them, but with kFilenameMark for the file's name; may be empty
 };
+
+constexpr char kFilenameMark = '\1';
+
+// WARNINGS about the file of this name, as Python would print them.
+std::string name_file_in(std::string_view warnings, std::string_view filename);
 
 // Used by one thread at a time.
 class CompileWorker {
  public:
-  // Starts nothing yet.
-  CompileWorker(InterpreterInfo interpreter, CompileLimits limits)
-      : interpreter_(std::move(interpreter)), limits_(limits) {}
+  // Starts nothing yet. LEVEL is what it is started with: 2.7 compiles for its own level only, and fails with
+  // a request for another one; later versions do not care.
+  CompileWorker(InterpreterInfo interpreter, CompileLimits limits, int level = 0)
+      : interpreter_(std::move(interpreter)), limits_(limits), level_(level) {}
+
+  const InterpreterInfo& interpreter() const { return interpreter_; }
+  int level() const { return level_; }
 
   // Starts the process unless it runs. Does not wait for it: several workers start at once.
   Result<void> start();
@@ -74,6 +83,7 @@ class CompileWorker {
 
   InterpreterInfo interpreter_;
   CompileLimits limits_;
+  int level_;
   std::optional<Child> child_;
   UniqueFd socket_;
   bool greeted_ = false;

@@ -1,4 +1,4 @@
-// What became of one source file in a precompilation.
+// What became of one bytecode file in a precompilation.
 #pragma once
 
 #include <cstdint>
@@ -11,19 +11,21 @@
 namespace kiln {
 
 enum class FileOutcome : std::uint8_t {
-  skipped,   // cancelled before its turn
-  fresh,     // its bytecode was good
-  compiled,  // its bytecode was written
-  error,     // it has no bytecode, or none that is new: see FileResult::error
+  skipped,   // cancelled before its turn, or only looked at
+  fresh,     // it was good
+  compiled,  // it was written
+  restored,  // it was written, out of the store
+  error,     // there is none, or none that is new: see FileResult::error
 };
 
 struct FileResult {
   std::string source;      // absolute path
   FileStamp source_stamp;  // as it was when it was read, or looked at
-  std::string pyc;         // where its bytecode lies, or would lie; absolute
-  FileStamp pyc_stamp;     // fresh and compiled only
+  std::string pyc;         // where it lies, or would lie; absolute
+  FileStamp pyc_stamp;     // fresh, compiled and restored only
   FileOutcome outcome = FileOutcome::skipped;
   std::optional<CompileError> error;
+  std::string warnings;  // what compiling it said, if it was made just now (daemon/compile_worker.h)
 };
 
 }  // namespace kiln

@@ -20,20 +20,22 @@ bool same_second(std::int64_t a_ns, std::int64_t b_ns) {
   return a_ns / 1'000'000'000 == b_ns / 1'000'000'000;
 }
 
-// The header and the two times.
-Freshness judge_header(std::string_view bytes, std::uint32_t magic, const FileStamp& source,
-                       const FileStamp& pyc) {
-  const auto header = parse_pyc_header(bytes);
-  if (!header) return Freshness::bad_header;
-  const auto expected = timestamp_header(magic, source.python_mtime_s(), source.size);
-  if (header->magic != expected.magic) return Freshness::magic;
-  if (header->kind != expected.kind) return Freshness::kind;
-  if (header->mtime_s != expected.mtime_s) return Freshness::mtime;
-  if (header->source_size != expected.source_size) return Freshness::size;
+Freshness judge_times(const PycHeader& header, const FileStamp& source, const FileStamp& pyc) {
+  const auto expected = timestamp_header(header.magic, source.python_mtime_s(), source.size);
+  if (header.mtime_s != expected.mtime_s) return Freshness::mtime;
+  if (header.source_size != expected.source_size) return Freshness::size;
   if (source.modified_ns > pyc.modified_ns && same_second(source.modified_ns, pyc.modified_ns)) {
     return Freshness::same_second;
   }
   return Freshness::fresh;
+}
+
+Freshness judge_header(const PycHeader& header, const PycQuestion& question, const FileStamp& pyc) {
+  if (header.magic != question.magic) return Freshness::magic;
+  if (header.kind != question.kind.value_or(header.kind)) return Freshness::kind;
+  if (header.kind == PycKind::timestamp) return judge_times(header, question.source, pyc);
+  const auto hash = question.source_hash ? question.source_hash() : std::nullopt;
+  return hash == header.source_hash ? Freshness::fresh : Freshness::hash;
 }
 
 Freshness judge_body(int fd, std::uint64_t file_size, std::uint32_t magic) {
@@ -74,25 +76,35 @@ std::string_view word(Freshness freshness) {
       return "size";
     case Freshness::body:
       return "body";
+    case Freshness::hash:
+      return "hash";
     case Freshness::same_second:
       return "same-second";
   }
   return "unknown";
 }
 
-PycCheck check_pyc(const std::string& pyc, std::uint32_t magic, const FileStamp& source) {
+PycCheck check_pyc(const std::string& pyc, const PycQuestion& question) {
   // O_NONBLOCK: a FIFO of that name must not hold us up.
   const UniqueFd fd{::open(pyc.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
-  if (!fd) return {errno == ENOENT || errno == ENOTDIR ? Freshness::missing : Freshness::unreadable, {}};
+  if (!fd) {
+    const bool missing = errno == ENOENT || errno == ENOTDIR;
+    return {missing ? Freshness::missing : Freshness::unreadable, {}, {}};
+  }
   struct stat status {};
-  if (::fstat(fd.get(), &status) != 0 || !S_ISREG(status.st_mode)) return {Freshness::unreadable, {}};
+  if (::fstat(fd.get(), &status) != 0 || !S_ISREG(status.st_mode)) return {Freshness::unreadable, {}, {}};
   char start[kMaxPycHeaderSize];
   const ssize_t size = ::read(fd.get(), start, sizeof start);
-  if (size < 0) return {Freshness::unreadable, {}};
-  const auto stamp = stamp_of(status);
-  auto freshness = judge_header({start, static_cast<std::size_t>(size)}, magic, source, stamp);
-  if (freshness == Freshness::fresh) freshness = judge_body(fd.get(), stamp.size, magic);
-  return {freshness, stamp};
+  if (size < 0) return {Freshness::unreadable, {}, {}};
+  PycCheck check{Freshness::bad_header, stamp_of(status), {}};
+  const auto header = parse_pyc_header({start, static_cast<std::size_t>(size)});
+  if (!header) return check;
+  check.kind = header->kind;
+  check.freshness = judge_header(*header, question, check.stamp);
+  if (check.freshness == Freshness::fresh) {
+    check.freshness = judge_body(fd.get(), check.stamp.size, question.magic);
+  }
+  return check;
 }
 
 }  // namespace kiln

@@ -1,5 +1,5 @@
 // Whether a bytecode file may stand for a source: Python's rule (importlib's SourceLoader.get_code, timestamp
-// pycs), and two things in which we are stricter, because there Python runs the wrong code or none.
+// pycs, PEP 552), and two things in which we are stricter, because there Python runs the wrong code or none.
 //
 // - A body that is not one whole marshalled code object. Python raises from marshal and never heals such a
 // file.
@@ -8,9 +8,12 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 
+#include "common/pyc.h"
 #include "daemon/file_stamp.h"
 
 namespace kiln {
@@ -21,9 +24,10 @@ enum class Freshness : std::uint8_t {
   unreadable,   // it is there, but cannot be read
   bad_header,   // too short, or unknown flags
   magic,        // of another interpreter version
-  kind,         // hash-based: compileall makes a timestamp pyc of it
+  kind,         // of another invalidation mode than is asked for
   mtime,        // the source's is another
   size,         // the source's is another
+  hash,         // the source's is another
   body,         // no whole code object follows the header
   same_second,  // the source was written after the bytecode, within the same second
 };
@@ -31,13 +35,23 @@ enum class Freshness : std::uint8_t {
 // One word for people: "mtime".
 std::string_view word(Freshness freshness);
 
-struct PycCheck {
-  Freshness freshness{};
-  FileStamp stamp;  // of the bytecode file; zero when missing or unreadable
+// What a bytecode file is compared with.
+struct PycQuestion {
+  std::uint32_t magic = 0;      // of the interpreter
+  FileStamp source;
+  std::optional<PycKind> kind;  // nothing: whatever kind the file is of
+  // Reads the source and computes its hash (common/source_hash.h); asked for hash-based files only. Unlike
+  // Python, which believes an unchecked one unread, we bring those up to date, too.
+  std::function<std::optional<std::uint64_t>()> source_hash;
 };
 
-// Judges the file PYC as bytecode, by an interpreter of this MAGIC, of a source with this stamp. Its body is
-// read only if all else is well.
-PycCheck check_pyc(const std::string& pyc, std::uint32_t magic, const FileStamp& source);
+struct PycCheck {
+  Freshness freshness{};
+  FileStamp stamp;              // of the bytecode file; zero when missing or unreadable
+  std::optional<PycKind> kind;  // nothing: there is no header that Python would read
+};
+
+// Judges the file PYC as bytecode of a source. Its body is read only if all else is well.
+PycCheck check_pyc(const std::string& pyc, const PycQuestion& question);
 
 }  // namespace kiln

@@ -9,7 +9,9 @@
 #include <utility>
 #include <vector>
 
+#include "common/source_hash.h"
 #include "daemon/freshness.h"
+#include "daemon/source_text.h"
 
 namespace kiln {
 namespace {
@@ -174,7 +176,12 @@ Finding examine(const Row& row) {
   if (row.state == EntryState::error && source_unchanged(row, *source)) return {};
   if (row.state == EntryState::fresh && pyc && source_unchanged(row, *source) && pyc_unchanged(row, *pyc))
     return {};
-  const auto check = check_pyc(row.pyc, row.magic, *source);
+  const auto hash = [&]() -> std::optional<std::uint64_t> {
+    const auto text = read_source(row.source);
+    return text ? source_hash(text->bytes, row.magic) : std::nullopt;
+  };
+  const PycQuestion question{row.magic, *source, {}, hash};
+  const auto check = check_pyc(row.pyc, question);
   if (check.freshness == Freshness::fresh) return {true, false, EntryState::fresh, *source, check.stamp};
   return {.changed = row.state != EntryState::stale, .state = EntryState::stale};
 }

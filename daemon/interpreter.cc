@@ -97,6 +97,7 @@ Result<InterpreterInfo> parse_probe(const std::string& line) {
     InterpreterInfo info;
     info.implementation = bytes_of(said.at("implementation").as_string());
     info.version = bytes_of(said.at("version").as_string());
+    info.build = bytes_of(said.at("build").as_string());
     info.major = static_cast<int>(said.at("version_info").as_array().at(0).as_int64());
     info.minor = static_cast<int>(said.at("version_info").as_array().at(1).as_int64());
     info.cache_tag = bytes_of(said.at("cache_tag").as_string());

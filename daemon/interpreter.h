@@ -26,6 +26,7 @@ struct InterpreterInfo {
   BinaryIdentity binary;   // behind EXECUTABLE
   std::string implementation;  // cpython
   std::string version;         // 3.11.2
+  std::string build;           // sys.version: when, and by which compiler, it was built
   int major = 0;
   int minor = 0;
   std::string cache_tag;    // cpython-311; empty: keeps no bytecode in __pycache__

@@ -1,6 +1,5 @@
 #include "daemon/precompile.h"
 
-#include <fcntl.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -9,21 +8,23 @@
 #include <cerrno>
 #include <chrono>
 #include <mutex>
+#include <optional>
+#include <set>
 #include <thread>
 #include <unordered_set>
 
 #include "common/pyc.h"
+#include "common/source_hash.h"
+#include "daemon/bytecode_maker.h"
 #include "daemon/caught.h"
 #include "daemon/freshness.h"
 #include "daemon/pyc_file.h"
+#include "daemon/source_text.h"
 #include "daemon/source_walk.h"
 
 namespace kiln {
 namespace {
 
-constexpr std::size_t kMaxSourceBytes = 256U << 20;
-// A source that changes faster than it can be read this often is left to the next time.
-constexpr int kReadAttempts = 5;
 constexpr std::uint64_t kProgressSteps = 100;
 
 // A descriptor that becomes readable once somebody wants the end, so that a poll can wait for that, too.
@@ -45,74 +46,65 @@ class Cancel {
   std::stop_callback<std::function<void()>> callback_;
 };
 
-struct SourceText {
-  std::string bytes;
-  FileStamp stamp;
-  mode_t mode = 0;
+// The mode that is asked for; nothing: whatever a file is of.
+std::optional<PycKind> wanted_kind(const proto::PrecompileRequest& request) {
+  switch (request.invalidation()) {
+    case proto::PrecompileRequest::TIMESTAMP:
+      return PycKind::timestamp;
+    case proto::PrecompileRequest::CHECKED_HASH:
+      return PycKind::checked_hash;
+    case proto::PrecompileRequest::UNCHECKED_HASH:
+      return PycKind::unchecked_hash;
+    default:
+      return std::nullopt;
+  }
+}
+
+bool has_pycache(const InterpreterInfo& interpreter) {
+  return interpreter.major >= 3;
+}
+
+bool has_hash_based(const InterpreterInfo& interpreter) {
+  return interpreter.major > 3 || (interpreter.major == 3 && interpreter.minor >= 7);
+}
+
+// Is the nearest directory above PATH that is there closed to us? As access(2) has it, which knows about
+// read-only mounts, too.
+bool is_unwritable(std::string path) {
+  while (true) {
+    path.resize(path.rfind('/'));
+    if (path.empty()) path = "/";
+    if (::access(path.c_str(), W_OK | X_OK) == 0) return false;
+    if (errno != ENOENT || path == "/") return errno == EACCES || errno == EROFS || errno == EPERM;
+  }
+}
+
+// One bytecode file to be made.
+struct Task {
+  std::size_t batch = 0;
+  std::size_t source = 0;                    // index into the sources, and into the batch's files
+  PycKind kind = PycKind::timestamp;
 };
-
-using ReadResult = boost::system::result<SourceText, CompileError>;
-
-// All of FD, as many bytes as there are now. 0 or errno.
-int read_whole(int fd, std::size_t expected, std::string& bytes) {
-  bytes.resize(expected + 1);  // one more, to see the end without another call
-  std::size_t filled = 0;
-  for (;;) {
-    const ssize_t size = ::read(fd, bytes.data() + filled, bytes.size() - filled);
-    if (size < 0 && errno == EINTR) continue;
-    if (size < 0) return errno;
-    filled += static_cast<std::size_t>(size);
-    if (size == 0 || filled == bytes.size()) break;
-  }
-  bytes.resize(filled);
-  return 0;
-}
-
-// Reads PATH once. Nothing if it changed meanwhile.
-boost::system::result<std::optional<SourceText>, CompileError> try_read_source(const std::string& path) {
-  const UniqueFd fd{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
-  struct stat before {};
-  struct stat after {};
-  if (!fd || ::fstat(fd.get(), &before) != 0) return system_error(errno);
-  if (!S_ISREG(before.st_mode)) return CompileError{"OSError", "not a regular file"};
-  if (static_cast<std::size_t>(before.st_size) > kMaxSourceBytes) {
-    return CompileError{"OSError", "source of more than 256 MiB"};
-  }
-  SourceText text;
-  if (const int error = read_whole(fd.get(), static_cast<std::size_t>(before.st_size), text.bytes);
-      error != 0) {
-    return system_error(error);
-  }
-  // By path: an editor's rename puts another file there.
-  if (::stat(path.c_str(), &after) != 0) return system_error(errno);
-  text.stamp = stamp_of(before);
-  text.mode = before.st_mode;
-  if (stamp_of(after) != text.stamp || text.bytes.size() != text.stamp.size)
-    return std::optional<SourceText>{};
-  return std::optional(std::move(text));
-}
-
-ReadResult read_source(const std::string& path) {
-  for (int attempt = 0; attempt < kReadAttempts; ++attempt) {
-    auto text = try_read_source(path);
-    if (!text) return text.error();
-    if (*text) return std::move(**text);
-  }
-  return CompileError{"OSError", "the file changes faster than it can be read"};
-}
 
 class Precompilation {
  public:
-  Precompilation(const proto::PrecompileRequest& request, const InterpreterInfo& interpreter,
-                 const CompileLimits& limits, const PrecompileSink& sink, const std::stop_token& stop)
-      : request_(request), interpreter_(interpreter), limits_(limits), sink_(sink), cancel_(stop) {}
+  Precompilation(const proto::PrecompileRequest& request, std::span<const InterpreterInfo> interpreters,
+                 const PrecompileServices& services, const PrecompileSink& sink, const std::stop_token& stop)
+      : request_(request),
+        interpreters_(interpreters),
+        services_(services),
+        sink_(sink),
+        kind_(wanted_kind(request)),
+        cancel_(stop) {}
 
   Precompiled run() {
     const auto start = std::chrono::steady_clock::now();
-    if (check()) {
+    failure_ = objection();
+    if (failure_.empty()) {
       find_sources();
-      judge_sources();
-      compile_stale();
+      lay_out_batches();
+      in_parallel(sources_.size(), [this](std::size_t source) { judge_source(source); });
+      if (!request_.check()) make_stale();
     }
     const auto elapsed = std::chrono::steady_clock::now() - start;
     summarize(std::chrono::duration_cast<std::chrono::microseconds>(elapsed));
@@ -120,63 +112,149 @@ class Precompilation {
   }
 
  private:
-  // Whether this request can be served at all; else failure_ says why not.
-  bool check() {
-    if (interpreter_.major < 3 || (interpreter_.major == 3 && interpreter_.minor < 7)) {
-      failure_ = "Python " + interpreter_.version + " is not served; 3.7 and later are";
-    } else if (interpreter_.cache_tag.empty()) {
-      failure_ = interpreter_.executable + " keeps no bytecode files: it has no cache tag";
-    } else if (request_.optimize() < 0 || request_.optimize() > 2) {
-      failure_ = "no such optimization level: " + std::to_string(request_.optimize());
+  // Why this request cannot be served at all; empty: it can.
+  std::string objection() const {
+    if (interpreters_.empty() || request_.optimize().empty()) return "no interpreter, or no level";
+    for (const int level : request_.optimize()) {
+      if (level < 0 || level > 2) return "no such optimization level: " + std::to_string(level);
     }
-    return failure_.empty();
+    for (const auto& interpreter : interpreters_) {
+      if (auto problem = objection_to(interpreter); !problem.empty()) return problem;
+    }
+    return {};
+  }
+
+  std::string objection_to(const InterpreterInfo& interpreter) const {
+    const bool old = interpreter.major < 3 || (interpreter.major == 3 && interpreter.minor < 6);
+    if (old && !(interpreter.major == 2 && interpreter.minor == 7)) {
+      return "Python " + interpreter.version + " is not served; 2.7, 3.6 and later are";
+    }
+    if (has_pycache(interpreter) && interpreter.cache_tag.empty()) {
+      return interpreter.executable + " keeps no bytecode files: it has no cache tag";
+    }
+    if (!has_hash_based(interpreter) && kind_.value_or(PycKind::timestamp) != PycKind::timestamp) {
+      return "Python " + interpreter.version + " knows no hash-based bytecode; 3.7 and later do";
+    }
+    return {};
   }
 
   void find_sources() {
     SourceList list;
+    const std::vector<std::string> exclude(request_.exclude().begin(), request_.exclude().end());
     for (const auto& target : request_.targets()) {
-      walk_sources(
-          target.path(), target.spelling(), [this] { return cancel_.raised(); }, list);
+      walk_sources({target.path(), target.spelling()}, exclude, [this] { return cancel_.raised(); }, list);
     }
-    for (const auto& [spelling, error] : list.errors) report_error(spelling, error);
+    for (const auto& [spelling, error] : list.errors) report_error(spelling, error, {});
     std::unordered_set<std::string> seen;  // targets may overlap
     for (auto& file : list.files) {
       if (seen.insert(file.path).second) sources_.push_back(std::move(file));
     }
-  }
-
-  // Sets aside what is fresh. Workers are started as soon as there is work for them: an interpreter takes
-  // longer to start than this takes for a thousand files.
-  void judge_sources() {
-    done_.files.reserve(sources_.size());
-    for (std::size_t i = 0; i < sources_.size(); ++i) {
-      done_.files.push_back(judge(sources_[i]));
-      if (done_.files.back().outcome == FileOutcome::fresh) continue;
-      stale_.push_back(i);
-      add_worker();
+    for (const auto& [name, count] : list.left_out) {
+      done_.summary.add_left_out(name);
+      done_.summary.set_left_out_count(done_.summary.left_out_count() + count);
     }
-    const auto size = [this](std::size_t i) { return sources_[i].stamp.size; };
-    std::stable_sort(stale_.begin(), stale_.end(), [&](auto a, auto b) { return size(a) > size(b); });
   }
 
-  FileResult judge(const SourceFile& source) {
-    FileResult result;
+  void lay_out_batches() {
+    std::set<std::pair<std::string, int>> seen;
+    for (const auto& interpreter : interpreters_) {
+      for (const int level : request_.optimize()) {
+        if (!seen.emplace(interpreter.executable, level).second) continue;
+        done_.batches.push_back({interpreter, level, std::vector<FileResult>(sources_.size())});
+      }
+    }
+  }
+
+  void judge_source(std::size_t source) {
+    for (std::size_t batch = 0; batch < done_.batches.size(); ++batch) {
+      auto task = judge(batch, source);
+      if (task) add_task(*task);
+    }
+  }
+
+  std::string place(const PrecompiledBatch& batch, const std::string& source) const {
+    const auto& interpreter = batch.interpreter;
+    if (request_.legacy() || !has_pycache(interpreter)) {
+      return legacy_cache_path(source, {interpreter.major, interpreter.minor}, batch.optimize);
+    }
+    return cache_from_source(source, interpreter.cache_tag, batch.optimize, request_.pycache_prefix());
+  }
+
+  std::string place_in_overlay(const PrecompiledBatch& batch, const std::string& source) const {
+    const bool served = !services_.overlay.empty() && !request_.legacy() && has_pycache(batch.interpreter) &&
+                        request_.pycache_prefix().empty();
+    return served ? cache_from_source(source, batch.interpreter.cache_tag, batch.optimize, services_.overlay)
+                  : std::string();
+  }
+
+  // What is to be made, if anything.
+  std::optional<Task> judge(std::size_t batch_index, std::size_t source_index) {
+    auto& batch = done_.batches[batch_index];
+    const auto& source = sources_[source_index];
+    auto& result = batch.files[source_index];
     result.source = source.path;
     result.source_stamp = source.stamp;
-    result.pyc = cache_from_source(source.path, interpreter_.cache_tag, request_.optimize(),
-                                   request_.pycache_prefix());
-    if (request_.force()) return result;
-    const auto check = check_pyc(result.pyc, interpreter_.magic, source.stamp);
-    if (check.freshness != Freshness::fresh) return result;
-    result.outcome = FileOutcome::fresh;
-    result.pyc_stamp = check.stamp;
-    return result;
+    result.pyc = place(batch, source.path);
+    const auto check = look_at(batch, source, result);
+    if (check.freshness == Freshness::fresh && !request_.force()) {
+      result.outcome = FileOutcome::fresh;
+      result.pyc_stamp = check.stamp;
+      return std::nullopt;
+    }
+    if (settle_known(batch, source_index)) return std::nullopt;
+    if (request_.check()) report_stale(source, result.pyc, check.freshness);
+    return Task{batch_index, source_index, kind_.value_or(check.kind.value_or(PycKind::timestamp))};
   }
 
-  void add_worker() {
-    if (workers_.size() >= jobs() || !failure_.empty()) return;
-    workers_.push_back(std::make_unique<CompileWorker>(interpreter_, limits_));
-    if (auto started = workers_.back()->start(); !started) fail(started.error());
+  // The file in its place, or else the overlay's.
+  PycCheck look_at(const PrecompiledBatch& batch, const SourceFile& source, FileResult& result) {
+    const auto hash = [&]() -> std::optional<std::uint64_t> {
+      const auto text = read_source(source.path);
+      return text ? kiln::source_hash(text->bytes, batch.interpreter.magic) : std::nullopt;
+    };
+    const PycQuestion question{batch.interpreter.magic, source.stamp, kind_, hash};
+    const auto check = check_pyc(result.pyc, question);
+    if (check.freshness == Freshness::fresh) return check;
+    const auto overlaid = place_in_overlay(batch, source.path);
+    if (overlaid.empty()) return check;
+    const auto second = check_pyc(overlaid, question);
+    if (second.freshness != Freshness::fresh || !is_unwritable(result.pyc)) return check;
+    result.pyc = overlaid;
+    ++overlaid_;
+    return second;
+  }
+
+  // A file that did not compile is not tried again until it changes.
+  bool settle_known(PrecompiledBatch& batch, std::size_t source) {
+    const auto& result = batch.files[source];
+    const auto known = services_.known_errors.find(result.pyc);
+    if (request_.force() || known == services_.known_errors.end()) return false;
+    const auto& error = known->second;
+    if (error.magic != batch.interpreter.magic || error.source_mtime_ns != result.source_stamp.modified_ns ||
+        error.source_size != result.source_stamp.size) {
+      return false;
+    }
+    settle({static_cast<std::size_t>(&batch - done_.batches.data()), source, {}}, error.error);
+    return true;
+  }
+
+  void add_task(const Task& task) {
+    const std::lock_guard lock(mutex_);
+    stale_.push_back(task);
+  }
+
+  void make_stale() {
+    // By the source's place as well: which thread judged it first must not matter.
+    std::sort(stale_.begin(), stale_.end(), [this](const Task& a, const Task& b) {
+      const auto size_a = sources_[a.source].stamp.size;
+      const auto size_b = sources_[b.source].stamp.size;
+      return size_a != size_b ? size_a > size_b
+                              : std::pair(a.source, a.batch) < std::pair(b.source, b.batch);
+    });
+    in_parallel(stale_.size(), [this](std::size_t turn) {
+      make(stale_[turn]);
+      report_progress();
+    });
   }
 
   unsigned jobs() const {
@@ -184,51 +262,76 @@ class Precompilation {
     return std::clamp(wanted, 1U, kMaxJobs);
   }
 
-  void compile_stale() {
+  // Calls DO_ONE with 0 to COUNT - 1; whoever is free takes the next.
+  template <class Function>
+  void in_parallel(std::size_t count, Function do_one) {
+    std::atomic<std::size_t> next{0};
+    const auto work = [&]() -> Result<void> {
+      for (std::size_t turn = next++; turn < count && !cancel_.raised(); turn = next++) do_one(turn);
+      return {};
+    };
     std::vector<std::jthread> threads;
-    threads.reserve(workers_.size());
-    for (auto& worker : workers_) threads.emplace_back([this, &worker] { run_thread(*worker); });
-  }
-
-  void run_thread(CompileWorker& worker) {
-    const auto done = caught([&] { return serve(worker); });
-    if (!done) fail(done.error());
-  }
-
-  Result<void> serve(CompileWorker& worker) {
-    while (!cancel_.raised()) {
-      const std::size_t turn = next_.fetch_add(1);
-      if (turn >= stale_.size()) break;
-      compile_one(worker, stale_[turn]);
-      report_progress();
+    for (std::size_t i = 0; i < std::min<std::size_t>(jobs(), count); ++i) {
+      threads.emplace_back([&] {
+        if (const auto done = caught(work); !done) fail(done.error());
+      });
     }
-    return {};
   }
 
-  void compile_one(CompileWorker& worker, std::size_t index) {
-    auto& result = done_.files[index];  // no other thread touches it
-    auto source = read_source(result.source);
-    if (!source) return settle(index, source.error());
+  void make(const Task& task) {
+    auto& batch = done_.batches[task.batch];
+    auto& result = batch.files[task.source];  // no other thread touches it
+    const auto source = read_source(result.source);
+    if (!source) return settle(task, source.error());
     result.source_stamp = source->stamp;
-    auto compiled = worker.compile({std::move(source->bytes), sources_[index].spelling, request_.optimize()},
-                                   cancel_.fd());
-    if (!compiled) return fail(compiled.error());
-    if (!compiled->warnings.empty()) report_warning(compiled->warnings);
-    if (compiled->error) return settle(index, *compiled->error);
-    const auto header =
-        timestamp_header(interpreter_.magic, source->stamp.python_mtime_s(), source->stamp.size);
-    const auto written =
-        write_pyc(result.pyc, encode_pyc_header(header), compiled->code, source->mode, request_.umask());
-    if (!written) return settle(index, written.error());
+    const BytecodeWish wish{batch.interpreter, batch.optimize, sources_[task.source].spelling,
+                            request_.force()};
+    auto made = make_bytecode(wish, source->bytes, services_.compilers, services_.store, cancel_.fd());
+    if (!made) return fail(made.error());
+    result.warnings = made->compiled.warnings;
+    if (!result.warnings.empty()) report_warning(name_file_in(result.warnings, wish.filename));
+    if (made->compiled.error) return settle(task, *made->compiled.error);
+    const auto written = write(task, *source, made->compiled.code);
+    if (!written) return settle(task, written.error());
     result.pyc_stamp = *written;
-    result.outcome = FileOutcome::compiled;
+    result.outcome = made->restored ? FileOutcome::restored : FileOutcome::compiled;
+  }
+
+  std::string header_of(const Task& task, const SourceText& source) const {
+    const std::uint32_t magic = done_.batches[task.batch].interpreter.magic;
+    if (task.kind == PycKind::timestamp) {
+      return encode_pyc_header(timestamp_header(magic, source.stamp.python_mtime_s(), source.stamp.size));
+    }
+    PycHeader header;
+    header.magic = magic;
+    header.kind = task.kind;
+    header.source_hash = kiln::source_hash(source.bytes, magic).value_or(0);
+    return encode_pyc_header(header);
+  }
+
+  WriteResult write(const Task& task, const SourceText& source, const std::string& code) {
+    auto& batch = done_.batches[task.batch];
+    auto& result = batch.files[task.source];
+    const auto header = header_of(task, source);
+    auto written = write_pyc(result.pyc, header, code, source.mode, request_.umask());
+    if (written) return written;
+    const auto overlaid = place_in_overlay(batch, result.source);
+    if (overlaid.empty() || !is_unwritable(result.pyc)) return written;
+    auto second = write_pyc(overlaid, header, code, source.mode, request_.umask());
+    if (!second) return written;
+    result.pyc = overlaid;
+    ++overlaid_;
+    return second;
   }
 
   // The file has failed.
-  void settle(std::size_t index, const CompileError& error) {
-    done_.files[index].outcome = FileOutcome::error;
-    done_.files[index].error = error;
-    report_error(sources_[index].spelling, error);
+  void settle(const Task& task, const CompileError& error) {
+    auto& batch = done_.batches[task.batch];
+    batch.files[task.source].outcome = FileOutcome::error;
+    batch.files[task.source].error = error;
+    const auto& interpreter = batch.interpreter;
+    const auto& tag = interpreter.cache_tag.empty() ? interpreter.version : interpreter.cache_tag;
+    report_error(sources_[task.source].spelling, error, tag);
   }
 
   // The request as a whole has failed.
@@ -238,7 +341,7 @@ class Precompilation {
     cancel_.raise();
   }
 
-  void report_error(const std::string& spelling, const CompileError& error) {
+  void report_error(const std::string& spelling, const CompileError& error, const std::string& tag) {
     proto::PrecompileEvent event;
     auto& said = *event.mutable_error();
     said.set_path(spelling);
@@ -246,6 +349,8 @@ class Precompilation {
     said.set_column(error.column);
     said.set_type(error.type);
     said.set_message(error.message);
+    // Where there is but one interpreter, there is no other to be told from.
+    if (interpreters_.size() > 1) said.set_tag(tag);
     const std::lock_guard lock(mutex_);
     ++errors_;
     sink_(event);
@@ -254,6 +359,15 @@ class Precompilation {
   void report_warning(const std::string& text) {
     proto::PrecompileEvent event;
     event.mutable_warning()->set_text(text);
+    const std::lock_guard lock(mutex_);
+    sink_(event);
+  }
+
+  void report_stale(const SourceFile& source, const std::string& pyc, Freshness why) {
+    proto::PrecompileEvent event;
+    event.mutable_stale()->set_path(source.spelling);
+    event.mutable_stale()->set_pyc(pyc);
+    event.mutable_stale()->set_why(std::string(word(why)));
     const std::lock_guard lock(mutex_);
     sink_(event);
   }
@@ -269,17 +383,25 @@ class Precompilation {
     sink_(event);
   }
 
+  std::uint64_t count(FileOutcome outcome) const {
+    std::uint64_t sum = 0;
+    for (const auto& batch : done_.batches) {
+      sum += static_cast<std::uint64_t>(
+          std::ranges::count(batch.files, outcome, [](const FileResult& file) { return file.outcome; }));
+    }
+    return sum;
+  }
+
   void summarize(std::chrono::microseconds elapsed) {
-    const auto count = [this](FileOutcome outcome) {
-      return std::count_if(done_.files.begin(), done_.files.end(),
-                           [&](auto& file) { return file.outcome == outcome; });
-    };
     if (failure_.empty() && cancel_.raised()) failure_ = "cancelled";
     auto& summary = done_.summary;
     summary.set_compiled(count(FileOutcome::compiled));
+    summary.set_restored(count(FileOutcome::restored));
     summary.set_fresh(count(FileOutcome::fresh));
+    summary.set_stale(request_.check() ? stale_.size() : 0);
+    summary.set_overlaid(overlaid_);
     summary.set_errors(errors_);
-    summary.set_elapsed_us(elapsed.count());
+    summary.set_elapsed_us(static_cast<std::uint64_t>(elapsed.count()));
     summary.set_failure(failure_);
     proto::PrecompileEvent event;
     *event.mutable_summary() = summary;
@@ -287,18 +409,18 @@ class Precompilation {
   }
 
   const proto::PrecompileRequest& request_;
-  const InterpreterInfo& interpreter_;
-  const CompileLimits limits_;
+  const std::span<const InterpreterInfo> interpreters_;
+  const PrecompileServices& services_;
   const PrecompileSink& sink_;
+  const std::optional<PycKind> kind_;
   Cancel cancel_;
 
   std::vector<SourceFile> sources_;
-  std::vector<std::size_t> stale_;  // indexes into sources_ and done_.files, largest first
-  std::vector<std::unique_ptr<CompileWorker>> workers_;
-  std::atomic<std::size_t> next_{0};  // into stale_
   Precompiled done_;
+  std::atomic<std::uint64_t> overlaid_{0};
 
   std::mutex mutex_;  // for what follows, and the sink
+  std::vector<Task> stale_;
   std::string failure_;
   std::uint64_t errors_ = 0;
   std::uint64_t progress_ = 0;
@@ -306,9 +428,10 @@ class Precompilation {
 
 }  // namespace
 
-Precompiled precompile(const proto::PrecompileRequest& request, const InterpreterInfo& interpreter,
-                       const CompileLimits& limits, const PrecompileSink& sink, const std::stop_token& stop) {
-  return Precompilation(request, interpreter, limits, sink, stop).run();
+Precompiled precompile(const proto::PrecompileRequest& request,
+                       std::span<const InterpreterInfo> interpreters, const PrecompileServices& services,
+                       const PrecompileSink& sink, const std::stop_token& stop) {
+  return Precompilation(request, interpreters, services, sink, stop).run();
 }
 
 }  // namespace kiln

@@ -1,19 +1,22 @@
 // `kiln precompile`: brings the bytecode of files and directories up to date, as `python -m compileall`
-// would, with the same bytes in the same places.
+// would, with the same bytes in the same places, for several interpreters and optimization levels at once.
 //
-// Four steps: walk the targets, judge what is there, compile the rest, largest first so that no worker is
-// left alone with a long one at the end, and write. One thread and one worker process for each job; whoever
-// is free takes the next file. Source and header correspond: the source is looked at before and after it is
-// read.
+// Four steps: walk the targets, judge what is there, make the rest, largest first so that nobody is left
+// alone with a long one at the end, and say what was done. What has been compiled before, wherever that was,
+// comes out of the store (daemon/store.h); the rest is compiled by workers (daemon/compiler_pool.h).
 #pragma once
 
 #include <functional>
+#include <map>
+#include <span>
 #include <stop_token>
+#include <string>
 #include <vector>
 
-#include "daemon/compile_worker.h"
+#include "daemon/compiler_pool.h"
 #include "daemon/file_result.h"
 #include "daemon/interpreter.h"
+#include "daemon/store.h"
 #include "proto/kiln.pb.h"
 
 namespace kiln {
@@ -22,19 +25,45 @@ namespace kiln {
 // then the work waits.
 using PrecompileSink = std::function<void(const proto::PrecompileEvent&)>;
 
-struct Precompiled {
+// A file that is known not to compile, by what is said of it in the index.
+struct KnownError {
+  std::int64_t source_mtime_ns = 0;
+  std::uint64_t source_size = 0;
+  std::uint32_t magic = 0;
+  CompileError error;
+};
+using KnownErrors = std::map<std::string, KnownError>;  // by path of the bytecode file
+
+// What precompilations share. All of it outlives them.
+struct PrecompileServices {
+  CompilerPool& compilers;
+  Store& store;
+  std::string overlay;        // directory for what cannot be written where it belongs; empty: none
+  KnownErrors known_errors;
+};
+
+// What was done for one interpreter and level.
+struct PrecompiledBatch {
+  InterpreterInfo interpreter;
+  int optimize = 0;
   std::vector<FileResult> files;  // every source found, in walking order; for the index
+};
+
+struct Precompiled {
+  std::vector<PrecompiledBatch> batches;
   proto::PrecompileEvent::Summary summary;
 };
 
 // No request gets more workers.
 constexpr unsigned kMaxJobs = 256;
 
-// Blocks until all is done; call it on a thread of its own. INTERPRETER is what request.python() is. Events
-// are one Error for each file or target that failed, Warning, Progress over the files to compile, at most a
-// hundred, and as the last one the Summary. STOP ends it early: running compiles are killed, no file is left
-// half written, and the summary's failure says so, as it does when the interpreter cannot be used at all.
-Precompiled precompile(const proto::PrecompileRequest& request, const InterpreterInfo& interpreter,
-                       const CompileLimits& limits, const PrecompileSink& sink, const std::stop_token& stop);
+// Blocks until all is done; call it on a thread of its own. INTERPRETERS are what request.python() names, in
+// that order. Events are one Error for each file or target that failed, Warning, Stale (in a check only),
+// Progress over the files to make, at most a hundred, and as the last one the Summary. STOP ends it early:
+// running compiles are killed, no file is left half written, and the summary's failure says so, as it does
+// when an interpreter cannot be used at all.
+Precompiled precompile(const proto::PrecompileRequest& request,
+                       std::span<const InterpreterInfo> interpreters, const PrecompileServices& services,
+                       const PrecompileSink& sink, const std::stop_token& stop);
 
 }  // namespace kiln

@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <fnmatch.h>
 
 #include <algorithm>
 #include <array>
@@ -49,9 +50,11 @@ std::string real_path(const std::string& path) {
 
 class Walk {
  public:
-  Walk(const std::function<bool()>& cancelled, SourceList& list) : cancelled_(cancelled), list_(list) {}
+  Walk(const std::vector<std::string>& exclude, const std::function<bool()>& cancelled, SourceList& list)
+      : exclude_(exclude), cancelled_(cancelled), list_(list) {}
 
-  void directory(const std::string& path, const std::string& spelling) {
+  // WAY leads down from the target: "" or "pkg/sub/".
+  void directory(const std::string& path, const std::string& spelling, const std::string& way = {}) {
     if (cancelled_()) return;
     const UniqueDir dir{::opendir(path.c_str())};
     if (!dir) return fail(spelling);
@@ -59,18 +62,32 @@ class Walk {
     if (errno != 0) return fail(spelling);
     std::vector<std::string> directories;
     for (const auto& name : names) {
+      if (is_excluded(name, way + name)) continue;
       if (is_real_directory(::dirfd(dir.get()), name)) {
-        if (!is_skipped_directory(name)) directories.push_back(name);
+        if (!leave_out(name)) directories.push_back(name);
       } else if (name.ends_with(".py")) {
         add_if_regular(::dirfd(dir.get()), name, path, spelling);
       }
     }
-    for (const auto& name : directories) directory(join(path, name), join(spelling, name));
+    for (const auto& name : directories) directory(join(path, name), join(spelling, name), way + name + "/");
   }
 
   void fail(const std::string& spelling) { list_.errors.push_back({spelling, system_error(errno)}); }
 
  private:
+  bool is_excluded(const std::string& name, const std::string& way) const {
+    return std::ranges::any_of(exclude_, [&](const std::string& pattern) {
+      const bool whole = pattern.find('/') != std::string::npos;
+      return ::fnmatch(pattern.c_str(), (whole ? way : name).c_str(), whole ? FNM_PATHNAME : 0) == 0;
+    });
+  }
+
+  bool leave_out(const std::string& name) {
+    if (!is_skipped_directory(name)) return false;
+    if (name != "__pycache__") ++list_.left_out[name];
+    return true;
+  }
+
   // Fills status_, of the file itself where it is a symlink.
   bool is_real_directory(int dir, const std::string& name) {
     if (::fstatat(dir, name.c_str(), &status_, AT_SYMLINK_NOFOLLOW) != 0) {
@@ -87,6 +104,7 @@ class Walk {
     list_.files.push_back({join(path, name), join(spelling, name), stamp_of(status_)});
   }
 
+  const std::vector<std::string>& exclude_;
   const std::function<bool()>& cancelled_;
   SourceList& list_;
   struct stat status_ {};
@@ -137,10 +155,11 @@ std::string clean_path(const std::string& path) {
   return clean.empty() ? "/" : clean;
 }
 
-void walk_sources(const std::string& target, const std::string& spelling,
+void walk_sources(const WalkTarget& target, const std::vector<std::string>& exclude,
                   const std::function<bool()>& cancelled, SourceList& list) {
-  const auto path = clean_path(target);
-  Walk walk(cancelled, list);
+  const auto path = clean_path(target.path);
+  const auto& spelling = target.spelling;
+  Walk walk(exclude, cancelled, list);
   struct stat status {};
   if (::stat(path.c_str(), &status) != 0) {
     walk.fail(spelling);

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -28,15 +29,23 @@ struct WalkError {
 struct SourceList {
   std::vector<SourceFile> files;
   std::vector<WalkError> errors;
+  std::map<std::string, std::uint64_t> left_out;  // directories of other tools, by name; __pycache__ is none
+};
+
+struct WalkTarget {
+  std::string path;      // absolute
+  std::string spelling;  // as the user gave it
 };
 
 // An absolute PATH without empty and "." parts, and, if there is any "..", without symlinks: one file should
 // have one name in the index, however it was spelled.
 std::string clean_path(const std::string& path);
 
-// Adds to LIST what the target PATH (absolute) holds. A target that is a file is taken whatever its name, one
-// that is a symlink is followed. CANCELLED is asked before each directory.
-void walk_sources(const std::string& path, const std::string& spelling,
+// Adds to LIST what the target holds. One that is a file is taken whatever its name, one that is a symlink is
+// followed. EXCLUDE are patterns as of fnmatch(3): one without a slash is matched with each name below the
+// target, of a file or a directory, another with the way from the target down to it, where * does not go
+// beyond a slash; what matches is left out, and all below it. CANCELLED is asked before each directory.
+void walk_sources(const WalkTarget& target, const std::vector<std::string>& exclude,
                   const std::function<bool()>& cancelled, SourceList& list);
 
 // True for a directory that is left out: __pycache__, .git, node_modules, ...

@@ -1,11 +1,14 @@
-"""Compiles what kilnd sends on standard input, a socket, and answers there. Python 3.7 and later.
+"""Compiles what kilnd sends on standard input, a socket, and answers there. Python 2.7, 3.6 and later.
 
 Every frame is a u64 length, then fields (common/fields.h): numbers are u64, strings have a u64 length before them;
 all little-endian.
 
-    ->  source, file name, optimization level + 1 (0 is the interpreter's own level), seconds after which to die
+    ->  source, file name, optimization level + 1 (0 is the interpreter's own level; 2.7 knows no other), seconds
+        after which to die
     <-  0, marshalled code, warnings
     <-  1, error type, message, line, column, warnings
+
+Warnings are as Python would print them, with a byte 01 in the place of the file's name.
 
 The first frame of all comes from here: the magic number, for the file behind an interpreter's path may be another by
 now. End of file ends the worker. Few modules are imported, and none that site would: from 3.13 on the bytes of a
@@ -22,8 +25,11 @@ import warnings
 try:
     from _signal import alarm
 except ImportError:
-    def alarm(seconds):
-        pass
+    try:
+        from signal import alarm  # 2.7, where it is a builtin module
+    except ImportError:
+        def alarm(seconds):
+            pass
 
 
 def read_number(stream):
@@ -40,12 +46,18 @@ def string(data):
 
 
 def text(value):
-    return string(value.encode("utf-8", "surrogatepass"))
+    if isinstance(value, bytes):  # str of 2.7
+        return string(value)
+    return string(value.encode("utf-8", "surrogatepass" if sys.version_info[0] > 2 else "strict"))
 
 
 def magic_number():
-    from _frozen_importlib_external import MAGIC_NUMBER
+    if sys.version_info[0] > 2:
+        from _frozen_importlib_external import MAGIC_NUMBER
+    else:
+        from imp import get_magic
 
+        MAGIC_NUMBER = get_magic()
     return struct.unpack("<L", MAGIC_NUMBER)[0]
 
 
@@ -57,16 +69,20 @@ class Warnings:
         self.printed = []
 
     def __call__(self, message, category, filename, lineno, file=None, line=None):
-        shown = "%s:%d: %s: %s\n" % (filename, lineno, category.__name__, message)
+        shown = "\1:%d: %s: %s\n" % (lineno, category.__name__, message)
         lines = self.source.splitlines()
         if 0 < lineno <= len(lines):
-            shown += "  %s\n" % lines[lineno - 1].strip().decode("utf-8", "replace")
+            shown += "  %s\n" % decode(lines[lineno - 1].strip())
         self.printed.append(shown)
+
+
+def decode(line):
+    return line if str is bytes else line.decode("utf-8", "replace")
 
 
 def describe(error):
     """The type, message, line and column of what compile() raised."""
-    message = error.msg if isinstance(error, SyntaxError) else str(error)
+    message = error.msg if isinstance(error, SyntaxError) else error
     line = getattr(error, "lineno", None) or 0
     column = getattr(error, "offset", None) or 0
     return type(error).__name__, str(message), max(line, 0), max(column, 0)
@@ -77,7 +93,11 @@ def compile_source(source, filename, optimize):
     try:
         # As importlib's source_to_code. The name CODE is a second reference to the object, without which marshal
         # would not set FLAG_REF on it, as it does in compileall.
-        code = compile(source, filename, "exec", dont_inherit=True, optimize=optimize)
+        if str is bytes:
+            # As its importer reads: newlines are made \n. The level is the process's own.
+            code = compile(source.replace(b"\r\n", b"\n").replace(b"\r", b"\n"), filename, "exec", 0, 1)
+        else:
+            code = compile(source, filename, "exec", dont_inherit=True, optimize=optimize)
         answer = number(0) + string(marshal.dumps(code))
     except Exception as error:  # also MemoryError, RecursionError, ValueError (NUL bytes up to 3.11)
         kind, message, line, column = describe(error)
@@ -93,7 +113,9 @@ def parse_request(request):
         at += 8 + size
     source, filename = fields
     optimize, seconds = struct.unpack_from("<QQ", request, at)
-    return source, filename.decode("utf-8", "surrogateescape"), optimize - 1, seconds
+    if str is not bytes:
+        filename = filename.decode("utf-8", "surrogateescape")
+    return source, filename, optimize - 1, seconds
 
 
 def main():

@@ -41,6 +41,7 @@ def version():
 print(json.dumps({
     "implementation": implementation(),
     "version": version(),
+    "build": as_bytes(sys.version),
     "version_info": list(sys.version_info[:3]),
     "cache_tag": getattr(getattr(sys, "implementation", None), "cache_tag", None) or "",
     "magic": list(bytearray(magic_number())),

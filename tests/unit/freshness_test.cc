@@ -24,7 +24,7 @@ class FreshnessTest : public testing::Test {
     const auto path = scratch_.write("a.pyc", contents);
     const timespec times[2] = {{0, UTIME_OMIT}, {pyc_mtime_ns / kSecond, pyc_mtime_ns % kSecond}};
     EXPECT_EQ(::utimensat(AT_FDCWD, path.c_str(), times, 0), 0);
-    return check_pyc(path, kMagic, kSource).freshness;
+    return check_pyc(path, {kMagic, kSource, PycKind::timestamp, {}}).freshness;
   }
 
   Scratch scratch_;
@@ -58,10 +58,10 @@ TEST_F(FreshnessTest, ASourceWrittenLaterInTheSameSecondIsNotFresh) {
 }
 
 TEST_F(FreshnessTest, WhatIsNoFileIsTold) {
-  EXPECT_EQ(check_pyc(scratch_ / "none", kMagic, kSource).freshness, Freshness::missing);
-  EXPECT_EQ(check_pyc(scratch_.path(), kMagic, kSource).freshness, Freshness::unreadable);
+  EXPECT_EQ(check_pyc(scratch_ / "none", {kMagic, kSource, {}, {}}).freshness, Freshness::missing);
+  EXPECT_EQ(check_pyc(scratch_.path(), {kMagic, kSource, {}, {}}).freshness, Freshness::unreadable);
   ASSERT_EQ(::mkfifo((scratch_ / "fifo").c_str(), 0600), 0);
-  EXPECT_EQ(check_pyc(scratch_ / "fifo", kMagic, kSource).freshness, Freshness::unreadable);
+  EXPECT_EQ(check_pyc(scratch_ / "fifo", {kMagic, kSource, {}, {}}).freshness, Freshness::unreadable);
 }
 
 TEST(FileStamp, SecondsAreRoundedAsPythonRoundsThem) {

@@ -1,0 +1,55 @@
+#include "daemon/bytecode_maker.h"
+
+#include <spdlog/spdlog.h>
+
+#include "common/embedded_filename.h"
+
+namespace kiln {
+namespace {
+
+// The file name of code in the store. It occurs in no program by chance: a name that does cannot be replaced.
+constexpr std::string_view kCanonicalName = "<kiln store>";
+
+StoreKey key_of(const BytecodeWish& wish, const std::string& source) {
+  return {sha256(source), wish.interpreter.magic, wish.interpreter.cache_tag, wish.interpreter.build,
+          wish.optimize,  {}};
+}
+
+// Nothing if there is none, or its name cannot be told from other text in the code.
+std::optional<Compiled> restore(const BytecodeWish& wish, const StoreKey& key, Store& store) {
+  auto stored = store.find(key);
+  if (!stored) return std::nullopt;
+  auto code = replace_filename(stored->code, wish.interpreter.magic, wish.filename);
+  if (!code) return std::nullopt;
+  return Compiled{std::move(*code), {}, std::move(stored->warnings)};
+}
+
+void keep(const BytecodeWish& wish, const StoreKey& key, const Compiled& compiled, Store& store) {
+  auto canonical = replace_filename(compiled.code, wish.interpreter.magic, kCanonicalName);
+  if (!canonical) return;
+  const auto kept = store.keep(key, {std::move(*canonical), compiled.warnings});
+  if (!kept) spdlog::debug("not kept in the store: {}", kept.error().message);  // a full disk is harmless
+}
+
+Result<Compiled> compile(const BytecodeWish& wish, const std::string& source, CompilerPool& compilers,
+                         int cancel) {
+  auto worker = compilers.take(wish.interpreter, wish.optimize);
+  auto compiled = worker->compile({source, wish.filename, wish.optimize}, cancel);
+  if (compiled) compilers.give_back(std::move(worker));
+  return compiled;
+}
+
+}  // namespace
+
+Result<MadeBytecode> make_bytecode(const BytecodeWish& wish, const std::string& source,
+                                   CompilerPool& compilers, Store& store, int cancel) {
+  const StoreKey key = key_of(wish, source);
+  if (!wish.force) {
+    if (auto restored = restore(wish, key, store)) return MadeBytecode{std::move(*restored), true};
+  }
+  Compiled compiled = TRY(compile(wish, source, compilers, cancel));
+  if (!compiled.error) keep(wish, key, compiled, store);
+  return MadeBytecode{std::move(compiled), false};
+}
+
+}  // namespace kiln

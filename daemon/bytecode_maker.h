@@ -1,0 +1,30 @@
+// Makes bytecode of sources: out of the store, or by compiling, and then into the store.
+#pragma once
+
+#include <string>
+
+#include "daemon/compiler_pool.h"
+#include "daemon/interpreter.h"
+#include "daemon/source_text.h"
+#include "daemon/store.h"
+
+namespace kiln {
+
+struct BytecodeWish {
+  const InterpreterInfo& interpreter;
+  int optimize = 0;
+  const std::string& filename;  // to embed
+  bool force = false;           // compile, whatever the store has
+};
+
+struct MadeBytecode {
+  Compiled compiled;      // or why it cannot be
+  bool restored = false;  // nothing was compiled
+};
+
+// Blocks. SOURCE is what is compiled. An Error is about the interpreter as such, or CANCEL became readable
+// (daemon/compile_worker.h).
+Result<MadeBytecode> make_bytecode(const BytecodeWish& wish, const std::string& source,
+                                   CompilerPool& compilers, Store& store, int cancel);
+
+}  // namespace kiln
