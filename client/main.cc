@@ -24,6 +24,7 @@ struct Command {
 constexpr std::array kCommands{
     Command{"run", kiln::run_command, "run a program as python would, warm"},
     Command{"precompile", kiln::precompile_command, "compile files and directories to bytecode"},
+    Command{"gc", kiln::gc_command, "shrink the store of compiled code to its limit"},
     Command{"status", kiln::status_command, "daemon, images, cache, interpreters"},
     Command{"daemon", kiln::daemon_command, "start, stop, restart, run the daemon; show its log"},
 };
@@ -43,7 +44,7 @@ void print_help() {
       "  KILN_LOG=1        one line on standard error for each run: how it was served, and why\n"
       "  KILN_DISABLE=1    always execute the interpreter itself\n"
       "  KILN_RUNTIME_DIR  socket and locks (default $XDG_RUNTIME_DIR/kiln, else /tmp/kiln-UID)\n"
-      "  KILN_CACHE_DIR    index and log (default $XDG_CACHE_HOME/kiln, else ~/.cache/kiln)\n"
+      "  KILN_CACHE_DIR    index, store, log (default $XDG_CACHE_HOME/kiln, else ~/.cache/kiln)\n"
       "  KILN_CONFIG       configuration (default $XDG_CONFIG_HOME/kiln/kiln.toml, else "
       "~/.config/kiln/kiln.toml)");
 }

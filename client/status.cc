@@ -8,6 +8,7 @@
 #include "client/connection.h"
 #include "common/arguments.h"
 #include "common/print_error.h"
+#include "common/quantity.h"
 
 namespace kiln {
 namespace {
@@ -20,20 +21,6 @@ Result<proto::Status> ask() {
   request.mutable_status();
   TRY_VOID(connection.send(std::move(request)));
   return TRY(connection.receive()).status();
-}
-
-std::string bytes_text(std::uint64_t bytes) {
-  constexpr double kUnit = 1024;
-  const double value = static_cast<double>(bytes);
-  char text[32];
-  if (value < kUnit) {
-    std::snprintf(text, sizeof text, "%.0f B", value);
-  } else if (value < kUnit * kUnit) {
-    std::snprintf(text, sizeof text, "%.1f KiB", value / kUnit);
-  } else {
-    std::snprintf(text, sizeof text, "%.1f MiB", value / kUnit / kUnit);
-  }
-  return text;
 }
 
 std::string duration_text(std::uint64_t seconds) {
@@ -113,8 +100,9 @@ void print_screen(const proto::Status& status) {
               static_cast<unsigned long long>(cache.orphan()));
   std::puts("limits");
   for (const auto& one : status.limits()) {
-    std::printf("  %s: %llu of %llu\n", one.name().c_str(), static_cast<unsigned long long>(one.used()),
-                static_cast<unsigned long long>(one.limit()));
+    const auto amount = one.name().ends_with("_bytes") ? bytes_text : count_text;
+    std::printf("  %s: %s of %s\n", one.name().c_str(), amount(one.used()).c_str(),
+                amount(one.limit()).c_str());
   }
 }
 

@@ -7,8 +7,11 @@
 #include <cerrno>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 #include <sstream>
 #include <string_view>
+
+#include "common/quantity.h"
 
 namespace kiln {
 namespace {
@@ -18,6 +21,14 @@ constexpr std::int64_t kMaxImages = 1024;
 
 Error error_at(const std::string& path, const toml::source_region& where, const std::string& what) {
   return Error{Reason::usage, path + ":" + std::to_string(where.begin.line) + ": " + what, {}};
+}
+
+// A number of bytes, or a string with a unit.
+std::optional<std::uint64_t> size_of(const toml::node& value) {
+  if (const auto text = value.value_exact<std::string>()) return parse_bytes(*text);
+  const auto number = value.value_exact<std::int64_t>();
+  if (!number || *number < 0) return std::nullopt;
+  return static_cast<std::uint64_t>(*number);
 }
 
 // One key: says what is wrong with VALUE, or nothing.
@@ -34,6 +45,12 @@ std::string set(Config& config, const std::string& key, const toml::node& value)
     const auto limit = value.value_exact<std::int64_t>();
     if (!limit || *limit < 1 || *limit > kMaxImages) return "images.limit is a number from 1 to 1024";
     config.image_limit = static_cast<std::size_t>(*limit);
+    return {};
+  }
+  if (key == "store.limit") {
+    const auto limit = size_of(value);
+    if (!limit) return "store.limit is a size such as \"500MB\" or \"2GiB\"";
+    config.store_limit = *limit;
     return {};
   }
   return "unknown key " + key;

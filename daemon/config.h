@@ -4,6 +4,8 @@
 //   level = "info"     # trace, debug, info, warning, error
 //   [images]
 //   limit = 64         # images kept at once; the least recently used idle one goes first
+//   [store]
+//   limit = "2GiB"     # what compiled code may take on the disk: bytes, or "500MB"; 0 for no store
 //
 // An unknown key or a value of the wrong kind is an error that names its line: a misspelt key must not be
 // silently without effect. The daemon then says so in its log and goes on with the defaults, for no fault of
@@ -11,6 +13,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 
 #include "common/result.h"
@@ -20,6 +23,7 @@ namespace kiln {
 struct Config {
   std::string log_level = "info";
   std::size_t image_limit = 64;
+  std::uint64_t store_limit = 2ULL << 30;  // bytes
 };
 
 // TEXT of a configuration; PATH is for messages: "kiln.toml:3: unknown key images.limt".

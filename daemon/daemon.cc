@@ -27,6 +27,7 @@
 #include "daemon/index_thread.h"
 #include "daemon/precompile_service.h"
 #include "daemon/server.h"
+#include "daemon/store_thread.h"
 #include "daemon/task_group.h"
 
 namespace kiln {
@@ -37,6 +38,8 @@ namespace {
 
 constexpr std::size_t kLogBytes = 1U << 20;
 constexpr std::size_t kLogFiles = 2;
+// What an earlier daemon left is looked over when the work for which this one was started is done.
+constexpr auto kFirstShrink = std::chrono::minutes(1);
 constexpr auto kSocketCheck = std::chrono::seconds(2);
 
 void open_log(const std::string& path, bool foreground) {
@@ -95,11 +98,13 @@ class Daemon {
         tasks_(context.get_executor()),
         images_(context.get_executor(), tasks_, config.image_limit),
         index_(facts.cache_dir + "/index.db"),
+        store_(facts.cache_dir + "/store", config.store_limit),
         precompile_(index_),
-        handlers_(std::move(facts), images_, index_, precompile_, [this] { stop(); }),
+        handlers_(std::move(facts), images_, index_, store_, precompile_, [this] { stop(); }),
         server_(std::move(socket), handlers_),
         signals_(context, SIGTERM, SIGINT),
-        check_(context) {}
+        check_(context),
+        shrink_(context) {}
 
   asio::awaitable<void> run() {
     images_.on_greeting = [this](const std::string& path, const ImageGreeting& greeting) {
@@ -107,15 +112,18 @@ class Daemon {
     };
     tasks_.spawn(wait_for_signal());
     tasks_.spawn(watch_socket());
+    tasks_.spawn(shrink_store_later());
     co_await server_.run();
     spdlog::info("stopping");
     precompile_.stop();
     index_.interrupt();
+    store_.interrupt();
     co_await server_.drain();
     images_.close();
     tasks_.cancel();
     co_await tasks_.join();
     index_.close();
+    store_.close();
   }
 
  private:
@@ -156,15 +164,24 @@ class Daemon {
     stop();
   }
 
+  asio::awaitable<void> shrink_store_later() {
+    boost::system::error_code failed;
+    shrink_.expires_after(kFirstShrink);
+    co_await shrink_.async_wait(asio::redirect_error(asio::use_awaitable, failed));
+    if (!failed) store_.shrink();
+  }
+
   std::string socket_path_;
   TaskGroup tasks_;
   Images images_;
   IndexThread index_;
+  StoreThread store_;
   PrecompileService precompile_;
   Handlers handlers_;
   Server server_;
   asio::signal_set signals_;
   asio::steady_timer check_;
+  asio::steady_timer shrink_;
 };
 
 void tell_ready(int fd) {

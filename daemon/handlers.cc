@@ -9,6 +9,7 @@
 #include "daemon/images.h"
 #include "daemon/index_thread.h"
 #include "daemon/precompile_service.h"
+#include "daemon/store_thread.h"
 
 namespace kiln {
 
@@ -45,6 +46,14 @@ void describe(const IndexSummary& summary, proto::Status& status) {
   }
 }
 
+void describe(std::uint64_t store_bytes, std::uint64_t store_limit, proto::Status& status) {
+  status.mutable_cache()->set_store_bytes(store_bytes);
+  auto& limit = *status.add_limits();
+  limit.set_name("store_bytes");
+  limit.set_used(store_bytes);
+  limit.set_limit(store_limit);
+}
+
 }  // namespace
 
 asio::awaitable<void> Handlers::handle(Session& session, const proto::Request& request) {
@@ -61,6 +70,8 @@ asio::awaitable<void> Handlers::handle(Session& session, const proto::Request& r
       co_return co_await precompile_.serve(session, request.precompile());
     case proto::Request::kStatus:
       co_return co_await status(session);
+    case proto::Request::kGc:
+      co_return co_await gc(session, request.gc());
     default:
       co_return co_await answer_ping(session);
   }
@@ -97,6 +108,22 @@ asio::awaitable<void> Handlers::status(Session& session) {
   const auto summary = co_await index_.summarize();
   if (!summary) co_return co_await session.refuse(summary.error());
   describe(*summary, status);
+  const auto store_bytes = co_await store_.bytes();
+  describe(store_bytes ? *store_bytes : 0, store_.store().limit(), status);
+  co_await session.reply(reply);
+}
+
+asio::awaitable<void> Handlers::gc(Session& session, const proto::GcRequest& request) {
+  std::optional<std::uint64_t> limit;
+  if (request.has_limit()) limit = request.limit();
+  const auto usage = co_await store_.gc(limit);
+  if (!usage) co_return co_await session.refuse(usage.error());
+  proto::Reply reply;
+  auto& done = *reply.mutable_gc();
+  done.set_objects(usage->objects);
+  done.set_bytes(usage->bytes);
+  done.set_removed_objects(usage->removed_objects);
+  done.set_removed_bytes(usage->removed_bytes);
   co_await session.reply(reply);
 }
 

@@ -12,6 +12,7 @@ namespace kiln {
 class Images;
 class IndexThread;
 class PrecompileService;
+class StoreThread;
 
 // Facts about this daemon that status shows.
 struct DaemonFacts {
@@ -28,11 +29,12 @@ struct DaemonFacts {
 // twice.
 class Handlers {
  public:
-  Handlers(DaemonFacts facts, Images& images, IndexThread& index, PrecompileService& precompile,
-           std::function<void()> stop)
+  Handlers(DaemonFacts facts, Images& images, IndexThread& index, StoreThread& store,
+           PrecompileService& precompile, std::function<void()> stop)
       : facts_(std::move(facts)),
         images_(images),
         index_(index),
+        store_(store),
         precompile_(precompile),
         stop_(std::move(stop)) {}
 
@@ -41,12 +43,14 @@ class Handlers {
  private:
   boost::asio::awaitable<void> run(Session& session, const proto::RunRequest& request);
   boost::asio::awaitable<void> status(Session& session);
+  boost::asio::awaitable<void> gc(Session& session, const proto::GcRequest& request);
   boost::asio::awaitable<void> stop(Session& session);
   boost::asio::awaitable<void> answer_ping(Session& session);
 
   DaemonFacts facts_;
   Images& images_;
   IndexThread& index_;
+  StoreThread& store_;
   PrecompileService& precompile_;
   std::function<void()> stop_;
 };

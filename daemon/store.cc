@@ -22,10 +22,10 @@ constexpr std::time_t kUseCounts_s = 3600;
 constexpr std::uint64_t kGrowthShare = 16;
 constexpr std::uint64_t kObjectShare = 4;
 
-// Nothing if it cannot be read whole, or is nothing that we have written.
+// Nothing if it cannot be read. What is longer than an object can be reads as empty: damaged, too.
 std::optional<std::string> read_object(int fd, const struct stat& status) {
-  if (!S_ISREG(status.st_mode) || static_cast<std::uint64_t>(status.st_size) > kMaxObject)
-    return std::nullopt;
+  if (!S_ISREG(status.st_mode)) return std::nullopt;
+  if (static_cast<std::uint64_t>(status.st_size) > kMaxObject) return std::string();
   std::string object(static_cast<std::size_t>(status.st_size), '\0');
   std::size_t filled = 0;
   while (filled < object.size()) {

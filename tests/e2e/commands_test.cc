@@ -29,7 +29,8 @@ TEST_F(Commands, Version) {
 
 TEST_F(Commands, HelpOnEverything) {
   const std::vector<std::vector<std::string>> commands{
-      {"--help"}, {"run", "--help"}, {"precompile", "--help"}, {"status", "--help"}, {"daemon", "--help"}};
+      {"--help"},           {"run", "--help"}, {"precompile", "--help"},
+      {"status", "--help"}, {"gc", "--help"},  {"daemon", "--help"}};
   for (const auto& command : commands) {
     const Outcome outcome = kiln(command);
     EXPECT_THAT(outcome.out, HasSubstr("kiln")) << command[0];
@@ -52,6 +53,8 @@ TEST_F(Commands, WrongUsageExitsWithTwo) {
 TEST_F(Commands, WrongUsageHasOneForm) {
   const std::vector<std::vector<std::string>> commands{{"status", "--bogus"},
                                                        {"status", "extra"},
+                                                       {"gc", "extra"},
+                                                       {"gc", "--limit", "much"},
                                                        {"precompile"},
                                                        {"precompile", "--bogus", "x"},
                                                        {"daemon", "bogus"},
@@ -91,6 +94,51 @@ TEST_F(Commands, StatusIsOneJsonDocument) {
             "['entries', 'error', 'fresh', 'orphan', 'stale', 'store_bytes']\nTrue\nTrue True\n")
       << keys.err << status.out;
   EXPECT_NE(kiln({"status"}).out, "");
+}
+
+// What `kiln status --json` says of the store.
+std::string store_bytes() {
+  return run({.argv = {any_python().path, "-c",
+                       "import json, sys\nprint(json.load(sys.stdin)['cache']['store_bytes'])"},
+              .in = Stream::file,
+              .input = kiln({"status", "--json"}).out})
+      .out;
+}
+
+// An object that is no object, which only its reader could tell: 5,000 bytes, two blocks.
+std::string put_object(const std::string& shard, char digit) {
+  const std::string path = cache_dir() + "/store/" + shard + "/" + std::string(62, digit);
+  fs::create_directories(fs::path(path).parent_path());
+  write_file(path, std::string(5000, 'x'));
+  return path;
+}
+
+TEST_F(Commands, GcShrinksTheStore) {
+  kiln({"gc", "--limit", "0"});
+  const std::string older = put_object("00", 'a');
+  const std::string newer = put_object("ff", 'b');
+  fs::last_write_time(older, fs::last_write_time(newer) - std::chrono::hours(2));
+  EXPECT_EQ(kiln({"gc"}).out, "store: 2 objects, 16.0 KiB; removed 0 objects, 0 B\n");
+  EXPECT_EQ(store_bytes(), "16384\n");
+  EXPECT_EQ(kiln({"gc", "--limit", "12KiB"}).out, "store: 1 object, 8.0 KiB; removed 1 object, 8.0 KiB\n");
+  EXPECT_FALSE(fs::exists(older));
+  EXPECT_TRUE(fs::exists(newer));
+  const Outcome last = kiln({"gc", "--limit", "0", "--json"});
+  EXPECT_EQ(last.out, R"({"objects":0,"bytes":0,"removed_objects":1,"removed_bytes":8192})"
+                      "\n");
+  EXPECT_EQ(describe_status(last.status), "exit 0");
+  EXPECT_EQ(store_bytes(), "0\n");
+}
+
+TEST_F(Commands, GcOfAStoreThatCannotBeReadIsAnError) {
+  kiln({"gc", "--limit", "0"});
+  fs::remove_all(cache_dir() + "/store");
+  write_file(cache_dir() + "/store", "");
+  const Outcome outcome = kiln({"gc"});
+  fs::remove(cache_dir() + "/store");
+  EXPECT_EQ(outcome.err, "error: cannot read " + cache_dir() + "/store: Not a directory\n");
+  EXPECT_EQ(outcome.out, "");
+  EXPECT_EQ(describe_status(outcome.status), "exit 3");
 }
 
 class Precompile : public testing::TestWithParam<Python> {

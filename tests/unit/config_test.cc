@@ -10,14 +10,19 @@ TEST(Config, HasDefaults) {
   ASSERT_TRUE(config);
   EXPECT_EQ(config->log_level, "info");
   EXPECT_EQ(config->image_limit, 64U);
+  EXPECT_EQ(config->store_limit, 2ULL << 30);
   EXPECT_TRUE(read_config("/nowhere/kiln.toml"));
 }
 
 TEST(Config, TakesWhatItKnows) {
-  const auto config = parse_config("[log]\nlevel = \"debug\"\n[images]\nlimit = 3\n", "kiln.toml");
+  const auto config = parse_config(
+      "[log]\nlevel = \"debug\"\n[images]\nlimit = 3\n[store]\nlimit = \"500 MB\"\n", "kiln.toml");
   ASSERT_TRUE(config) << config.error().message;
   EXPECT_EQ(config->log_level, "debug");
   EXPECT_EQ(config->image_limit, 3U);
+  EXPECT_EQ(config->store_limit, 500'000'000U);
+  EXPECT_EQ(parse_config("[store]\nlimit = 4096\n", "kiln.toml")->store_limit, 4096U);
+  EXPECT_EQ(parse_config("[store]\nlimit = 0\n", "kiln.toml")->store_limit, 0U);
 }
 
 TEST(Config, NamesTheLineOfAMistake) {
@@ -30,6 +35,10 @@ TEST(Config, NamesTheLineOfAMistake) {
   EXPECT_EQ(message("[images]\nlimit = 0\n"), "kiln.toml:2: images.limit is a number from 1 to 1024");
   EXPECT_EQ(message("[images]\nlimit = \"3\"\n"), "kiln.toml:2: images.limit is a number from 1 to 1024");
   EXPECT_EQ(message("[log]\nlevel = \"loud\"\n").substr(0, 12), "kiln.toml:2:");
+  for (const char* size : {"-1", "1.5", "true", "\"\"", "\"much\"", "[1]"}) {
+    EXPECT_EQ(message((std::string("[store]\nlimit = ") + size + "\n").c_str()),
+              "kiln.toml:2: store.limit is a size such as \"500MB\" or \"2GiB\"");
+  }
   EXPECT_EQ(message("[log\n").substr(0, 12), "kiln.toml:1:");
 }
 

@@ -1,0 +1,54 @@
+#include "daemon/store_thread.h"
+
+#include <spdlog/spdlog.h>
+
+#include <boost/asio/post.hpp>
+#include <limits>
+
+#include "daemon/blocking.h"
+
+namespace kiln {
+
+namespace asio = boost::asio;
+
+StoreThread::StoreThread(std::string directory, std::uint64_t limit) : store_(std::move(directory), limit) {
+  store_.on_growth = [this] { shrink(); };
+}
+
+Result<StoreUsage> StoreThread::gc_here(std::uint64_t limit) {
+  const StoreUsage usage = TRY(store_.gc(limit, stop_.get_token()));
+  counted_ = true;
+  if (usage.removed_bytes > 0) {
+    spdlog::info("store: removed {} objects, {} bytes; {} objects, {} bytes are left", usage.removed_objects,
+                 usage.removed_bytes, usage.objects, usage.bytes);
+  }
+  return usage;
+}
+
+Result<std::uint64_t> StoreThread::bytes_here() {
+  if (!counted_) TRY(gc_here(std::numeric_limits<std::uint64_t>::max()));
+  return store_.approximate_bytes();
+}
+
+asio::awaitable<Result<StoreUsage>> StoreThread::gc(std::optional<std::uint64_t> limit) {
+  const std::uint64_t wanted = limit.value_or(store_.limit());
+  return run_blocking(thread_, [this, wanted] { return gc_here(wanted); });
+}
+
+asio::awaitable<Result<std::uint64_t>> StoreThread::bytes() {
+  return run_blocking(thread_, [this] { return bytes_here(); });
+}
+
+void StoreThread::shrink() {
+  asio::post(thread_, [this] {
+    const auto done = caught([this] { return gc_here(store_.limit()); });
+    if (!done) spdlog::error("cannot shrink the store: {}", done.error().message);
+  });
+}
+
+void StoreThread::close() {
+  interrupt();
+  thread_.join();
+}
+
+}  // namespace kiln

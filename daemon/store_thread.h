@@ -1,0 +1,47 @@
+// The daemon's store, and the thread that keeps it within its limit.
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/thread_pool.hpp>
+#include <cstdint>
+#include <optional>
+#include <stop_token>
+#include <string>
+
+#include "common/result.h"
+#include "daemon/store.h"
+
+namespace kiln {
+
+class StoreThread {
+ public:
+  // As Store's own. From now on the store is kept within LIMIT as it grows; see shrink() for what lay there.
+  StoreThread(std::string directory, std::uint64_t limit);
+  ~StoreThread() { close(); }
+
+  // For any thread.
+  Store& store() { return store_; }
+
+  // Removes what is beyond the limit: LIMIT, else the store's own.
+  boost::asio::awaitable<Result<StoreUsage>> gc(std::optional<std::uint64_t> limit);
+  // Bytes that objects take, about. They are counted at the first call, unless a gc has come before.
+  boost::asio::awaitable<Result<std::uint64_t>> bytes();
+  // A gc some time soon; what fails is logged.
+  void shrink();
+
+  // Cuts a gc short, for good.
+  void interrupt() { stop_.request_stop(); }
+  // The same, and joins. The store itself may still be used; nothing shrinks it then.
+  void close();
+
+ private:
+  Result<StoreUsage> gc_here(std::uint64_t limit);  // on the thread
+  Result<std::uint64_t> bytes_here();
+
+  Store store_;
+  bool counted_ = false;  // on the thread
+  std::stop_source stop_;
+  boost::asio::thread_pool thread_{1};
+};
+
+}  // namespace kiln
