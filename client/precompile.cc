@@ -8,12 +8,13 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <iostream>
 #include <utility>
 
 #include "client/command.h"
 #include "client/connection.h"
 #include "client/interpreter_choice.h"
-#include "client/progress.h"
+#include "client/precompile_report.h"
 #include "common/arguments.h"
 #include "common/paths.h"
 #include "common/print_error.h"
@@ -24,18 +25,40 @@ namespace {
 constexpr unsigned kMaxJobs = 256;
 
 void define_options(CLI::App& app, PrecompileArguments& parsed) {
-  app.add_option("PATH", parsed.paths, "files and directories")->type_name("")->required();
-  app.add_option("--python", parsed.python,
-                 "the interpreter (else KILN_PYTHON, $VIRTUAL_ENV, python3 on PATH)")
-      ->type_name("PY");
+  app.add_option("PATH", parsed.paths, "files and directories; - reads a list of them, one a line")
+      ->type_name("")
+      ->required();
+  app.add_option(
+         "--python", parsed.pythons,
+         "an interpreter, for several of them more than once (else KILN_PYTHON, $VIRTUAL_ENV, python3 "
+         "on PATH)")
+      ->type_name("PY")
+      ->allow_extra_args(false);
   app.add_option("-j,--jobs", parsed.jobs, "compile this many files at once (0: one a CPU)")
       ->type_name("N")
       ->check(CLI::Range(0U, kMaxJobs));
-  app.add_option("-o", parsed.optimize, "optimization level, as of python -O: 0, 1, 2")
+  app.add_option("-o", parsed.levels,
+                 "optimization level, as of python -O: 0, 1, 2; may be given more than once")
       ->type_name("LEVEL")
+      ->allow_extra_args(false)
       ->check(CLI::Range(0, 2));
+  app.add_option("--invalidation-mode", parsed.invalidation_mode,
+                 "timestamp, checked-hash or unchecked-hash (else as the present file has it, or timestamp; "
+                 "checked-hash where SOURCE_DATE_EPOCH is set)")
+      ->type_name("MODE")
+      ->check(CLI::IsMember({"timestamp", "checked-hash", "unchecked-hash"}));
+  app.add_flag("--legacy", parsed.legacy, "write NAME.pyc beside the source, as compileall -b");
+  app.add_option("--exclude", parsed.exclude,
+                 "leave out what matches: a name, or, with a slash in it, the way down from PATH")
+      ->type_name("GLOB")
+      ->allow_extra_args(false);
   app.add_flag("--force", parsed.force, "compile what is fresh, too");
+  app.add_flag("--check", parsed.check,
+               "write nothing; name what is missing or stale, and exit with 1 if it is");
   app.add_flag("-q,--quiet", parsed.quiet, "print errors only");
+  app.add_flag("--json", parsed.json,
+               "one JSON document (keys compiled, restored, fresh, overlaid, elapsed_s, errors, warnings, "
+               "left_out; with --check stale)");
 }
 
 // The umask can be read only by setting it; there is one thread.
@@ -45,72 +68,72 @@ mode_t own_umask() {
   return mask;
 }
 
+Result<void> add_pythons(const PrecompileArguments& arguments, proto::PrecompileRequest& precompile) {
+  if (arguments.pythons.empty()) {
+    precompile.add_python(TRY(choose_interpreter(std::nullopt, "precompile")).path);
+  }
+  for (const auto& python : arguments.pythons) {
+    precompile.add_python(TRY(choose_interpreter(python, "precompile")).path);
+  }
+  return {};
+}
+
 Result<proto::Request> build_request(const PrecompileArguments& arguments) {
   std::error_code failed;
   const std::string cwd = std::filesystem::current_path(failed).string();
   if (failed) return Error{Reason::system, "the current directory is gone", {}};
   proto::Request request;
   auto& precompile = *request.mutable_precompile();
-  for (const auto& path : arguments.paths) {
+  for (const auto& path : with_listed_paths(arguments.paths, std::cin)) {
     auto& target = *precompile.add_targets();
     target.set_path(absolute_path(path, cwd));
     target.set_spelling(path);
   }
-  precompile.set_python(TRY(choose_interpreter(arguments.python, "precompile")).path);
+  TRY_VOID(add_pythons(arguments, precompile));
   precompile.set_jobs(arguments.jobs);
   precompile.set_umask(own_umask());
   precompile.set_force(arguments.force);
-  precompile.set_optimize(arguments.optimize);
+  precompile.set_check(arguments.check);
+  precompile.set_legacy(arguments.legacy);
+  precompile.set_invalidation(
+      wanted_invalidation(arguments.invalidation_mode, std::getenv("SOURCE_DATE_EPOCH")));
+  for (const int level : arguments.levels) precompile.add_optimize(level);
+  for (const auto& pattern : arguments.exclude) precompile.add_exclude(pattern);
   const char* prefix = std::getenv("PYTHONPYCACHEPREFIX");
   if (prefix != nullptr && prefix[0] != '\0') precompile.set_pycache_prefix(absolute_path(prefix, cwd));
   return request;
 }
 
-void write_error(std::string_view text) {
-  std::fwrite(text.data(), 1, text.size(), stderr);
+PrecompileReport::Form form_of(const PrecompileArguments& arguments) {
+  if (arguments.json) return PrecompileReport::Form::json;
+  return arguments.quiet ? PrecompileReport::Form::errors_only : PrecompileReport::Form::lines;
 }
-
-// Shows events until the summary comes.
-class Display {
- public:
-  explicit Display(bool quiet)
-      : quiet_(quiet),
-        progress_("compiling", terminal_columns(STDERR_FILENO), Progress::Clock::now(), write_error) {}
-
-  Result<proto::PrecompileEvent::Summary> follow(Connection& connection) {
-    for (;;) {
-      auto reply = connection.receive();
-      if (!reply || reply->precompile().has_summary()) progress_.clear();
-      if (!reply) return reply.error();
-      if (reply->precompile().has_summary()) return reply->precompile().summary();
-      show(reply->precompile());
-    }
-  }
-
- private:
-  void show(const proto::PrecompileEvent& event) {
-    if (event.has_error()) print(error_line(event.error()) + "\n");
-    if (quiet_) return;
-    if (event.has_warning()) print(event.warning().text());
-    if (event.has_progress()) {
-      progress_.update(event.progress().done(), event.progress().total(), Progress::Clock::now());
-    }
-  }
-
-  void print(const std::string& text) {
-    progress_.clear();
-    write_error(text);
-  }
-
-  bool quiet_;
-  Progress progress_;
-};
 
 Result<proto::PrecompileEvent::Summary> precompile(const PrecompileArguments& arguments) {
   const auto request = TRY(build_request(arguments));
   auto connection = TRY(Connection::open_or_start());
   TRY_VOID(connection.send(request));
-  return Display(arguments.quiet).follow(connection);
+  PrecompileReport report(form_of(arguments), arguments.check);
+  for (;;) {
+    auto reply = connection.receive();
+    if (!reply) return reply.error();
+    const auto& event = reply->precompile();
+    if (!event.has_summary()) {
+      report.add(event);
+      continue;
+    }
+    report.finish(event.summary());
+    return event.summary();
+  }
+}
+
+// What CLI11 cannot say. Empty: nothing.
+std::string objection_to(const PrecompileArguments& parsed) {
+  if (parsed.legacy && (parsed.levels.size() > 1 || parsed.pythons.size() > 1)) {
+    return "--legacy has one place for a source's bytecode: give one --python and one -o";
+  }
+  if (parsed.check && parsed.force) return "--check writes nothing: it cannot go with --force";
+  return {};
 }
 
 }  // namespace
@@ -122,28 +145,39 @@ std::variant<PrecompileArguments, int> parse_precompile_arguments(std::span<char
       "kiln precompile");
   define_options(app, parsed);
   if (const auto code = parse_arguments(app, arguments)) return *code;
+  if (const auto objection = objection_to(parsed); !objection.empty()) {
+    print_error({Reason::usage, objection, "kiln precompile --help"});
+    return kExitUsage;
+  }
   return parsed;
 }
 
-std::string error_line(const proto::PrecompileEvent::Error& error) {
-  std::string place = error.path();
-  if (error.line() > 0) place += ":" + std::to_string(error.line());
-  if (error.line() > 0 && error.column() > 0) place += ":" + std::to_string(error.column());
-  return place + ": " + error.type() + ": " + error.message();
+proto::PrecompileRequest::Invalidation wanted_invalidation(const std::optional<std::string>& option,
+                                                           const char* source_date_epoch) {
+  if (option == "timestamp") return proto::PrecompileRequest::TIMESTAMP;
+  if (option == "checked-hash") return proto::PrecompileRequest::CHECKED_HASH;
+  if (option == "unchecked-hash") return proto::PrecompileRequest::UNCHECKED_HASH;
+  const bool reproducible = source_date_epoch != nullptr && source_date_epoch[0] != '\0';
+  return reproducible ? proto::PrecompileRequest::CHECKED_HASH : proto::PrecompileRequest::KEEP;
 }
 
-std::string summary_line(const proto::PrecompileEvent::Summary& summary) {
-  char line[128];
-  std::snprintf(
-      line, sizeof line, "compiled %llu, fresh %llu, errors %llu in %.2f s",
-      static_cast<unsigned long long>(summary.compiled()), static_cast<unsigned long long>(summary.fresh()),
-      static_cast<unsigned long long>(summary.errors()), static_cast<double>(summary.elapsed_us()) / 1e6);
-  return line;
+std::vector<std::string> with_listed_paths(const std::vector<std::string>& paths, std::istream& list) {
+  std::vector<std::string> all;
+  for (const auto& path : paths) {
+    if (path != "-") {
+      all.push_back(path);
+      continue;
+    }
+    for (std::string line; std::getline(list, line);) {
+      if (!line.empty()) all.push_back(line);
+    }
+  }
+  return all;
 }
 
 int exit_code(const proto::PrecompileEvent::Summary& summary) {
   if (!summary.failure().empty()) return kExitUnable;
-  return summary.errors() > 0 ? kExitFix : kExitDone;
+  return summary.errors() > 0 || summary.stale() > 0 ? kExitFix : kExitDone;
 }
 
 int precompile_command(std::span<char*> arguments) {
@@ -155,11 +189,7 @@ int precompile_command(std::span<char*> arguments) {
     print_error(summary.error());
     return kExitUnable;
   }
-  if (!summary->failure().empty()) {
-    print_error({Reason::system, summary->failure(), {}});
-  } else if (!wanted.quiet) {
-    std::puts(summary_line(*summary).c_str());
-  }
+  if (!summary->failure().empty()) print_error({Reason::system, summary->failure(), {}});
   return exit_code(*summary);
 }
 

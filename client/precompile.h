@@ -1,33 +1,42 @@
 // The parts of `kiln precompile` that can be tested without a daemon.
 #pragma once
 
+#include <istream>
 #include <optional>
 #include <span>
 #include <string>
 #include <variant>
 #include <vector>
 
+#include "common/result.h"
 #include "proto/kiln.pb.h"
 
 namespace kiln {
 
 struct PrecompileArguments {
-  std::optional<std::string> python;
-  unsigned jobs = 0;  // 0: as many as there are CPUs
-  int optimize = 0;
+  std::vector<std::string> pythons;  // empty: the usual one
+  unsigned jobs = 0;                 // 0: as many as there are CPUs
+  std::vector<int> levels{0};
+  std::optional<std::string> invalidation_mode;
+  bool legacy = false;
+  std::vector<std::string> exclude;
   bool force = false;
+  bool check = false;
   bool quiet = false;
-  std::vector<std::string> paths;
+  bool json = false;
+  std::vector<std::string> paths;  // "-" stands for a list on standard input
 };
 
 // The arguments, or the exit code when all is said: wrong usage, or help was asked for.
 std::variant<PrecompileArguments, int> parse_precompile_arguments(std::span<char*> arguments);
 
-// "src/a.py:3:7: SyntaxError: invalid syntax", without a line where there is none.
-std::string error_line(const proto::PrecompileEvent::Error& error);
+// The mode that is asked for: by the option, else, as in py_compile, checked-hash where SOURCE_DATE_EPOCH is
+// set and not empty, else none.
+proto::PrecompileRequest::Invalidation wanted_invalidation(const std::optional<std::string>& option,
+                                                           const char* source_date_epoch);
 
-// "compiled 12, fresh 30, errors 1 in 0.42 s"
-std::string summary_line(const proto::PrecompileEvent::Summary& summary);
+// PATHS with the lines of LIST, of which empty ones are left out, in the place of the first "-".
+std::vector<std::string> with_listed_paths(const std::vector<std::string>& paths, std::istream& list);
 
 int exit_code(const proto::PrecompileEvent::Summary& summary);
 

@@ -11,8 +11,8 @@ namespace {
 constexpr std::string_view kCanonicalName = "<kiln store>";
 
 StoreKey key_of(const BytecodeWish& wish, const std::string& source) {
-  return {sha256(source), wish.interpreter.magic, wish.interpreter.cache_tag, wish.interpreter.build,
-          wish.optimize,  {}};
+  return {sha256(source),         wish.interpreter.magic, wish.interpreter.cache_tag,
+          wish.interpreter.build, wish.optimize,          {}};
 }
 
 // Nothing if there is none, or its name cannot be told from other text in the code.

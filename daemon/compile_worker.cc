@@ -7,6 +7,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
@@ -123,6 +125,13 @@ std::string describe_death(int status) {
 }
 
 }  // namespace
+
+bool is_of_source(const CompileError& error) {
+  constexpr std::array<std::string_view, 6> kSystem{
+      "OSError",         "FileNotFoundError",  "PermissionError",
+      "FileExistsError", "NotADirectoryError", "IsADirectoryError"};
+  return std::ranges::find(kSystem, error.type) == kSystem.end();
+}
 
 std::string name_file_in(std::string_view warnings, std::string_view filename) {
   std::string named;

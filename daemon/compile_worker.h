@@ -41,6 +41,9 @@ struct CompileError {
   bool operator==(const CompileError&) const = default;
 };
 
+// False for what the file system or the machine is to blame for, so that it may be gone the next time.
+bool is_of_source(const CompileError& error);
+
 constexpr std::string_view kCrashed = "CompilerCrash";
 constexpr std::string_view kTimedOut = "CompilerTimeout";
 constexpr std::string_view kOutOfMemory = "MemoryError";  // Python's own word
@@ -48,7 +51,8 @@ constexpr std::string_view kOutOfMemory = "MemoryError";  // Python's own word
 struct Compiled {
   std::string code;  // marshalled: a pyc without its header; empty when there is an error
   std::optional<CompileError> error;
-  std::string warnings;  // as Python would print them, but with kFilenameMark for the file's name; may be empty
+  std::string
+      warnings;  // as Python would print them, but with kFilenameMark for the file's name; may be empty
 };
 
 constexpr char kFilenameMark = '\1';

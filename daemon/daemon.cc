@@ -41,6 +41,7 @@ constexpr std::size_t kLogFiles = 2;
 // What an earlier daemon left is looked over when the work for which this one was started is done.
 constexpr auto kFirstShrink = std::chrono::minutes(1);
 constexpr auto kSocketCheck = std::chrono::seconds(2);
+constexpr auto kTendWorkers = std::chrono::seconds(30);
 
 void open_log(const std::string& path, bool foreground) {
   std::vector<spdlog::sink_ptr> sinks{
@@ -99,12 +100,13 @@ class Daemon {
         images_(context.get_executor(), tasks_, config.image_limit),
         index_(facts.cache_dir + "/index.db"),
         store_(facts.cache_dir + "/store", config.store_limit),
-        precompile_(index_),
+        precompile_(index_, store_.store(), facts.cache_dir + "/overlay"),
         handlers_(std::move(facts), images_, index_, store_, precompile_, [this] { stop(); }),
         server_(std::move(socket), handlers_),
         signals_(context, SIGTERM, SIGINT),
         check_(context),
-        shrink_(context) {}
+        shrink_(context),
+        tend_(context) {}
 
   asio::awaitable<void> run() {
     images_.on_greeting = [this](const std::string& path, const ImageGreeting& greeting) {
@@ -113,6 +115,7 @@ class Daemon {
     tasks_.spawn(wait_for_signal());
     tasks_.spawn(watch_socket());
     tasks_.spawn(shrink_store_later());
+    tasks_.spawn(tend_workers());
     co_await server_.run();
     spdlog::info("stopping");
     precompile_.stop();
@@ -171,6 +174,15 @@ class Daemon {
     if (!failed) store_.shrink();
   }
 
+  asio::awaitable<void> tend_workers() {
+    boost::system::error_code failed;
+    while (!failed) {
+      tend_.expires_after(kTendWorkers);
+      co_await tend_.async_wait(asio::redirect_error(asio::use_awaitable, failed));
+      if (!failed) precompile_.end_idle_workers();
+    }
+  }
+
   std::string socket_path_;
   TaskGroup tasks_;
   Images images_;
@@ -182,6 +194,7 @@ class Daemon {
   asio::signal_set signals_;
   asio::steady_timer check_;
   asio::steady_timer shrink_;
+  asio::steady_timer tend_;
 };
 
 void tell_ready(int fd) {

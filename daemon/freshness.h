@@ -37,7 +37,7 @@ std::string_view word(Freshness freshness);
 
 // What a bytecode file is compared with.
 struct PycQuestion {
-  std::uint32_t magic = 0;      // of the interpreter
+  std::uint32_t magic = 0;  // of the interpreter
   FileStamp source;
   std::optional<PycKind> kind;  // nothing: whatever kind the file is of
   // Reads the source and computes its hash (common/source_hash.h); asked for hash-based files only. Unlike

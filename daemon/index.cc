@@ -39,6 +39,8 @@ constexpr std::array kMigrations = {
        CREATE INDEX entries_by_state ON entries (state);
        CREATE INDEX entries_by_source ON entries (source);
        CREATE INDEX entries_by_interpreter ON entries (interpreter);)",
+    R"(ALTER TABLE entries ADD COLUMN error_is_of_source INTEGER NOT NULL DEFAULT 0;
+       ALTER TABLE entries ADD COLUMN warnings TEXT;)",
 };
 constexpr int kSchemaVersion = static_cast<int>(kMigrations.size());
 
@@ -210,6 +212,7 @@ IndexEntry read_entry(SQLite::Statement& select) {
     entry.error = CompileError{select.getColumn(6).getString(), select.getColumn(7).getString(),
                                select.getColumn(8).getInt(), select.getColumn(9).getInt()};
   }
+  if (!select.getColumn(10).isNull()) entry.warnings = select.getColumn(10).getString();
   return entry;
 }
 
@@ -251,6 +254,24 @@ class Index::Database {
       upsert_entry(entry, file, id, optimize);
     }
     transaction.commit();
+  }
+
+  KnownErrors known_errors() {
+    SQLite::Statement select(*database_,
+                             "SELECT e.pyc, e.source_mtime_ns, e.source_size, i.magic, e.error_type,"
+                             " e.error_message, e.error_line, e.error_column FROM entries e"
+                             " JOIN interpreters i ON i.id = e.interpreter"
+                             " WHERE e.state = 'error' AND e.error_is_of_source");
+    KnownErrors known;
+    while (select.executeStep()) {
+      known[select.getColumn(0).getString()] = {
+          select.getColumn(1).getInt64(),
+          static_cast<std::uint64_t>(select.getColumn(2).getInt64()),
+          static_cast<std::uint32_t>(select.getColumn(3).getInt64()),
+          {select.getColumn(4).getString(), select.getColumn(5).getString(), select.getColumn(6).getInt(),
+           select.getColumn(7).getInt()}};
+    }
+    return known;
   }
 
   std::vector<InterpreterInfo> interpreters() {
@@ -309,7 +330,7 @@ class Index::Database {
     SQLite::Statement select(
         *database_,
         "SELECT s.path, e.pyc, i.executable, i.cache_tag, e.optimize, e.state, e.error_type, e.error_message,"
-        " e.error_line, e.error_column FROM entries e JOIN sources s ON s.id = e.source"
+        " e.error_line, e.error_column, e.warnings FROM entries e JOIN sources s ON s.id = e.source"
         " JOIN interpreters i ON i.id = e.interpreter"
         " WHERE (?1 = '' OR e.state = ?1) AND (?2 = '' OR s.path = ?2 OR (s.path > ?2 || '/' AND s.path < ?2 "
         "|| '0'))"
@@ -331,15 +352,18 @@ class Index::Database {
   static constexpr const char* kUpsertEntry =
       "INSERT INTO entries (pyc, source, interpreter, optimize, source_mtime_ns, source_size, pyc_mtime_ns, "
       "pyc_size,"
-      " state, error_type, error_message, error_line, error_column)"
-      " VALUES (?1, (SELECT id FROM sources WHERE path = ?2), ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)"
+      " state, error_type, error_message, error_line, error_column, error_is_of_source, warnings)"
+      " VALUES (?1, (SELECT id FROM sources WHERE path = ?2), ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13,"
+      " ?14, ?15)"
       " ON CONFLICT (pyc) DO UPDATE SET source = excluded.source, interpreter = excluded.interpreter,"
       " optimize = excluded.optimize, source_mtime_ns = excluded.source_mtime_ns, source_size = "
       "excluded.source_size,"
       " pyc_mtime_ns = excluded.pyc_mtime_ns, pyc_size = excluded.pyc_size, state = excluded.state,"
       " error_type = excluded.error_type, error_message = excluded.error_message, error_line = "
       "excluded.error_line,"
-      " error_column = excluded.error_column"
+      " error_column = excluded.error_column, error_is_of_source = excluded.error_is_of_source,"
+      // A fresh file was not compiled just now: what it said then still holds.
+      " warnings = iif(?16, warnings, excluded.warnings)"
       " WHERE (interpreter, source_mtime_ns, source_size, pyc_mtime_ns, pyc_size, state, error_message)"
       " IS NOT (excluded.interpreter, excluded.source_mtime_ns, excluded.source_size, excluded.pyc_mtime_ns,"
       " excluded.pyc_size, excluded.state, excluded.error_message)";
@@ -408,6 +432,9 @@ class Index::Database {
       upsert.bind(12, file.error->line);
       upsert.bind(13, file.error->column);
     }
+    upsert.bind(14, file.error && is_of_source(*file.error) ? 1 : 0);
+    if (!file.warnings.empty()) bind_text(upsert, 15, file.warnings);
+    upsert.bind(16, file.outcome == FileOutcome::fresh ? 1 : 0);
     upsert.exec();
   }
 
@@ -509,6 +536,10 @@ Result<IndexCounts> Index::counts() {
 
 Result<std::vector<InterpreterInfo>> Index::interpreters() {
   return guarded([&] { return database_->interpreters(); });
+}
+
+Result<KnownErrors> Index::known_errors() {
+  return guarded([&] { return database_->known_errors(); });
 }
 
 Result<void> Index::refresh(const std::stop_token& stop) {

@@ -20,6 +20,7 @@
 //       error_line,
 //               error_column say why
 //       orphan  the bytecode is there, its source is gone
+//     warnings TEXT: what compiling it said; NULL if it was not seen being compiled, or nothing was said
 //     An entry with neither source nor bytecode is dropped.
 //
 // Paths are bytes, whatever their encoding. PRAGMA application_id is "kiln", user_version the version of the
@@ -44,6 +45,7 @@
 #include "common/result.h"
 #include "daemon/file_result.h"
 #include "daemon/interpreter.h"
+#include "daemon/known_error.h"
 
 namespace kiln {
 
@@ -60,6 +62,7 @@ struct IndexEntry {
   int optimize = 0;
   EntryState state{};
   std::optional<CompileError> error;
+  std::string warnings;
 };
 
 struct IndexCounts {
@@ -99,6 +102,9 @@ class Index {
   Result<void> record(const InterpreterInfo& interpreter, int optimize, std::span<const FileResult> files);
 
   Result<IndexCounts> counts();
+
+  // Entries in state error of which the source is to blame.
+  Result<KnownErrors> known_errors();
 
   // All of them, by path.
   Result<std::vector<InterpreterInfo>> interpreters();

@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 
 #include <boost/asio/post.hpp>
+#include <boost/asio/use_future.hpp>
 
 #include "daemon/blocking.h"
 
@@ -40,6 +41,19 @@ void IndexThread::record(InterpreterInfo interpreter, int optimize, std::vector<
     });
     if (!done) spdlog::error("cannot write the index: {}", done.error().message);
   });
+}
+
+KnownErrors IndexThread::known_errors() {
+  const auto ask = [this] {
+    return caught([&]() -> Result<KnownErrors> {
+      Index* index = TRY(this->index());
+      return index->known_errors();
+    });
+  };
+  auto known = asio::post(thread_, asio::use_future(ask)).get();
+  if (known) return std::move(*known);
+  spdlog::error("cannot read the index: {}", known.error().message);
+  return {};
 }
 
 void IndexThread::close() {

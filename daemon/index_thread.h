@@ -31,6 +31,9 @@ class IndexThread {
   // Written behind: returns at once. What fails is logged; the index is derivable.
   void record(InterpreterInfo interpreter, int optimize, std::vector<FileResult> files);
 
+  // What is known not to compile. Blocks: not for the thread that runs everything else.
+  KnownErrors known_errors();
+
   // Cuts a long refresh short, for good.
   void interrupt() { stop_.request_stop(); }
 

@@ -82,7 +82,7 @@ bool is_unwritable(std::string path) {
 // One bytecode file to be made.
 struct Task {
   std::size_t batch = 0;
-  std::size_t source = 0;                    // index into the sources, and into the batch's files
+  std::size_t source = 0;  // index into the sources, and into the batch's files
   PycKind kind = PycKind::timestamp;
 };
 
@@ -142,7 +142,8 @@ class Precompilation {
     SourceList list;
     const std::vector<std::string> exclude(request_.exclude().begin(), request_.exclude().end());
     for (const auto& target : request_.targets()) {
-      walk_sources({target.path(), target.spelling()}, exclude, [this] { return cancel_.raised(); }, list);
+      walk_sources(
+          {target.path(), target.spelling()}, exclude, [this] { return cancel_.raised(); }, list);
     }
     for (const auto& [spelling, error] : list.errors) report_error(spelling, error, {});
     std::unordered_set<std::string> seen;  // targets may overlap
@@ -248,8 +249,7 @@ class Precompilation {
     std::sort(stale_.begin(), stale_.end(), [this](const Task& a, const Task& b) {
       const auto size_a = sources_[a.source].stamp.size;
       const auto size_b = sources_[b.source].stamp.size;
-      return size_a != size_b ? size_a > size_b
-                              : std::pair(a.source, a.batch) < std::pair(b.source, b.batch);
+      return size_a != size_b ? size_a > size_b : std::pair(a.source, a.batch) < std::pair(b.source, b.batch);
     });
     in_parallel(stale_.size(), [this](std::size_t turn) {
       make(stale_[turn]);
@@ -428,9 +428,9 @@ class Precompilation {
 
 }  // namespace
 
-Precompiled precompile(const proto::PrecompileRequest& request,
-                       std::span<const InterpreterInfo> interpreters, const PrecompileServices& services,
-                       const PrecompileSink& sink, const std::stop_token& stop) {
+Precompiled precompile(const proto::PrecompileRequest& request, std::span<const InterpreterInfo> interpreters,
+                       const PrecompileServices& services, const PrecompileSink& sink,
+                       const std::stop_token& stop) {
   return Precompilation(request, interpreters, services, sink, stop).run();
 }
 

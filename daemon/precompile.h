@@ -7,7 +7,6 @@
 #pragma once
 
 #include <functional>
-#include <map>
 #include <span>
 #include <stop_token>
 #include <string>
@@ -16,6 +15,7 @@
 #include "daemon/compiler_pool.h"
 #include "daemon/file_result.h"
 #include "daemon/interpreter.h"
+#include "daemon/known_error.h"
 #include "daemon/store.h"
 #include "proto/kiln.pb.h"
 
@@ -25,20 +25,11 @@ namespace kiln {
 // then the work waits.
 using PrecompileSink = std::function<void(const proto::PrecompileEvent&)>;
 
-// A file that is known not to compile, by what is said of it in the index.
-struct KnownError {
-  std::int64_t source_mtime_ns = 0;
-  std::uint64_t source_size = 0;
-  std::uint32_t magic = 0;
-  CompileError error;
-};
-using KnownErrors = std::map<std::string, KnownError>;  // by path of the bytecode file
-
 // What precompilations share. All of it outlives them.
 struct PrecompileServices {
   CompilerPool& compilers;
   Store& store;
-  std::string overlay;        // directory for what cannot be written where it belongs; empty: none
+  std::string overlay;  // directory for what cannot be written where it belongs; empty: none
   KnownErrors known_errors;
 };
 
@@ -62,8 +53,8 @@ constexpr unsigned kMaxJobs = 256;
 // Progress over the files to make, at most a hundred, and as the last one the Summary. STOP ends it early:
 // running compiles are killed, no file is left half written, and the summary's failure says so, as it does
 // when an interpreter cannot be used at all.
-Precompiled precompile(const proto::PrecompileRequest& request,
-                       std::span<const InterpreterInfo> interpreters, const PrecompileServices& services,
-                       const PrecompileSink& sink, const std::stop_token& stop);
+Precompiled precompile(const proto::PrecompileRequest& request, std::span<const InterpreterInfo> interpreters,
+                       const PrecompileServices& services, const PrecompileSink& sink,
+                       const std::stop_token& stop);
 
 }  // namespace kiln

@@ -22,6 +22,7 @@ namespace {
 
 // Events on their way to the client. When it does not read, the work waits.
 constexpr std::size_t kQueuedEvents = 256;
+constexpr std::chrono::seconds kWorkersIdle{60};
 
 proto::PrecompileEvent::Summary failed(const Error& error) {
   proto::PrecompileEvent::Summary summary;
@@ -82,15 +83,23 @@ void PrecompileService::run(Job& job) {
 
 // The summary is sent by the caller, last, so that whoever has seen it finds its results in the index.
 Result<proto::PrecompileEvent::Summary> PrecompileService::work(Job& job) {
-  const InterpreterInfo interpreter = TRY(this->interpreter(job.request.python()));
+  std::vector<InterpreterInfo> interpreters;
+  for (const auto& path : job.request.python()) interpreters.push_back(TRY(interpreter(path)));
   const auto sink = [&job](const proto::PrecompileEvent& event) {
     if (!event.has_summary()) job.send(event);
   };
-  Precompiled done = precompile(job.request, interpreter, CompileLimits{}, sink, job.stop.get_token());
-  spdlog::info("precompile: {} compiled, {} fresh, {} errors", done.summary.compiled(), done.summary.fresh(),
-               done.summary.errors());
-  index_.record(interpreter, job.request.optimize(), std::move(done.files));
+  const PrecompileServices services{compilers_, store_, overlay_, index_.known_errors()};
+  Precompiled done = precompile(job.request, interpreters, services, sink, job.stop.get_token());
+  spdlog::info("precompile: {} compiled, {} restored, {} fresh, {} errors", done.summary.compiled(),
+               done.summary.restored(), done.summary.fresh(), done.summary.errors());
+  for (auto& batch : done.batches) {
+    index_.record(std::move(batch.interpreter), batch.optimize, std::move(batch.files));
+  }
   return done.summary;
+}
+
+void PrecompileService::end_idle_workers() {
+  asio::post(thread_, [this] { compilers_.end_idle_since(CompilerPool::Clock::now() - kWorkersIdle); });
 }
 
 Result<InterpreterInfo> PrecompileService::interpreter(const std::string& path) {

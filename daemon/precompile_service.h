@@ -1,22 +1,25 @@
 // Serves precompile requests: runs each on a thread of its own and streams its events to the client.
 #pragma once
 
-#include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/thread_pool.hpp>
 #include <map>
 #include <stop_token>
 #include <string>
 
+#include "daemon/compiler_pool.h"
 #include "daemon/index_thread.h"
 #include "daemon/session.h"
+#include "daemon/store.h"
 #include "proto/kiln.pb.h"
 
 namespace kiln {
 
 class PrecompileService {
  public:
-  explicit PrecompileService(IndexThread& index) : index_(index) {}
+  // OVERLAY: the directory for what cannot be written where it belongs.
+  PrecompileService(IndexThread& index, Store& store, std::string overlay)
+      : index_(index), store_(store), overlay_(std::move(overlay)) {}
   ~PrecompileService();
 
   // Ends when the work is done. A client that hangs up withdraws its request.
@@ -24,6 +27,9 @@ class PrecompileService {
 
   // Has all requests end early. Does not wait for them.
   void stop() { stopped_.request_stop(); }
+
+  // Lets go of compile workers that nobody has wanted for a minute. To be called now and then.
+  void end_idle_workers();
 
  private:
   struct Job;
@@ -33,6 +39,9 @@ class PrecompileService {
   Result<InterpreterInfo> interpreter(const std::string& path);
 
   IndexThread& index_;
+  Store& store_;
+  const std::string overlay_;
+  CompilerPool compilers_;
   std::stop_source stopped_;
   // Known interpreters, and the thread that probes and drives: requests that come together take turns, for
   // each already has as many workers as there are CPUs.

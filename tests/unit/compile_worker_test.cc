@@ -72,7 +72,8 @@ TEST(CompileWorker, KeepsWarningsAsPythonPrintsThem) {
   const auto compiled = worker.compile({"x = 1\n  \nx is 1  \n", "dir/w.py", 0});
   ASSERT_TRUE(compiled);
   EXPECT_EQ(compiled->warnings,
-            "dir/w.py:3: SyntaxWarning: \"is\" with a literal. Did you mean \"==\"?\n  x is 1\n");
+            "\1:3: SyntaxWarning: \"is\" with a literal. Did you mean \"==\"?\n  x is 1\n");
+  EXPECT_EQ(name_file_in(compiled->warnings, "dir/w.py").substr(0, 12), "dir/w.py:3: ");
   EXPECT_FALSE(compiled->error);
   EXPECT_EQ(worker.compile({"x = 1", "b.py", 0})->warnings, "");
 }

@@ -1,8 +1,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <sstream>
+
 #include "client/command.h"
 #include "client/precompile.h"
+#include "client/precompile_report.h"
 #include "client/progress.h"
 
 namespace kiln {
@@ -20,8 +23,8 @@ TEST(PrecompileArguments, AreRead) {
   const auto parsed = parse({"-j", "4", "--python", "py", "src", "-o2", "--force", "-q", "--", "-odd.py"});
   const auto& wanted = std::get<PrecompileArguments>(parsed);
   EXPECT_EQ(wanted.jobs, 4U);
-  EXPECT_EQ(wanted.python, "py");
-  EXPECT_EQ(wanted.optimize, 2);
+  EXPECT_THAT(wanted.pythons, ElementsAre("py"));
+  EXPECT_THAT(wanted.levels, ElementsAre(2));
   EXPECT_TRUE(wanted.force && wanted.quiet);
   EXPECT_THAT(wanted.paths, ElementsAre("src", "-odd.py"));
 }
@@ -32,6 +35,30 @@ TEST(PrecompileArguments, WrongUsageIsTwo) {
   EXPECT_EQ(std::get<int>(parse({"-j", "-1", "src"})), kExitUsage);
   EXPECT_EQ(std::get<int>(parse({"--nonsense", "src"})), kExitUsage);
   EXPECT_EQ(std::get<int>(parse({"--help"})), kExitDone);
+}
+
+TEST(PrecompileArguments, AreReadMoreThanOnce) {
+  const auto parsed =
+      parse({"-o", "1", "src", "-o", "2", "--python", "a", "--python", "b", "--exclude", "x*"});
+  const auto& wanted = std::get<PrecompileArguments>(parsed);
+  EXPECT_THAT(wanted.pythons, ElementsAre("a", "b"));
+  EXPECT_THAT(wanted.levels, ElementsAre(1, 2));
+  EXPECT_THAT(wanted.paths, ElementsAre("src"));
+  EXPECT_EQ(std::get<int>(parse({"--legacy", "-o0", "-o1", "src"})), kExitUsage);
+  EXPECT_EQ(std::get<int>(parse({"--check", "--force", "src"})), kExitUsage);
+  EXPECT_EQ(std::get<int>(parse({"--invalidation-mode", "often", "src"})), kExitUsage);
+}
+
+TEST(PrecompileArguments, AListIsReadInItsPlace) {
+  std::istringstream list("b.py\n\nc d.py\n");
+  EXPECT_THAT(with_listed_paths({"a.py", "-", "e.py"}, list), ElementsAre("a.py", "b.py", "c d.py", "e.py"));
+}
+
+TEST(PrecompileArguments, TheEpochOfABuildAsksForHashes) {
+  EXPECT_EQ(wanted_invalidation({}, nullptr), proto::PrecompileRequest::KEEP);
+  EXPECT_EQ(wanted_invalidation({}, ""), proto::PrecompileRequest::KEEP);
+  EXPECT_EQ(wanted_invalidation({}, "0"), proto::PrecompileRequest::CHECKED_HASH);
+  EXPECT_EQ(wanted_invalidation("timestamp", "0"), proto::PrecompileRequest::TIMESTAMP);
 }
 
 TEST(PrecompileOutput, AnErrorHasItsPlace) {

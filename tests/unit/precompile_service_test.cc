@@ -53,7 +53,8 @@ class PrecompileServiceTest : public testing::Test {
     for (int i = 0; i < kFiles; ++i) scratch_.write("src/m" + std::to_string(i) + ".py", "x = 1\n");
     request_.add_targets()->set_path(scratch_ / "src");
     request_.mutable_targets(0)->set_spelling("src");
-    request_.set_python(system_python().path);
+    request_.add_python(system_python().path);
+    request_.add_optimize(0);
     request_.set_jobs(4);
     request_.set_umask(0022);
   }
@@ -80,7 +81,8 @@ class PrecompileServiceTest : public testing::Test {
   proto::PrecompileRequest request_;
   asio::io_context context_{1};
   IndexThread index_{scratch_ / "index.db"};
-  PrecompileService service_{index_};
+  Store store_{scratch_ / "store", 0};
+  PrecompileService service_{index_, store_, {}};
 };
 
 TEST_F(PrecompileServiceTest, ServesARequest) {
@@ -107,7 +109,7 @@ TEST_F(PrecompileServiceTest, RequestsThatComeTogetherTakeTurns) {
 }
 
 TEST_F(PrecompileServiceTest, AMissingInterpreterIsAFailure) {
-  request_.set_python(scratch_ / "no-python");
+  request_.set_python(0, scratch_ / "no-python");
   const auto summary = ask();
   ASSERT_TRUE(summary);
   EXPECT_NE(summary->failure(), "");

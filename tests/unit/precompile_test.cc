@@ -27,7 +27,8 @@ class PrecompileTest : public testing::Test {
                                    const InterpreterInfo& python = system_python()) const {
     proto::PrecompileRequest request;
     add_target(request, target);
-    request.set_python(python.path);
+    request.add_python(python.path);
+    request.add_optimize(0);
     request.set_jobs(2);
     request.set_umask(0022);
     return request;
@@ -43,8 +44,14 @@ class PrecompileTest : public testing::Test {
     errors_.clear();
     warnings_.clear();
     events_.clear();
-    return precompile(
-        request, python, {}, [this](const proto::PrecompileEvent& event) { keep(event); }, stop);
+    return run_with(
+        request, python, [this](const proto::PrecompileEvent& event) { keep(event); }, stop);
+  }
+
+  Precompiled run_with(const proto::PrecompileRequest& request, const InterpreterInfo& python,
+                       const PrecompileSink& sink, const std::stop_token& stop = {}) {
+    const PrecompileServices services{compilers_, *store_, {}, known_};
+    return precompile(request, std::span(&python, 1), services, sink, stop);
   }
 
   void keep(const proto::PrecompileEvent& event) {
@@ -66,6 +73,9 @@ class PrecompileTest : public testing::Test {
   }
 
   Scratch scratch_;
+  CompilerPool compilers_;
+  std::optional<Store> store_{std::in_place, scratch_ / "store", 0};  // keeps nothing
+  KnownErrors known_;
   std::vector<std::string> errors_;
   std::vector<std::string> warnings_;
   std::vector<proto::PrecompileEvent> events_;
@@ -76,7 +86,7 @@ TEST_F(PrecompileTest, AnExceptionOnAWorkersThreadEndsTheRequestOnly) {
   const PrecompileSink sink = [](const proto::PrecompileEvent& event) {
     if (event.has_progress()) throw std::bad_alloc();
   };
-  const auto done = precompile(request("src"), system_python(), {}, sink, {});
+  const auto done = run_with(request("src"), system_python(), sink);
   EXPECT_EQ(done.summary.failure(), "std::bad_alloc");
 }
 
@@ -91,7 +101,7 @@ TEST_F(PrecompileTest, CompilesWhatCompileallWould) {
   const auto done = run(request("src"));
   EXPECT_THAT(counts(done), ElementsAre(4, 0, 0));
   std::vector<std::string> sources;
-  for (const auto& file : done.files) {
+  for (const auto& file : done.batches[0].files) {
     sources.push_back(file.source.substr(scratch_.path().size() + 1));
     EXPECT_TRUE(std::filesystem::exists(file.pyc)) << file.pyc;
     EXPECT_EQ(file.outcome, FileOutcome::compiled);
@@ -166,7 +176,7 @@ TEST_F(PrecompileTest, AnErrorIsOfOneFile) {
   const auto done = run(request("src"));
   EXPECT_THAT(counts(done), ElementsAre(2, 0, 1));
   EXPECT_THAT(errors_, ElementsAre("src/bad.py:2: SyntaxError"));
-  EXPECT_EQ(done.files[1].error->line, 2);
+  EXPECT_EQ(done.batches[0].files[1].error->line, 2);
   EXPECT_EQ(done.summary.failure(), "");
 }
 
@@ -191,7 +201,8 @@ TEST_F(PrecompileTest, AFileThatWasNamedIsTakenWhateverItsName) {
   EXPECT_THAT(counts(run(request("bin"))), ElementsAre(0, 0, 0));
   const auto done = run(request("bin/tool"));
   EXPECT_THAT(counts(done), ElementsAre(1, 0, 0));
-  EXPECT_EQ(done.files[0].pyc, scratch_ / ("bin/__pycache__/tool" + system_python().cache_tag + ".pyc"));
+  EXPECT_EQ(done.batches[0].files[0].pyc,
+            scratch_ / ("bin/__pycache__/tool" + system_python().cache_tag + ".pyc"));
 }
 
 TEST_F(PrecompileTest, OverlappingTargetsAreDoneOnce) {
@@ -208,7 +219,7 @@ TEST_F(PrecompileTest, AFileHasOneNameHoweverItIsSpelled) {
     add_target(asked, spelling);
   const auto done = run(asked);
   EXPECT_THAT(counts(done), ElementsAre(1, 0, 0));
-  EXPECT_EQ(done.files[0].source, source);
+  EXPECT_EQ(done.batches[0].files[0].source, source);
   EXPECT_EQ(clean_path("/"), "/");
   EXPECT_EQ(clean_path("//a/./b/"), "/a/b");
   EXPECT_EQ(clean_path("/nothing/../here"), "/nothing/../here");
@@ -217,7 +228,7 @@ TEST_F(PrecompileTest, AFileHasOneNameHoweverItIsSpelled) {
 TEST_F(PrecompileTest, LevelAndPrefixDecideWhereBytecodeLies) {
   const auto source = scratch_.write("src/a.py", "x = 1\n");
   auto asked = request("src");
-  asked.set_optimize(2);
+  asked.set_optimize(0, 2);
   asked.set_pycache_prefix(scratch_ / "prefix");
   run(asked);
   const auto expected = cache_from_source(source, system_python().cache_tag, 2, scratch_ / "prefix");
@@ -249,7 +260,7 @@ TEST_F(PrecompileTest, StopsWhenAsked) {
   stop.request_stop();
   const auto before = run(request("src"), system_python(), stop.get_token());
   EXPECT_EQ(before.summary.failure(), "cancelled");
-  EXPECT_THAT(before.files, IsEmpty());
+  EXPECT_THAT(before.batches[0].files, IsEmpty());
 
   std::stop_source later;
   const auto sink = [&](const proto::PrecompileEvent& event) {
@@ -257,7 +268,7 @@ TEST_F(PrecompileTest, StopsWhenAsked) {
   };
   auto asked = request("src");
   asked.set_jobs(1);
-  const auto during = precompile(asked, system_python(), {}, sink, later.get_token());
+  const auto during = run_with(asked, system_python(), sink, later.get_token());
   EXPECT_EQ(during.summary.compiled(), 1U);
   EXPECT_EQ(during.summary.failure(), "cancelled");
 }
@@ -285,11 +296,133 @@ TEST_F(PrecompileTest, AnUnusablePythonFailsTheRequest) {
   python.executable = "/nonexistent/python";
   EXPECT_THAT(run(request("src"), python).summary.failure(), HasSubstr("/nonexistent/python"));
   python = system_python();
-  python.minor = 6;
+  python.minor = 5;
   EXPECT_THAT(run(request("src"), python).summary.failure(), HasSubstr("not served"));
   auto asked = request("src");
-  asked.set_optimize(3);
+  asked.set_optimize(0, 3);
   EXPECT_THAT(run(asked).summary.failure(), HasSubstr("optimization"));
+}
+
+// A copy, and a tree whose times have moved, are restored; nothing is compiled, and the bytes are those that
+// compileall writes there.
+TEST_F(PrecompileTest, WhatWasCompiledOnceIsRestored) {
+  store_.emplace(scratch_ / "store", 1U << 30);
+  scratch_.write("one/src/a.py", "def f():\n  return __file__\n");
+  scratch_.write("one/src/b.py", "class C:\n  x = lambda self: 1\n");
+  auto asked = request("one/src");
+  asked.mutable_targets(0)->set_spelling("src");
+  EXPECT_THAT(counts(run(asked)), ElementsAre(2, 0, 0));
+  ASSERT_TRUE(
+      shell("cd " + scratch_.path() + " && cp -r one two && rm -r two/src/__pycache__ && cp -r two three"));
+  auto again = request("two/src");
+  again.mutable_targets(0)->set_spelling("another/name");
+  const auto done = run(again);
+  EXPECT_EQ(done.summary.restored(), 2U);
+  EXPECT_EQ(done.summary.compiled(), 0U);
+  ASSERT_TRUE(shell("cd " + scratch_.path() +
+                    " && cp -p two/src/*.py three/src && cd three && umask 022 && " +
+                    system_python().executable + " -m compileall -q -s src -p another/name src"));
+  EXPECT_TRUE(shell("diff -r " + scratch_.path() + "/two " + scratch_.path() + "/three"));
+  ASSERT_TRUE(shell("touch -d '2001-02-03 04:05:06' " + scratch_.path() + "/one/src/*.py"));
+  const auto moved = run(asked);
+  EXPECT_EQ(moved.summary.restored(), 2U);
+  EXPECT_EQ(moved.summary.compiled(), 0U);
+  EXPECT_THAT(counts(run(asked)), ElementsAre(0, 2, 0));
+}
+
+TEST_F(PrecompileTest, WarningsAreKeptWithTheCode) {
+  store_.emplace(scratch_ / "store", 1U << 30);
+  scratch_.write("src/w.py", "x is 1\n");
+  scratch_.write("copy/v.py", "x is 1\n");
+  run(request("src"));
+  const auto done = run(request("copy"));
+  EXPECT_EQ(done.summary.restored(), 1U);
+  EXPECT_THAT(warnings_, ElementsAre(HasSubstr("copy/v.py:1: SyntaxWarning: ")));
+}
+
+std::uint8_t flags_of(const std::string& pyc) {
+  return static_cast<std::uint8_t>(read_file(pyc).at(4));
+}
+
+TEST_F(PrecompileTest, AFileKeepsItsInvalidationMode) {
+  const auto source = scratch_.write("src/a.py", "x = 1\n");
+  for (const auto& [mode, flags] : {std::pair{proto::PrecompileRequest::CHECKED_HASH, 3},
+                                    std::pair{proto::PrecompileRequest::UNCHECKED_HASH, 1},
+                                    std::pair{proto::PrecompileRequest::TIMESTAMP, 0}}) {
+    auto asked = request("src");
+    asked.set_invalidation(mode);
+    EXPECT_THAT(counts(run(asked)), ElementsAre(1, 0, 0));
+    EXPECT_EQ(flags_of(cache_of(source)), flags);
+    EXPECT_THAT(counts(run(asked)), ElementsAre(0, 1, 0));
+    EXPECT_THAT(counts(run(request("src"))), ElementsAre(0, 1, 0));
+    scratch_.write("src/a.py", "x = 1" + std::string(static_cast<std::size_t>(flags) + 1, '0') + "\n");
+    EXPECT_THAT(counts(run(request("src"))), ElementsAre(1, 0, 0));
+    EXPECT_EQ(flags_of(cache_of(source)), flags);
+  }
+}
+
+TEST_F(PrecompileTest, ACheckWritesNothing) {
+  const auto source = scratch_.write("src/a.py", "x = 1\n");
+  auto asked = request("src");
+  asked.set_check(true);
+  EXPECT_EQ(run(asked).summary.stale(), 1U);
+  EXPECT_EQ(events_.front().stale().why(), "missing");
+  EXPECT_FALSE(std::filesystem::exists(scratch_ / "src/__pycache__"));
+  run(request("src"));
+  EXPECT_EQ(run(asked).summary.stale(), 0U);
+  scratch_.write("src/a.py", "x = 11\n");
+  EXPECT_EQ(run(asked).summary.stale(), 1U);
+}
+
+TEST_F(PrecompileTest, WhatMatchesIsLeftOut) {
+  for (const char* name : {"src/a.py", "src/test_a.py", "src/p/b.py", "src/p/q/c.py", "src/.git/d.py"}) {
+    scratch_.write(name, "x = 1\n");
+  }
+  auto asked = request("src");
+  asked.add_exclude("test_*");
+  asked.add_exclude("p/q");
+  const auto done = run(asked);
+  EXPECT_THAT(counts(done), ElementsAre(2, 0, 0));
+  EXPECT_EQ(done.summary.left_out_count(), 1U);
+  EXPECT_EQ(done.summary.left_out(0), ".git");
+}
+
+TEST_F(PrecompileTest, WhatDidNotCompileIsNotTriedBeforeItChanges) {
+  scratch_.write("src/bad.py", "def f(:\n");
+  const auto first = run(request("src"));
+  const auto& failed = first.batches[0].files[0];
+  known_[failed.pyc] = {failed.source_stamp.modified_ns, failed.source_stamp.size, system_python().magic,
+                        CompileError{"SyntaxError", "as it was told", 7, 0}};
+  EXPECT_THAT(counts(run(request("src"))), ElementsAre(0, 0, 1));
+  EXPECT_THAT(errors_, ElementsAre("src/bad.py:7: SyntaxError"));
+  auto forced = request("src");
+  forced.set_force(true);
+  run(forced);
+  EXPECT_THAT(errors_, ElementsAre("src/bad.py:1: SyntaxError"));
+  scratch_.write("src/bad.py", "def f(): pass\n");
+  EXPECT_THAT(counts(run(request("src"))), ElementsAre(1, 0, 0));
+}
+
+TEST_F(PrecompileTest, SeveralInterpretersAndLevelsAtOnce) {
+  scratch_.write("src/a.py", "assert True\n");
+  const auto pythons = all_pythons();
+  auto asked = request("src");
+  asked.add_optimize(2);
+  const PrecompileServices services{compilers_, *store_, {}, {}};
+  const auto done = precompile(asked, pythons, services, [](const proto::PrecompileEvent&) {}, {});
+  EXPECT_EQ(done.summary.failure(), "");
+  EXPECT_EQ(done.summary.compiled(), 2 * pythons.size());
+  for (const auto& batch : done.batches) EXPECT_TRUE(std::filesystem::exists(batch.files[0].pyc));
+}
+
+TEST_F(PrecompileTest, LegacyFilesLieBesideTheSource) {
+  scratch_.write("src/a.py", "x = 1\n");
+  auto asked = request("src");
+  asked.set_legacy(true);
+  run(asked);
+  EXPECT_TRUE(std::filesystem::exists(scratch_ / "src/a.pyc"));
+  EXPECT_FALSE(std::filesystem::exists(scratch_ / "src/__pycache__"));
+  EXPECT_THAT(counts(run(asked)), ElementsAre(0, 1, 0));
 }
 
 }  // namespace
