@@ -14,8 +14,8 @@
 // anything is decompressed.
 //
 // Rejected: XXH3 or CRC as the checksum. They would save 4 us of the 20 that finding an object of 10 KB takes
-// (13 us on a CPU without SHA instructions), for one more library. Rejected: a compression level above 1. Over
-// the bytecode of a whole installation, 3 takes a quarter more time to save a twentieth more.
+// (13 us on a CPU without SHA instructions), for one more library. Rejected: a compression level above 1.
+// Over the bytecode of a whole installation, 3 takes a quarter more time to save a twentieth more.
 #pragma once
 
 #include <cstdint>
