@@ -1,7 +1,9 @@
 // Where Kiln keeps its things (XDG base directory specification), and where its own parts lie.
 //
-//   runtime   $KILN_RUNTIME_DIR, else $XDG_RUNTIME_DIR/kiln, else /tmp/kiln-UID   socket, locks; 0700,
-//   owner-checked cache     $KILN_CACHE_DIR, else $XDG_CACHE_HOME/kiln, else ~/.cache/kiln      index, logs
+//   runtime   $KILN_RUNTIME_DIR, else $XDG_RUNTIME_DIR/kiln, else /tmp/kiln-UID
+//             socket, locks; mode 0700, owner-checked
+//   cache     $KILN_CACHE_DIR, else $XDG_CACHE_HOME/kiln, else ~/.cache/kiln
+//             index, store, log
 //   config    $KILN_CONFIG, else $XDG_CONFIG_HOME/kiln/kiln.toml, else ~/.config/kiln/kiln.toml
 #pragma once
 

@@ -127,7 +127,7 @@ void Store::count_written(std::uint64_t bytes) {
   if (on_growth) on_growth();
 }
 
-Result<StoreUsage> Store::gc(std::uint64_t limit, std::stop_token stop) {
+Result<StoreUsage> Store::gc(std::uint64_t limit, const std::stop_token& stop) {
   written_.store(0, std::memory_order_relaxed);
   StoreSweep sweep(directory_);
   TRY_VOID(sweep.scan(stop));

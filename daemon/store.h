@@ -69,8 +69,8 @@ class Store {
   // If objects take more than LIMIT bytes, removes the longest unused ones until they take 90 % of it at
   // most; a LIMIT of 0 empties the store. Removes what a kill left. STOP cuts it short; the counts are then
   // of what was seen. Fails only if the directory is there but cannot be read.
-  Result<StoreUsage> gc(std::uint64_t limit, std::stop_token stop = {});
-  Result<StoreUsage> gc(std::stop_token stop = {}) { return gc(limit_, std::move(stop)); }
+  Result<StoreUsage> gc(std::uint64_t limit, const std::stop_token& stop = {});
+  Result<StoreUsage> gc(const std::stop_token& stop = {}) { return gc(limit_, stop); }
 
   std::uint64_t limit() const { return limit_; }
   // What objects take, in bytes: as the last gc found it, with what this process has kept since. Other

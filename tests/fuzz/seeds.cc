@@ -7,6 +7,7 @@
 #include "common/frame.h"
 #include "common/image_channel.h"
 #include "common/launch.h"
+#include "daemon/store_object.h"
 
 namespace kiln {
 namespace {
@@ -41,10 +42,16 @@ std::vector<std::string> greeting_seeds() {
   return {encode_image_greeting({}), encode_image_greeting(greeting), encode_image_report({3, 1})};
 }
 
+std::vector<std::string> store_seeds() {
+  return {encode_object({}, {}), encode_object({}, {"code", "a warning"}),
+          encode_object({}, {std::string(10'000, 'x'), "a warning"})};
+}
+
 std::vector<std::string> seeds_of(const std::string& fuzzer) {
   if (fuzzer == "launch") return launch_seeds();
   if (fuzzer == "frame") return frame_seeds();
   if (fuzzer == "greeting") return greeting_seeds();
+  if (fuzzer == "store") return store_seeds();
   return {};
 }
 
