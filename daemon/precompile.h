@@ -30,7 +30,7 @@ struct PrecompileServices {
   CompilerPool& compilers;
   Store& store;
   std::string overlay;  // directory for what cannot be written where it belongs; empty: none
-  KnownErrors known_errors;
+  const KnownErrors& known_errors;
 };
 
 // What was done for one interpreter and level.

@@ -11,7 +11,6 @@
 #include <boost/asio/use_future.hpp>
 
 #include "daemon/caught.h"
-#include "daemon/precompile.h"
 
 namespace kiln {
 
@@ -88,14 +87,32 @@ Result<proto::PrecompileEvent::Summary> PrecompileService::work(Job& job) {
   const auto sink = [&job](const proto::PrecompileEvent& event) {
     if (!event.has_summary()) job.send(event);
   };
-  const PrecompileServices services{compilers_, store_, overlay_, index_.known_errors()};
+  const PrecompileServices services{compilers_, store_, overlay_, known_errors()};
   Precompiled done = precompile(job.request, interpreters, services, sink, job.stop.get_token());
   spdlog::info("precompile: {} compiled, {} restored, {} fresh, {} errors", done.summary.compiled(),
                done.summary.restored(), done.summary.fresh(), done.summary.errors());
   for (auto& batch : done.batches) {
+    remember(batch);
     index_.record(std::move(batch.interpreter), batch.optimize, std::move(batch.files));
   }
   return done.summary;
+}
+
+// Not asked for each time: the index may be busy with what the last request has done.
+const KnownErrors& PrecompileService::known_errors() {
+  if (!known_errors_) known_errors_ = index_.known_errors();
+  return *known_errors_;
+}
+
+void PrecompileService::remember(const PrecompiledBatch& batch) {
+  for (const auto& file : batch.files) {
+    if (file.error && is_of_source(*file.error)) {
+      (*known_errors_)[file.pyc] = {file.source_stamp.modified_ns, file.source_stamp.size,
+                                    batch.interpreter.magic, *file.error};
+    } else if (file.outcome != FileOutcome::skipped && !known_errors_->empty()) {
+      known_errors_->erase(file.pyc);
+    }
+  }
 }
 
 void PrecompileService::end_idle_workers() {

@@ -4,11 +4,13 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/thread_pool.hpp>
 #include <map>
+#include <optional>
 #include <stop_token>
 #include <string>
 
 #include "daemon/compiler_pool.h"
 #include "daemon/index_thread.h"
+#include "daemon/precompile.h"
 #include "daemon/session.h"
 #include "daemon/store.h"
 #include "proto/kiln.pb.h"
@@ -37,11 +39,14 @@ class PrecompileService {
   void run(Job& job);
   Result<proto::PrecompileEvent::Summary> work(Job& job);
   Result<InterpreterInfo> interpreter(const std::string& path);
+  const KnownErrors& known_errors();
+  void remember(const PrecompiledBatch& batch);
 
   IndexThread& index_;
   Store& store_;
   const std::string overlay_;
   CompilerPool compilers_;
+  std::optional<KnownErrors> known_errors_;  // once they were read from the index; kept up here
   std::stop_source stopped_;
   // Known interpreters, and the thread that probes and drives: requests that come together take turns, for
   // each already has as many workers as there are CPUs.
