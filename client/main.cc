@@ -24,6 +24,8 @@ struct Command {
 constexpr std::array kCommands{
     Command{"run", kiln::run_command, "run a program as python would, warm"},
     Command{"precompile", kiln::precompile_command, "compile files and directories to bytecode"},
+    Command{"list", kiln::list_command, "the bytecode files that Kiln knows of, and how they are"},
+    Command{"clean", kiln::clean_command, "remove bytecode whose source is gone"},
     Command{"gc", kiln::gc_command, "shrink the store of compiled code to its limit"},
     Command{"status", kiln::status_command, "daemon, images, cache, interpreters"},
     Command{"daemon", kiln::daemon_command, "start, stop, restart, run the daemon; show its log"},

@@ -30,6 +30,31 @@ std::uint64_t monotonic_s() {
   return static_cast<std::uint64_t>(now.tv_sec);
 }
 
+constexpr std::size_t kListedAtOnce = 1'000;  // entries a reply, well below a frame's limit
+
+std::vector<IndexFilter> filters_of(const google::protobuf::RepeatedPtrField<std::string>& paths,
+                                    std::optional<EntryState> state) {
+  std::vector<IndexFilter> filters;
+  for (const auto& path : paths) filters.push_back({state, path == "/" ? "" : path});
+  if (filters.empty()) filters.push_back({state, {}});
+  return filters;
+}
+
+void describe(const IndexEntry& entry, proto::ListReply::Entry& listed) {
+  listed.set_source(entry.source);
+  listed.set_pyc(entry.pyc);
+  listed.set_python(entry.executable);
+  listed.set_tag(entry.cache_tag);
+  listed.set_optimize(entry.optimize);
+  listed.set_state(std::string(word(entry.state)));
+  listed.set_warnings(name_file_in(entry.warnings, entry.source));
+  if (!entry.error) return;
+  listed.set_error_type(entry.error->type);
+  listed.set_error_message(entry.error->message);
+  listed.set_line(entry.error->line);
+  listed.set_column(entry.error->column);
+}
+
 void describe(const IndexSummary& summary, proto::Status& status) {
   auto& cache = *status.mutable_cache();
   cache.set_entries(summary.counts.entries());
@@ -72,6 +97,10 @@ asio::awaitable<void> Handlers::handle(Session& session, const proto::Request& r
       co_return co_await status(session);
     case proto::Request::kGc:
       co_return co_await gc(session, request.gc());
+    case proto::Request::kList:
+      co_return co_await list(session, request.list());
+    case proto::Request::kClean:
+      co_return co_await clean(session, request.clean());
     default:
       co_return co_await answer_ping(session);
   }
@@ -110,6 +139,31 @@ asio::awaitable<void> Handlers::status(Session& session) {
   describe(*summary, status);
   const auto store_bytes = co_await store_.bytes();
   describe(store_bytes ? *store_bytes : 0, store_.store().limit(), status);
+  co_await session.reply(reply);
+}
+
+asio::awaitable<void> Handlers::list(Session& session, const proto::ListRequest& request) {
+  auto filters = filters_of(request.paths(), entry_state_from_word(request.state()));
+  const auto entries = co_await index_.list(std::move(filters));
+  if (!entries) co_return co_await session.refuse(entries.error());
+  for (std::size_t at = 0; at <= entries->size(); at += kListedAtOnce) {
+    const auto part = std::span(*entries).subspan(at, std::min(kListedAtOnce, entries->size() - at));
+    proto::Reply reply;
+    for (const IndexEntry& entry : part) describe(entry, *reply.mutable_list()->add_entries());
+    const bool last = at + kListedAtOnce > entries->size();
+    reply.mutable_list()->set_last(last);
+    if (!co_await session.reply(reply)) co_return;
+  }
+}
+
+asio::awaitable<void> Handlers::clean(Session& session, const proto::CleanRequest& request) {
+  auto filters = filters_of(request.paths(), std::nullopt);
+  const auto done = co_await index_.clean_orphans(std::move(filters));
+  if (!done) co_return co_await session.refuse(done.error());
+  proto::Reply reply;
+  reply.mutable_clean();
+  for (const auto& path : done->removed) reply.mutable_clean()->add_removed(path);
+  for (const auto& path : done->kept) reply.mutable_clean()->add_kept(path);
   co_await session.reply(reply);
 }
 

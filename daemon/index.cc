@@ -3,12 +3,15 @@
 #include <SQLiteCpp/SQLiteCpp.h>
 #include <sqlite3.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <array>
+#include <cerrno>
 #include <cstdio>
 #include <utility>
 #include <vector>
 
+#include "common/pyc.h"
 #include "common/source_hash.h"
 #include "daemon/freshness.h"
 #include "daemon/source_text.h"
@@ -40,7 +43,9 @@ constexpr std::array kMigrations = {
        CREATE INDEX entries_by_source ON entries (source);
        CREATE INDEX entries_by_interpreter ON entries (interpreter);)",
     R"(ALTER TABLE entries ADD COLUMN error_is_of_source INTEGER NOT NULL DEFAULT 0;
-       ALTER TABLE entries ADD COLUMN warnings TEXT;)",
+       ALTER TABLE entries ADD COLUMN warnings TEXT;
+       ALTER TABLE entries ADD COLUMN magic INTEGER NOT NULL DEFAULT 0;
+       UPDATE entries SET magic = (SELECT magic FROM interpreters i WHERE i.id = interpreter);)",
 };
 constexpr int kSchemaVersion = static_cast<int>(kMigrations.size());
 
@@ -162,6 +167,13 @@ std::optional<FileStamp> look_at(const std::string& path) {
   return stamp_of(status);
 }
 
+bool remove_bytecode(const std::string& pyc) {
+  if (::unlink(pyc.c_str()) != 0 && errno != ENOENT) return false;
+  const std::string directory = pyc.substr(0, pyc.rfind('/'));
+  if (directory.ends_with("/__pycache__")) ::rmdir(directory.c_str());  // unless others are in it
+  return true;
+}
+
 bool source_unchanged(const Row& row, const FileStamp& source) {
   return source.modified_ns == row.source_mtime_ns && as_signed(source.size) == row.source_size;
 }
@@ -205,7 +217,8 @@ IndexEntry read_entry(SQLite::Statement& select) {
   entry.source = select.getColumn(0).getString();
   entry.pyc = select.getColumn(1).getString();
   entry.executable = select.getColumn(2).getString();
-  entry.cache_tag = select.getColumn(3).getString();
+  const auto name = parse_pyc_name(entry.pyc.substr(entry.pyc.rfind('/') + 1));
+  entry.cache_tag = name ? name->tag : select.getColumn(3).getString();
   entry.optimize = select.getColumn(4).getInt();
   entry.state = entry_state_from_word(select.getColumn(5).getString()).value_or(EntryState::stale);
   if (!select.getColumn(6).isNull()) {
@@ -258,9 +271,8 @@ class Index::Database {
 
   KnownErrors known_errors() {
     SQLite::Statement select(*database_,
-                             "SELECT e.pyc, e.source_mtime_ns, e.source_size, i.magic, e.error_type,"
+                             "SELECT e.pyc, e.source_mtime_ns, e.source_size, e.magic, e.error_type,"
                              " e.error_message, e.error_line, e.error_column FROM entries e"
-                             " JOIN interpreters i ON i.id = e.interpreter"
                              " WHERE e.state = 'error' AND e.error_is_of_source");
     KnownErrors known;
     while (select.executeStep()) {
@@ -340,6 +352,24 @@ class Index::Database {
     while (select.executeStep()) visit(read_entry(select));
   }
 
+  CleanedOrphans clean_orphans(IndexFilter filter) {
+    filter.state = EntryState::orphan;
+    CleanedOrphans done;
+    list(filter, [&](const IndexEntry& entry) {
+      if (look_at(entry.source)) return;
+      (remove_bytecode(entry.pyc) ? done.removed : done.kept).push_back(entry.pyc);
+    });
+    SQLite::Transaction transaction(*database_, SQLite::TransactionBehavior::IMMEDIATE);
+    SQLite::Statement drop(*database_, "DELETE FROM entries WHERE pyc = ?");
+    for (const auto& pyc : done.removed) {
+      drop.reset();
+      bind_text(drop, 1, pyc);
+      drop.exec();
+    }
+    transaction.commit();
+    return done;
+  }
+
   std::optional<std::string> set_aside;
 
  private:
@@ -352,9 +382,9 @@ class Index::Database {
   static constexpr const char* kUpsertEntry =
       "INSERT INTO entries (pyc, source, interpreter, optimize, source_mtime_ns, source_size, pyc_mtime_ns, "
       "pyc_size,"
-      " state, error_type, error_message, error_line, error_column, error_is_of_source, warnings)"
+      " state, error_type, error_message, error_line, error_column, error_is_of_source, warnings, magic)"
       " VALUES (?1, (SELECT id FROM sources WHERE path = ?2), ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13,"
-      " ?14, ?15)"
+      " ?14, ?15, (SELECT magic FROM interpreters WHERE id = ?3))"
       " ON CONFLICT (pyc) DO UPDATE SET source = excluded.source, interpreter = excluded.interpreter,"
       " optimize = excluded.optimize, source_mtime_ns = excluded.source_mtime_ns, source_size = "
       "excluded.source_size,"
@@ -362,10 +392,11 @@ class Index::Database {
       " error_type = excluded.error_type, error_message = excluded.error_message, error_line = "
       "excluded.error_line,"
       " error_column = excluded.error_column, error_is_of_source = excluded.error_is_of_source,"
+      " magic = excluded.magic,"
       // A fresh file was not compiled just now: what it said then still holds.
       " warnings = iif(?16, warnings, excluded.warnings)"
-      " WHERE (interpreter, source_mtime_ns, source_size, pyc_mtime_ns, pyc_size, state, error_message)"
-      " IS NOT (excluded.interpreter, excluded.source_mtime_ns, excluded.source_size, excluded.pyc_mtime_ns,"
+      " WHERE (interpreter, magic, source_mtime_ns, source_size, pyc_mtime_ns, pyc_size, state, error_message)"
+      " IS NOT (excluded.interpreter, excluded.magic, excluded.source_mtime_ns, excluded.source_size, excluded.pyc_mtime_ns,"
       " excluded.pyc_size, excluded.state, excluded.error_message)";
 
   // Returns its id.
@@ -394,12 +425,16 @@ class Index::Database {
     return upsert.getColumn(0).getInt64();
   }
 
+  // The same files are of another magic number now. Where the cache tag has changed as well, as when a link
+  // was moved to another version, they stay good for who has the old one.
   void mark_stale_if_magic_changed(const InterpreterInfo& interpreter) {
     SQLite::Statement update(*database_,
-                             "UPDATE entries SET state = 'stale' WHERE state = 'fresh' AND interpreter ="
-                             " (SELECT id FROM interpreters WHERE executable = ? AND magic <> ?)");
+                             "UPDATE entries SET magic = ?2, state = iif(state = 'fresh', 'stale', state)"
+                             " WHERE magic <> ?2 AND interpreter ="
+                             " (SELECT id FROM interpreters WHERE executable = ?1 AND cache_tag = ?3)");
     bind_text(update, 1, interpreter.executable);
     update.bind(2, static_cast<std::int64_t>(interpreter.magic));
+    bind_text(update, 3, interpreter.cache_tag);
     update.exec();
   }
 
@@ -441,9 +476,9 @@ class Index::Database {
   std::vector<Row> read_rows(std::int64_t after) {
     SQLite::Statement select(
         *database_,
-        "SELECT e.id, s.path, e.pyc, i.magic, e.state, e.source_mtime_ns, e.source_size,"
+        "SELECT e.id, s.path, e.pyc, e.magic, e.state, e.source_mtime_ns, e.source_size,"
         " e.pyc_mtime_ns, e.pyc_size FROM entries e JOIN sources s ON s.id = e.source"
-        " JOIN interpreters i ON i.id = e.interpreter WHERE e.id > ? ORDER BY e.id LIMIT ?");
+        " WHERE e.id > ? ORDER BY e.id LIMIT ?");
     select.bind(1, after);
     select.bind(2, kRefreshBatch);
     std::vector<Row> rows;
@@ -544,6 +579,10 @@ Result<KnownErrors> Index::known_errors() {
 
 Result<void> Index::refresh(const std::stop_token& stop) {
   return guarded([&] { database_->refresh(stop); });
+}
+
+Result<CleanedOrphans> Index::clean_orphans(const IndexFilter& filter) {
+  return guarded([&] { return database_->clean_orphans(filter); });
 }
 
 Result<void> Index::list(const IndexFilter& filter, const std::function<void(const IndexEntry&)>& visit) {

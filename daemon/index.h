@@ -20,6 +20,7 @@
 //       error_line,
 //               error_column say why
 //       orphan  the bytecode is there, its source is gone
+//     magic: of the bytecode, for a link may have been moved to another version since
 //     warnings TEXT: what compiling it said; NULL if it was not seen being compiled, or nothing was said
 //     An entry with neither source nor bytecode is dropped.
 //
@@ -63,6 +64,12 @@ struct IndexEntry {
   EntryState state{};
   std::optional<CompileError> error;
   std::string warnings;
+};
+
+// What clean() did, by path of the bytecode file.
+struct CleanedOrphans {
+  std::vector<std::string> removed;
+  std::vector<std::string> kept;  // could not be removed
 };
 
 struct IndexCounts {
@@ -112,6 +119,10 @@ class Index {
   // Looks at every source and bytecode file again: two stats each, and a look into the bytecode where one of
   // them has changed. STOP ends it between batches; what was found until then is kept.
   Result<void> refresh(const std::stop_token& stop = {});
+
+  // Removes the bytecode files of orphans that pass FILTER, whose state does not count, directories that are
+  // empty without them, and their entries. Looks again before: a source that is back keeps its bytecode.
+  Result<CleanedOrphans> clean_orphans(const IndexFilter& filter);
 
   // Calls VISIT for the entries that pass FILTER, by path of the source. VISIT must not use the index.
   Result<void> list(const IndexFilter& filter, const std::function<void(const IndexEntry&)>& visit);

@@ -20,9 +20,42 @@ Result<Index*> IndexThread::index() {
   return &*index_;
 }
 
-Result<IndexSummary> IndexThread::summarize_here() {
+Result<Index*> IndexThread::refreshed_index() {
   Index* index = TRY(this->index());
   TRY_VOID(index->refresh(stop_.get_token()));
+  return index;
+}
+
+Result<std::vector<IndexEntry>> IndexThread::list_here(const std::vector<IndexFilter>& filters) {
+  Index* index = TRY(refreshed_index());
+  std::vector<IndexEntry> entries;
+  for (const auto& filter : filters) {
+    TRY_VOID(index->list(filter, [&](const IndexEntry& entry) { entries.push_back(entry); }));
+  }
+  return entries;
+}
+
+Result<CleanedOrphans> IndexThread::clean_orphans_here(const std::vector<IndexFilter>& filters) {
+  Index* index = TRY(refreshed_index());
+  CleanedOrphans all;
+  for (const auto& filter : filters) {
+    const CleanedOrphans done = TRY(index->clean_orphans(filter));
+    all.removed.insert(all.removed.end(), done.removed.begin(), done.removed.end());
+    all.kept.insert(all.kept.end(), done.kept.begin(), done.kept.end());
+  }
+  return all;
+}
+
+asio::awaitable<Result<std::vector<IndexEntry>>> IndexThread::list(std::vector<IndexFilter> filters) {
+  return run_blocking(thread_, [this, filters = std::move(filters)] { return list_here(filters); });
+}
+
+asio::awaitable<Result<CleanedOrphans>> IndexThread::clean_orphans(std::vector<IndexFilter> filters) {
+  return run_blocking(thread_, [this, filters = std::move(filters)] { return clean_orphans_here(filters); });
+}
+
+Result<IndexSummary> IndexThread::summarize_here() {
+  Index* index = TRY(refreshed_index());
   IndexSummary summary;
   summary.counts = TRY(index->counts());
   summary.interpreters = TRY(index->interpreters());

@@ -28,6 +28,9 @@ class IndexThread {
 
   // Looks at all files again, then counts.
   boost::asio::awaitable<Result<IndexSummary>> summarize();
+  // Looks at all files again, then lists those that pass one of FILTERS.
+  boost::asio::awaitable<Result<std::vector<IndexEntry>>> list(std::vector<IndexFilter> filters);
+  boost::asio::awaitable<Result<CleanedOrphans>> clean_orphans(std::vector<IndexFilter> filters);
   // Written behind: returns at once. What fails is logged; the index is derivable.
   void record(InterpreterInfo interpreter, int optimize, std::vector<FileResult> files);
 
@@ -42,7 +45,10 @@ class IndexThread {
 
  private:
   Result<Index*> index();  // on the thread
+  Result<Index*> refreshed_index();
   Result<IndexSummary> summarize_here();
+  Result<std::vector<IndexEntry>> list_here(const std::vector<IndexFilter>& filters);
+  Result<CleanedOrphans> clean_orphans_here(const std::vector<IndexFilter>& filters);
 
   std::string path_;
   std::optional<Index> index_;

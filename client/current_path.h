@@ -1,0 +1,14 @@
+// Paths as the daemon, which lives in another directory, must be told them.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "common/result.h"
+
+namespace kiln {
+
+// Each of PATHS, absolute, with no "." or ".." left in it. Fails if the current directory is gone.
+Result<std::vector<std::string>> absolute_paths(const std::vector<std::string>& paths);
+
+}  // namespace kiln
