@@ -10,6 +10,7 @@ namespace kiln {
 
 int run_command(std::span<char*> arguments);
 int precompile_command(std::span<char*> arguments);
+int inspect_command(std::span<char*> arguments);
 int status_command(std::span<char*> arguments);
 int daemon_command(std::span<char*> arguments);
 

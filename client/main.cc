@@ -24,6 +24,7 @@ struct Command {
 constexpr std::array kCommands{
     Command{"run", kiln::run_command, "run a program as python would, warm"},
     Command{"precompile", kiln::precompile_command, "compile files and directories to bytecode"},
+    Command{"inspect", kiln::inspect_command, "show what a bytecode file holds, and whether it is fresh"},
     Command{"status", kiln::status_command, "daemon, images, cache, interpreters"},
     Command{"daemon", kiln::daemon_command, "start, stop, restart, run the daemon; show its log"},
 };
