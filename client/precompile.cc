@@ -26,7 +26,8 @@ constexpr unsigned kMaxJobs = 256;
 void define_options(CLI::App& app, PrecompileArguments& parsed) {
   app.add_option("PATH", parsed.paths, "files and directories")->type_name("")->required();
   app.add_option("--python", parsed.python,
-                 "the interpreter (else KILN_PYTHON, $VIRTUAL_ENV, python3 on PATH)")
+                 "the interpreter: a path, name, version (3.12) or virtual environment\n(else KILN_PYTHON, "
+                 "$VIRTUAL_ENV, python3 on PATH)")
       ->type_name("PY");
   app.add_option("-j,--jobs", parsed.jobs, "compile this many files at once (0: one a CPU)")
       ->type_name("N")

@@ -58,6 +58,7 @@ void fuzz_code(std::string_view body, std::uint32_t magic) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view bytes(reinterpret_cast<const char*>(data), size);
   kiln::parse_pyc_name(bytes);
+  kiln::source_from_cache(bytes, "/p");
   const auto header = kiln::parse_pyc_header(bytes);
   if (!header) return 0;
   kiln::fuzz_header(*header);
