@@ -13,6 +13,7 @@ int precompile_command(std::span<char*> arguments);
 int list_command(std::span<char*> arguments);
 int clean_command(std::span<char*> arguments);
 int gc_command(std::span<char*> arguments);
+int inspect_command(std::span<char*> arguments);
 int status_command(std::span<char*> arguments);
 int daemon_command(std::span<char*> arguments);
 

@@ -1,12 +1,12 @@
 // `kiln gc`: shrinks the store to its limit, and says what was removed and what is left.
 #include <CLI/CLI.hpp>
-#include <boost/json/serialize.hpp>
 #include <cstdio>
 #include <optional>
 
 #include "client/command.h"
 #include "client/connection.h"
 #include "common/arguments.h"
+#include "common/json_text.h"
 #include "common/print_error.h"
 #include "common/quantity.h"
 
@@ -61,7 +61,7 @@ int gc_command(std::span<char*> arguments) {
     return kExitUnable;
   }
   if (as_json) {
-    std::printf("%s\n", json::serialize(to_json(*done)).c_str());
+    std::printf("%s\n", json_text(to_json(*done)).c_str());
   } else {
     print_line(*done);
   }

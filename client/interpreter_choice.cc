@@ -5,68 +5,45 @@
 #include <unistd.h>
 
 #include <cstdlib>
-#include <string_view>
 
-#include "common/paths.h"
+#include "client/interpreter_search.h"
+#include "client/program_path.h"
 #include "common/unique_fd.h"
 
 namespace kiln {
 namespace {
-
-struct FileId {
-  dev_t device = 0;
-  ino_t inode = 0;
-  bool operator==(const FileId&) const = default;
-};
-
-std::optional<FileId> executable_id(const std::string& path) {
-  struct stat status {};
-  if (::stat(path.c_str(), &status) != 0 || !S_ISREG(status.st_mode)) return std::nullopt;
-  if (::access(path.c_str(), X_OK) != 0) return std::nullopt;
-  return FileId{status.st_dev, status.st_ino};
-}
-
-std::string current_dir() {
-  char buffer[4096];
-  return ::getcwd(buffer, sizeof buffer) != nullptr ? buffer : ".";
-}
-
-struct Found {
-  std::string path;
-  bool first = true;  // nothing was passed over on the way
-};
-
-// NAME on PATH, passing over Kiln itself.
-std::optional<Found> find_on_path(const std::string& name) {
-  const char* variable = std::getenv("PATH");
-  std::string_view rest = variable != nullptr ? variable : "/usr/local/bin:/usr/bin:/bin";
-  std::optional<FileId> self;
-  bool first = true;
-  while (true) {
-    const std::size_t colon = rest.find(':');
-    const std::string dir(rest.substr(0, colon));
-    const std::string path = (dir.empty() ? "" : dir + "/") + name;
-    if (const auto id = executable_id(path)) {
-      if (!self) self = executable_id("/proc/self/exe");
-      if (id != self) return Found{path[0] == '/' ? path : absolute_path(path, current_dir()), first};
-      first = false;
-    }
-    if (colon == std::string_view::npos) return std::nullopt;
-    rest.remove_prefix(colon + 1);
-  }
-}
 
 Error missing(const std::string& what, const std::string& command) {
   return Error{Reason::interpreter_missing, "no interpreter " + what,
                "kiln " + command + " --python /usr/bin/python3 ..."};
 }
 
-Result<ChosenInterpreter> by_path_or_name(const std::string& given, const std::string& command) {
-  if (given.find('/') != std::string::npos) {
-    if (!executable_id(given)) return missing(given, command);
-    return ChosenInterpreter{absolute_path(given, current_dir()), given};
-  }
+bool is_program(const std::string& path) {
+  struct stat status {};
+  return ::stat(path.c_str(), &status) == 0 && S_ISREG(status.st_mode) && ::access(path.c_str(), X_OK) == 0;
+}
+
+bool is_directory(const std::string& path) {
+  struct stat status {};
+  return ::stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode);
+}
+
+Result<ChosenInterpreter> of_version(const WantedVersion& version) {
+  const auto path = TRY(find_interpreter(version));
+  return ChosenInterpreter{path, path};
+}
+
+Result<ChosenInterpreter> by_path(std::string given, const std::string& command) {
+  if (is_directory(given)) given += given.ends_with('/') ? "bin/python" : "/bin/python";
+  if (!is_program(given)) return missing(given, command);
+  return ChosenInterpreter{made_absolute(given), given};
+}
+
+Result<ChosenInterpreter> choose(const std::string& given, const std::string& command) {
+  if (given.find('/') != std::string::npos) return by_path(given, command);
+  if (const auto version = parse_version(given)) return of_version(*version);
   const auto found = find_on_path(given);
+  if (!found && is_directory(given)) return by_path(given, command);
   if (!found) return missing("named " + given + " on PATH", command);
   // Python looks argv[0] up on PATH by itself; where that would find Kiln, it gets the path.
   return ChosenInterpreter{found->path, found->first ? given : found->path};
@@ -76,15 +53,15 @@ Result<ChosenInterpreter> by_path_or_name(const std::string& given, const std::s
 
 Result<ChosenInterpreter> choose_interpreter(const std::optional<std::string>& requested,
                                              const std::string& command) {
-  if (requested) return by_path_or_name(*requested, command);
+  if (requested) return choose(*requested, command);
   if (const char* variable = std::getenv("KILN_PYTHON"); variable != nullptr && variable[0] != '\0') {
-    return by_path_or_name(variable, command);
+    return choose(variable, command);
   }
   if (const char* venv = std::getenv("VIRTUAL_ENV"); venv != nullptr && venv[0] != '\0') {
     const std::string path = std::string(venv) + "/bin/python";
-    if (executable_id(path)) return by_path_or_name(path, command);
+    if (is_program(path)) return by_path(path, command);
   }
-  return by_path_or_name("python3", command);
+  return choose("python3", command);
 }
 
 Result<ChosenInterpreter> choose_behind_link(const std::string& name) {

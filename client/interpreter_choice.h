@@ -13,9 +13,10 @@ struct ChosenInterpreter {
   std::string argv0;  // argv[0] to start it with: Python derives sys.executable from it
 };
 
-// In order: REQUESTED (a path, or a name to look up on PATH), $KILN_PYTHON, $VIRTUAL_ENV/bin/python, python3
-// on PATH. Links to Kiln itself are passed over on PATH. Fails with Reason::interpreter_missing, and with a
-// hint that names COMMAND.
+// In order: REQUESTED, $KILN_PYTHON, $VIRTUAL_ENV/bin/python, python3 on PATH. What is requested, also by the
+// variable, is a path, a version such as 3.12 (client/interpreter_search.h), a name to look up on PATH, or
+// the directory of a virtual environment. Links to Kiln itself are passed over on PATH. Fails with
+// Reason::interpreter_missing, and with a hint: how to install the version, or COMMAND with a path.
 Result<ChosenInterpreter> choose_interpreter(const std::optional<std::string>& requested,
                                              const std::string& command);
 

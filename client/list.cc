@@ -2,13 +2,13 @@
 #include <CLI/CLI.hpp>
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
-#include <boost/json/serialize.hpp>
 #include <cstdio>
 
 #include "client/command.h"
 #include "client/connection.h"
 #include "client/current_path.h"
 #include "common/arguments.h"
+#include "common/json_text.h"
 #include "common/print_error.h"
 
 namespace kiln {
@@ -83,7 +83,7 @@ int list_command(std::span<char*> arguments) {
     print_error(done.error());
     return kExitUnable;
   }
-  if (as_json) std::puts(json::serialize(all).c_str());
+  if (as_json) std::puts(json_text(all).c_str());
   return kExitDone;
 }
 

@@ -27,6 +27,7 @@ constexpr std::array kCommands{
     Command{"list", kiln::list_command, "the bytecode files that Kiln knows of, and how they are"},
     Command{"clean", kiln::clean_command, "remove bytecode whose source is gone"},
     Command{"gc", kiln::gc_command, "shrink the store of compiled code to its limit"},
+    Command{"inspect", kiln::inspect_command, "show what a bytecode file holds, and whether it is fresh"},
     Command{"status", kiln::status_command, "daemon, images, cache, interpreters"},
     Command{"daemon", kiln::daemon_command, "start, stop, restart, run the daemon; show its log"},
 };

@@ -30,8 +30,8 @@ void define_options(CLI::App& app, PrecompileArguments& parsed) {
       ->required();
   app.add_option(
          "--python", parsed.pythons,
-         "an interpreter, for several of them more than once (else KILN_PYTHON, $VIRTUAL_ENV, python3 "
-         "on PATH)")
+         "an interpreter: a path, name, version (3.12) or virtual environment; for several of them more than "
+         "once (else KILN_PYTHON, $VIRTUAL_ENV, python3 on PATH)")
       ->type_name("PY")
       ->allow_extra_args(false);
   app.add_option("-j,--jobs", parsed.jobs, "compile this many files at once (0: one a CPU)")

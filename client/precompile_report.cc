@@ -3,9 +3,10 @@
 #include <unistd.h>
 
 #include <boost/json/object.hpp>
-#include <boost/json/serialize.hpp>
 #include <cstdio>
 #include <iterator>
+
+#include "common/json_text.h"
 
 namespace kiln {
 namespace {
@@ -99,7 +100,7 @@ void PrecompileReport::finish(const proto::PrecompileEvent::Summary& summary) {
   document["warnings"] = std::move(warnings_);
   if (check_) document["stale"] = std::move(stale_);
   document["left_out"] = std::move(left_out);
-  std::puts(json::serialize(document).c_str());
+  std::puts(json_text(document).c_str());
 }
 
 void PrecompileReport::print(const std::string& text) {

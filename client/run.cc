@@ -244,7 +244,7 @@ constexpr char kHelp[] =
     "\n"
     "Runs a program as `python` would, from a warm interpreter where that cannot be told apart.\n"
     "\n"
-    "  --python PY   interpreter: a path or a name on PATH\n"
+    "  --python PY   interpreter: a path, a name on PATH, a version (3.12), a virtual environment\n"
     "                (default: $KILN_PYTHON, $VIRTUAL_ENV/bin/python, python3 on PATH)\n"
     "  -h, --help    this text\n"
     "\n"

@@ -1,12 +1,12 @@
 // `kiln status`: daemon, images, cache, interpreters, on one screen or as one JSON document.
 #include <CLI/CLI.hpp>
-#include <boost/json/serialize.hpp>
 #include <boost/json/value_from.hpp>
 #include <cstdio>
 
 #include "client/command.h"
 #include "client/connection.h"
 #include "common/arguments.h"
+#include "common/json_text.h"
 #include "common/print_error.h"
 #include "common/quantity.h"
 
@@ -125,7 +125,7 @@ int status_command(std::span<char*> arguments) {
     return kExitUnable;
   }
   if (as_json) {
-    std::printf("%s\n", json::serialize(to_json(*status)).c_str());
+    std::printf("%s\n", json_text(to_json(*status)).c_str());
   } else {
     print_screen(*status);
   }

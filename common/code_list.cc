@@ -18,10 +18,10 @@ class CodeLister final : public MarshalVisitor {
     open_.pop_back();
   }
   void meets(CodeField field, const MarshalString& string) override { set(field, string.contents); }
-  void refers(CodeField field, std::uint32_t target) override {
+  void refers(CodeField field, const MarshalReference& reference) override {
     // A reference may as well be to an object that is no string: such a name is left empty.
-    if (field != CodeField::other && is_marshal_string(body_[target])) {
-      set(field, marshal_string_at(body_, target).contents);
+    if (field != CodeField::other && is_marshal_string(body_[reference.target])) {
+      set(field, marshal_string_at(body_, reference.target).contents);
     }
   }
 

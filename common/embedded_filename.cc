@@ -44,8 +44,8 @@ class FilenameSites final : public MarshalVisitor {
     }
   }
 
-  void refers(CodeField field, std::uint32_t target) override {
-    const bool to_name = std::ranges::binary_search(sites_, target);
+  void refers(CodeField field, const MarshalReference& reference) override {
+    const bool to_name = std::ranges::binary_search(sites_, reference.target);
     const bool from_name = field == CodeField::filename;
     if (from_name) --nameless_;
     if (from_name != to_name || (from_name && dialect_ != MarshalDialect::references)) shared_ = true;

@@ -110,10 +110,10 @@ class Walker {
     return true;
   }
 
-  bool reference(CodeField field) {
+  bool reference(CodeField field, std::uint32_t begin) {
     const auto index = number<std::uint32_t>();
-    if (!index || *index >= referred_.size()) return false;
-    visitor_.refers(field, referred_[*index]);
+    if (!index || *index >= counted_.size()) return false;
+    visitor_.refers(field, {begin, *index, counted_[*index]});
     return true;
   }
 
@@ -136,7 +136,10 @@ class Walker {
     const bool flagged = (byte & kFlagRef) != 0;
     if (flagged && !has_references()) return false;
     const bool interned = dialect_ == MarshalDialect::string_references && type == 't';
-    if (flagged || interned) referred_.push_back(begin);
+    if (flagged || interned) {
+      counted_.push_back(begin);
+      visitor_.counts(begin);
+    }
     return true;
   }
 
@@ -152,8 +155,8 @@ class Walker {
     const char type = type_of(byte);
     rest_.remove_prefix(1);
     if (is_singleton(type)) return true;
-    if (type == 'r') return has_references() && reference(field);
-    if (type == 'R') return dialect_ == MarshalDialect::string_references && reference(field);
+    if (type == 'r') return has_references() && reference(field, begin);
+    if (type == 'R') return dialect_ == MarshalDialect::string_references && reference(field, begin);
     return count(byte, type, begin) && contents(field, type, begin, depth);
   }
 
@@ -207,7 +210,7 @@ class Walker {
   MarshalDialect dialect_;
   CodeLayout layout_;
   MarshalVisitor& visitor_;
-  std::vector<std::uint32_t> referred_;  // offsets of what references count
+  std::vector<std::uint32_t> counted_;  // offsets of what references count
 };
 
 bool is_short(char type) {

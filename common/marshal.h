@@ -39,6 +39,13 @@ bool is_marshal_string(char byte);
 // Reads the string at OFFSET, where walk_code has met one.
 MarshalString marshal_string_at(std::string_view body, std::uint32_t offset);
 
+// An object in the place of which stands a reference to one that was there before.
+struct MarshalReference {
+  std::uint32_t offset = 0;  // of its type byte in the body; its index, a u32, follows
+  std::uint32_t index = 0;   // which of the objects that were counted
+  std::uint32_t target = 0;  // offset of that object's type byte
+};
+
 // Told, in the order of the bytes, what a walk meets.
 class MarshalVisitor {
  public:
@@ -46,8 +53,9 @@ class MarshalVisitor {
   virtual void code_begins() {}
   virtual void code_ends(std::int32_t first_line) { static_cast<void>(first_line); }
   virtual void meets(CodeField, const MarshalString&) {}
-  // A reference to the object whose type byte is at TARGET.
-  virtual void refers(CodeField, std::uint32_t target) { static_cast<void>(target); }
+  virtual void refers(CodeField, const MarshalReference&) {}
+  // An object that references may mean begins at OFFSET: with FLAG_REF, or interned in 2.7.
+  virtual void counts(std::uint32_t offset) { static_cast<void>(offset); }
 };
 
 // Walks BODY, what follows a bytecode file's header, of this format. True if it is a code object from the

@@ -11,6 +11,9 @@ static_assert(std::endian::native == std::endian::little, "headers are written i
 
 constexpr std::size_t kMagicSize = 4;
 constexpr std::string_view kSuffix = ".pyc";
+constexpr std::string_view kOldOptimizedSuffix = ".pyo";
+constexpr std::string_view kSourceSuffix = ".py";
+constexpr std::string_view kCacheDir = "/__pycache__";
 constexpr std::string_view kOptimization = "opt-";
 
 template <class T>
@@ -92,10 +95,27 @@ std::string cache_name(std::string_view file, std::string_view tag, int optimize
   return name.append(kSuffix);
 }
 
+std::optional<std::string> beside_source(std::string_view pyc, std::string_view name) {
+  if (!name.ends_with(kSuffix) && !name.ends_with(kOldOptimizedSuffix)) return std::nullopt;
+  if (name.size() == kSuffix.size()) return std::nullopt;
+  return std::string(pyc.substr(0, pyc.size() - 1));  // NAME.py
+}
+
 }  // namespace
 
 std::size_t pyc_header_size(std::uint32_t magic) {
   return size_of(layout_of(magic));
+}
+
+std::int64_t python_mtime_s(std::int64_t modified_ns) {
+  constexpr std::int64_t kSecond = 1'000'000'000;
+  std::int64_t seconds = modified_ns / kSecond;
+  std::int64_t rest = modified_ns % kSecond;
+  if (rest < 0) {
+    rest += kSecond;
+    --seconds;
+  }
+  return static_cast<std::int64_t>(static_cast<double>(seconds) + 1e-9 * static_cast<double>(rest));
 }
 
 PycHeader timestamp_header(std::uint32_t magic, std::int64_t mtime_s, std::uint64_t source_size) {
@@ -150,6 +170,24 @@ std::string cache_from_source(std::string_view source, std::string_view tag, int
   std::string path(without_trailing_slashes(pycache_prefix));
   if (!below.empty()) path.append("/").append(below);
   return path.append("/").append(name);
+}
+
+std::optional<std::string> source_from_cache(std::string_view pyc, std::string_view pycache_prefix) {
+  const auto slash = pyc.rfind('/');
+  auto dir = pyc.substr(0, slash == std::string_view::npos ? 0 : slash);
+  const auto name = pyc.substr(slash + 1);
+  const auto prefix = without_trailing_slashes(pycache_prefix);
+  const bool below = !prefix.empty() && dir.starts_with(prefix) &&
+                     (dir.size() == prefix.size() || dir[prefix.size()] == '/');
+  if (!below && !dir.ends_with(kCacheDir)) return beside_source(pyc, name);
+  const auto parts = parse_pyc_name(name);
+  if (!parts) return std::nullopt;
+  if (below) {
+    dir.remove_prefix(prefix.size());
+  } else {
+    dir.remove_suffix(kCacheDir.size());
+  }
+  return std::string(dir).append("/").append(parts->module).append(kSourceSuffix);
 }
 
 std::string legacy_cache_path(std::string_view source, PythonVersion version, int optimize) {

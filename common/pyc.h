@@ -43,6 +43,10 @@ struct PycHeader {
   bool operator==(const PycHeader&) const = default;
 };
 
+// A file's mtime as importlib writes it into a header: int(st_mtime), and st_mtime is a float, which at
+// today's dates rounds the last 0.1 microseconds of a second up to the next one.
+std::int64_t python_mtime_s(std::int64_t modified_ns);
+
 // The header of a timestamp pyc for a source with this mtime and size. Python keeps the low 32 bits of both;
 // up to 3.2 it does not keep the size, and neither does this.
 PycHeader timestamp_header(std::uint32_t magic, std::int64_t mtime_s, std::uint64_t source_size);
@@ -77,5 +81,10 @@ struct PycName {
 
 // Nothing if NAME, without a directory, is no such name; legacy names (NAME.pyc beside the source) are none.
 std::optional<PycName> parse_pyc_name(std::string_view name);
+
+// The source of the bytecode file PYC, an absolute path: that of cache_from_source, else, where PYC is
+// neither in __pycache__ nor below PYCACHE_PREFIX, the file NAME.py beside NAME.pyc or NAME.pyo. Nothing if
+// PYC has no such name.
+std::optional<std::string> source_from_cache(std::string_view pyc, std::string_view pycache_prefix = {});
 
 }  // namespace kiln

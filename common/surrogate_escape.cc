@@ -11,9 +11,16 @@ bool is_continuation(unsigned char byte) {
   return (byte & 0xc0) == 0x80;
 }
 
-// Bytes of the UTF-8 sequence that BYTES begin with (RFC 3629: no surrogates, nothing overlong, up to
-// U+10FFFF). 0: they begin with none.
-std::size_t sequence_size(std::string_view bytes) {
+// Whether BYTES begin with an encoded surrogate from U+DC80 to U+DCFF.
+bool begins_escaped(std::string_view bytes) {
+  const auto second = byte_at(bytes, 1);
+  return byte_at(bytes, 0) == 0xed && (second == 0xb2 || second == 0xb3) &&
+         is_continuation(byte_at(bytes, 2));
+}
+
+}  // namespace
+
+std::size_t utf8_sequence_size(std::string_view bytes) {
   const auto first = byte_at(bytes, 0);
   const auto second = byte_at(bytes, 1);
   if (first < 0x80) return 1;
@@ -30,19 +37,10 @@ std::size_t sequence_size(std::string_view bytes) {
   return overlong || too_large || !is_continuation(byte_at(bytes, 3)) ? 0 : 4;
 }
 
-// Whether BYTES begin with an encoded surrogate from U+DC80 to U+DCFF.
-bool begins_escaped(std::string_view bytes) {
-  const auto second = byte_at(bytes, 1);
-  return byte_at(bytes, 0) == 0xed && (second == 0xb2 || second == 0xb3) &&
-         is_continuation(byte_at(bytes, 2));
-}
-
-}  // namespace
-
 std::string escape_surrogates(std::string_view raw) {
   std::string text;
   while (!raw.empty()) {
-    const std::size_t size = sequence_size(raw);
+    const std::size_t size = utf8_sequence_size(raw);
     if (size > 0) {
       text += raw.substr(0, size);
     } else {

@@ -3,6 +3,7 @@
 // ("surrogatepass").
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 
@@ -13,5 +14,9 @@ std::string escape_surrogates(std::string_view raw);
 
 // The way back.
 std::string unescape_surrogates(std::string_view text);
+
+// Bytes of the UTF-8 sequence that BYTES begin with (RFC 3629: no surrogates, nothing overlong, up to
+// U+10FFFF). 0: they begin with none.
+std::size_t utf8_sequence_size(std::string_view bytes);
 
 }  // namespace kiln

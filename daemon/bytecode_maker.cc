@@ -2,6 +2,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include "common/canonical_code.h"
 #include "common/embedded_filename.h"
 
 namespace kiln {
@@ -34,8 +35,12 @@ void keep(const BytecodeWish& wish, const StoreKey& key, const Compiled& compile
 Result<Compiled> compile(const BytecodeWish& wish, const std::string& source, CompilerPool& compilers,
                          int cancel) {
   auto worker = compilers.take(wish.interpreter, wish.optimize);
-  auto compiled = worker->compile({source, wish.filename, wish.optimize}, cancel);
-  if (compiled) compilers.give_back(std::move(worker));
+  Compiled compiled = TRY(worker->compile({source, wish.filename, wish.optimize}, cancel));
+  compilers.give_back(std::move(worker));
+  // Up to 3.10 the bytes depend on what the process has compiled before: ours are the same each time.
+  if (auto canonical = canonical_code(compiled.code, wish.interpreter.magic)) {
+    compiled.code = std::move(*canonical);
+  }
   return compiled;
 }
 

@@ -2,6 +2,8 @@
 
 #include <sys/stat.h>
 
+#include "common/pyc.h"
+
 namespace kiln {
 namespace {
 
@@ -14,13 +16,7 @@ std::int64_t nanoseconds(const timespec& time) {
 }  // namespace
 
 std::int64_t FileStamp::python_mtime_s() const {
-  std::int64_t seconds = modified_ns / kSecond;
-  std::int64_t rest = modified_ns % kSecond;
-  if (rest < 0) {
-    rest += kSecond;
-    --seconds;
-  }
-  return static_cast<std::int64_t>(static_cast<double>(seconds) + 1e-9 * static_cast<double>(rest));
+  return kiln::python_mtime_s(modified_ns);
 }
 
 FileStamp stamp_of(const struct stat& status) {

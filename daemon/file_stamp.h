@@ -18,8 +18,7 @@ struct FileStamp {
 
   bool operator==(const FileStamp&) const = default;
 
-  // The mtime as importlib writes it into a header: int(st_mtime), and st_mtime is a float, which at today's
-  // dates rounds the last 0.1 microseconds of a second up to the next one.
+  // The mtime as importlib writes it into a header (common/pyc.h).
   std::int64_t python_mtime_s() const;
 };
 

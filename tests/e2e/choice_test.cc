@@ -68,6 +68,20 @@ TEST_F(Choice, PrefersTheOptionToAll) {
   EXPECT_EQ(outcome.out, python_output(last_python(), kSayWho));
 }
 
+TEST_F(Choice, TakesAVersionOrTheDirectoryOfAnEnvironment) {
+  const std::string version = "3." + std::to_string(last_python().minor);
+  const std::string path = "PATH=" + dir_with_link("bin", "python" + version, last_python().path);
+  const std::string expected = run({.argv = {work_dir() + "/bin/python" + version, "-c", kSayWho}}).out;
+  EXPECT_EQ(kiln({"run", "--python", version, "-c", kSayWho}, {path}).out, expected);
+  const std::string venv = work_dir() + "/venv";
+  run({.argv = {last_python().path, "-m", "venv", "--without-pip", venv}});
+  const std::string in_venv = run({.argv = {venv + "/bin/python", "-c", kSayWho}}).out;
+  for (const std::string dir : {"venv", "./venv/"}) {
+    EXPECT_EQ(kiln({"run", "--python", dir, "-c", "import sys; print(sys.prefix)"}).out, venv + "\n");
+  }
+  EXPECT_EQ(kiln({"run", "--python", venv, "-c", kSayWho}).out, in_venv);
+}
+
 TEST_F(Choice, MissingInterpreterIsAnError) {
   const Outcome outcome = kiln({"run", "--python", "/no/such/python", "-c", "pass"});
   EXPECT_NE(outcome.status, 0);

@@ -29,8 +29,9 @@ TEST_F(Commands, Version) {
 
 TEST_F(Commands, HelpOnEverything) {
   const std::vector<std::vector<std::string>> commands{
-      {"--help"},           {"run", "--help"}, {"precompile", "--help"},
-      {"status", "--help"}, {"gc", "--help"},  {"daemon", "--help"}};
+      {"--help"},         {"run", "--help"},    {"precompile", "--help"}, {"status", "--help"},
+      {"gc", "--help"},   {"daemon", "--help"}, {"inspect", "--help"},    {"list", "--help"},
+      {"clean", "--help"}};
   for (const auto& command : commands) {
     const Outcome outcome = kiln(command);
     EXPECT_THAT(outcome.out, HasSubstr("kiln")) << command[0];
@@ -40,8 +41,11 @@ TEST_F(Commands, HelpOnEverything) {
 }
 
 TEST_F(Commands, WrongUsageExitsWithTwo) {
-  const std::vector<std::vector<std::string>> commands{
-      {"no-such-command"}, {"status", "--no-such-option"}, {"daemon", "no-such-action"}, {"precompile"}};
+  const std::vector<std::vector<std::string>> commands{{"no-such-command"},
+                                                       {"status", "--no-such-option"},
+                                                       {"daemon", "no-such-action"},
+                                                       {"precompile"},
+                                                       {"inspect"}};
   for (const auto& command : commands) {
     const Outcome outcome = kiln(command);
     EXPECT_EQ(describe_status(outcome.status), "exit 2") << command[0];
@@ -57,6 +61,9 @@ TEST_F(Commands, WrongUsageHasOneForm) {
                                                        {"gc", "--limit", "much"},
                                                        {"precompile"},
                                                        {"precompile", "--bogus", "x"},
+                                                       {"inspect"},
+                                                       {"inspect", "--bogus", "x"},
+                                                       {"inspect", "--dis", "--json", "x"},
                                                        {"daemon", "bogus"},
                                                        {"daemon", "start", "--bogus"},
                                                        {"daemon"}};
@@ -139,6 +146,156 @@ TEST_F(Commands, GcOfAStoreThatCannotBeReadIsAnError) {
   EXPECT_EQ(outcome.err, "error: cannot read " + cache_dir() + "/store: Not a directory\n");
   EXPECT_EQ(outcome.out, "");
   EXPECT_EQ(describe_status(outcome.status), "exit 3");
+}
+
+constexpr const char* kShop = "class Shop:\n    def sell(self):\n        return lambda: 1\n";
+
+// A package whose module shop.py was compiled by PYTHON with MODE, a PycInvalidationMode. The bytecode's
+// path.
+std::string compiled_shop(const Python& python, const std::string& mode = "TIMESTAMP") {
+  write_file(work_dir() + "/shop.py", kShop);
+  const timespec times[] = {{1'600'000'000, 0}, {1'600'000'000, 0}};
+  ::utimensat(AT_FDCWD, (work_dir() + "/shop.py").c_str(), times, 0);
+  std::string path = python_output(
+      python, "import py_compile as p; print(p.compile('shop.py', invalidation_mode=p.PycInvalidationMode." +
+                  mode + "))");
+  while (path.ends_with('\n')) path.pop_back();
+  return path;
+}
+
+class Inspect : public testing::TestWithParam<Python> {
+ protected:
+  void SetUp() override { reset_work_dir(); }
+};
+
+TEST_P(Inspect, ShowsAFileOfEveryVersion) {
+  const auto path = compiled_shop(GetParam());
+  const auto minor = std::to_string(GetParam().minor);
+  const Outcome outcome = kiln({"inspect", path});
+  EXPECT_THAT(outcome.out,
+              MatchesRegex("file    " + path +
+                           ", [0-9]+ bytes\n"
+                           "python  3\\." +
+                           minor +
+                           ", magic number [0-9]+\n"
+                           "header  16 bytes, timestamp: a source of 2020-09-13 12:26:40 UTC, 57 bytes\n"
+                           "source  " +
+                           work_dir() +
+                           "/shop\\.py: fresh\n"
+                           "code    whole, compiled as shop\\.py\n"
+                           "   line\n"
+                           " +[01]  <module>\n"
+                           "      1    Shop\n"
+                           "      2      (Shop\\.)?sell\n"
+                           "      3        (Shop\\.sell\\.<locals>\\.)?<lambda>\n"));
+  EXPECT_EQ(outcome.err, "");
+  EXPECT_EQ(describe_status(outcome.status), "exit 0");
+}
+
+TEST_P(Inspect, SaysWhetherItIsFresh) {
+  const auto source_of = [](const std::string& path) {
+    const std::string out = kiln({"inspect", path}).out;
+    const auto begin = out.find("shop.py: ");
+    return out.substr(begin, out.find('\n', begin) - begin);
+  };
+  const auto stamped = compiled_shop(GetParam());
+  write_file(work_dir() + "/shop.py", kShop);
+  EXPECT_EQ(source_of(stamped), "shop.py: stale, for its mtime is another");
+  EXPECT_EQ(source_of(compiled_shop(GetParam(), "CHECKED_HASH")), "shop.py: fresh");
+  write_file(work_dir() + "/shop.py", "edited = 1\n");
+  EXPECT_EQ(source_of(stamped), "shop.py: stale, for its hash is another");
+  EXPECT_EQ(source_of(compiled_shop(GetParam(), "UNCHECKED_HASH")), "shop.py: not asked");
+  fs::remove(work_dir() + "/shop.py");
+  EXPECT_EQ(source_of(stamped), "shop.py: missing");
+}
+
+TEST_P(Inspect, DisassemblesByTheRightInterpreter) {
+  const auto path = compiled_shop(GetParam());
+  // Only this one can be found, and nothing else in its directory by the name of another.
+  fs::create_directory(work_dir() + "/bin");
+  const auto name = "python3." + std::to_string(GetParam().minor);
+  fs::create_symlink(GetParam().path, work_dir() + "/bin/" + name);
+  write_file(work_dir() + "/dis.py", "raise SystemExit('not this one')\n");
+  const Outcome outcome = kiln({"inspect", "--dis", path}, {"PATH=" + work_dir() + "/bin:/usr/bin:/bin"});
+  EXPECT_THAT(outcome.out, HasSubstr("LOAD_CONST"));
+  EXPECT_THAT(outcome.out, HasSubstr("Disassembly of <code object <lambda>"));
+  EXPECT_EQ(outcome.err, "");
+  EXPECT_EQ(describe_status(outcome.status), "exit 0");
+}
+
+TEST_F(Commands, InspectWritesOneJsonDocument) {
+  const auto path = compiled_shop(any_python());
+  const auto odd = work_dir() + "/\xff \u00e4.pyc";
+  fs::copy_file(work_dir() + "/" + path, odd);
+  const std::string script =
+      "import json, os, sys\nd = json.load(sys.stdin)\nprint(list(d))\n"
+      "print(os.fsencode(d['file']) == os.fsencode(sys.argv[1]), d['source']['state'])\n"
+      "print(d['header']['kind'], d['header']['mtime'], d['header']['source_size'], "
+      "d['header']['source_hash'])\n"
+      "print(d['code']['filename'], [(o['name'], o['first_line'], o['depth']) for o in "
+      "d['code']['objects']][1:])\n";
+  const Outcome keys = run({.argv = {any_python().path, "-X", "utf8", "-c", script, odd},
+                            .in = Stream::file,
+                            .input = kiln({"inspect", "--json", odd}).out});
+  EXPECT_EQ(keys.out,
+            "['file', 'size', 'python', 'magic', 'header', 'source', 'code']\nTrue missing\n"
+            "timestamp 1600000000 57 None\nshop.py [('Shop', 1, 1), ('sell', 2, 2), ('<lambda>', 3, 3)]\n")
+      << keys.err;
+}
+
+TEST_F(Commands, InspectSaysWhatIsWrong) {
+  const auto whole = read_file(work_dir() + "/" + compiled_shop(any_python()));
+  write_file(work_dir() + "/empty.pyc", "");
+  write_file(work_dir() + "/header.pyc", whole.substr(0, 15));
+  write_file(work_dir() + "/cut off.pyc", whole.substr(0, whole.size() - 1));
+  write_file(work_dir() + "/newer.pyc", "\xff\x7f\r\n" + whole.substr(4));
+  const std::map<std::string, std::string> wrong{
+      {"missing.pyc", "cannot open missing.pyc: No such file or directory"},
+      {".", "\\. is not a file"},
+      {"shop.py", "shop.py is no bytecode file of Python"},
+      {"empty.pyc", "empty.pyc is no bytecode file of Python"},
+      {"header.pyc", "header.pyc: bytecode file ends within its header"},
+      {"newer.pyc", "newer.pyc: magic number 32767 is of no release of Python [^\n]+"},
+      {"cut off.pyc", "cut off.pyc: what follows the header is no whole code object"}};
+  for (const auto& [file, message] : wrong) {
+    const Outcome outcome = kiln({"inspect", "--dis", file});
+    EXPECT_THAT(outcome.err, MatchesRegex("error: " + message + "\n\nhint: [^\n]+\n"));
+    EXPECT_EQ(describe_status(outcome.status), "exit 1") << file;
+  }
+  EXPECT_THAT(kiln({"inspect", "cut off.pyc"}).out, HasSubstr("code    damaged\n"));
+  EXPECT_THAT(kiln({"inspect", "cut off.pyc"}).err, HasSubstr("hint: rm 'cut off.pyc'\n"));
+}
+
+TEST_F(Commands, InspectNamesTheVersionThatIsMissing) {
+  write_file(work_dir() + "/old.pyc", std::string("\x44\x0c\r\n\0\0\0\0c", 9) + std::string(20, '\0') +
+                                          "NNNNNNNN" + std::string(4, '\0') + "N");
+  const Outcome outcome = kiln({"inspect", "--dis", "old.pyc"}, {"PATH=/nowhere", "HOME=/nowhere"});
+  EXPECT_THAT(outcome.out, HasSubstr("python  3.0, magic number 3140\n"));
+  EXPECT_THAT(outcome.err,
+              MatchesRegex("error: no interpreter of Python 3\\.0 [^\n]+\n\nhint: [^\n]+ 3\\.0\n"));
+  EXPECT_EQ(describe_status(outcome.status), "exit 3");
+}
+
+TEST_F(Commands, OrphansAreListedAndRemovedOnRequest) {
+  write_file(work_dir() + "/src/kept.py", "x = 1\n");
+  write_file(work_dir() + "/src/gone.py", "x is 1\n");
+  write_file(work_dir() + "/src/bad.py", "def f(:\n");
+  const std::string src = work_dir() + "/src";
+  kiln({"precompile", "--python", any_python().path, "src"});
+  fs::remove(src + "/gone.py");
+  const std::string tag = "cpython-3" + std::to_string(any_python().minor);
+  EXPECT_THAT(
+      kiln({"list", "src"}).out,
+      MatchesRegex("error   " + src + "/bad\\.py  " + tag + "  1:[0-9]+: SyntaxError: [^\n]+\norphan  " +
+                   src + "/gone\\.py  " + tag + "\nfresh   " + src + "/kept\\.py  " + tag + "\n"));
+  EXPECT_EQ(kiln({"list", "--state", "orphan", "src"}).out, "orphan  " + src + "/gone.py  " + tag + "\n");
+  const std::string pyc = src + "/__pycache__/gone." + tag + ".pyc";
+  EXPECT_TRUE(fs::exists(pyc));
+  EXPECT_EQ(kiln({"clean", "--orphans", "src"}).out, "removed " + pyc + "\n");
+  EXPECT_FALSE(fs::exists(pyc));
+  EXPECT_EQ(kiln({"list", "--state", "orphan", "src"}).out, "");
+  EXPECT_EQ(kiln({"clean", "--orphans", "src"}).out, "");
+  EXPECT_EQ(describe_status(kiln({"clean"}).status), "exit 2");
 }
 
 class Precompile : public testing::TestWithParam<Python> {
@@ -323,6 +480,7 @@ TEST_P(Precompile, HonoursTheCachePrefix) {
 std::string python_name(const testing::TestParamInfo<Python>& info) {
   return info.param.name;
 }
+INSTANTIATE_TEST_SUITE_P(Each, Inspect, testing::ValuesIn(interpreters()), python_name);
 INSTANTIATE_TEST_SUITE_P(Each, Precompile, testing::ValuesIn(interpreters()), python_name);
 
 }  // namespace

@@ -185,5 +185,24 @@ TEST(PycName, IsTakenApart) {
   EXPECT_FALSE(parse_pyc_name(""));
 }
 
+TEST(SourceFromCache, IsTheWayBack) {
+  EXPECT_EQ(source_from_cache("/a/__pycache__/b.cpython-312.pyc"), "/a/b.py");
+  EXPECT_EQ(source_from_cache("/a/__pycache__/b.c.cpython-312.opt-2.pyc"), "/a/b.c.py");
+  EXPECT_EQ(source_from_cache("/__pycache__/b.cpython-312.pyc"), "/b.py");
+  EXPECT_EQ(source_from_cache("/p/a/b.cpython-312.pyc", "/p/"), "/a/b.py");
+  EXPECT_EQ(source_from_cache("/p/b.cpython-312.pyc", "/p"), "/b.py");
+  EXPECT_EQ(source_from_cache("/a/b.pyc"), "/a/b.py");
+  EXPECT_EQ(source_from_cache("/a/b.pyo"), "/a/b.py");
+  EXPECT_EQ(source_from_cache("/pp/b.pyc", "/p"), "/pp/b.py");
+}
+
+TEST(SourceFromCache, IsNotGuessed) {
+  for (const auto* path : {"/a/__pycache__/b.pyc", "/a/__pycache__/b.cpython-312.pyc.123", "/a/b", "/a/.pyc",
+                           "/a/b.py", "/a/b.pyc/", ""}) {
+    EXPECT_EQ(source_from_cache(path), std::nullopt) << path;
+  }
+  EXPECT_EQ(source_from_cache("/p/b.pyc", "/p"), std::nullopt);
+}
+
 }  // namespace
 }  // namespace kiln

@@ -1,0 +1,266 @@
+// `kiln inspect`: what one bytecode file holds. No daemon is asked.
+//
+// The document of --json; what does not apply is null:
+//
+//   file     as it was given
+//   size     bytes
+//   python   "3.12"
+//   magic    all four bytes, as in `kiln status --json`
+//   header   {size, kind: timestamp | checked-hash | unchecked-hash,
+//             mtime (seconds since 1970, as Python keeps it: modulo 2**32), source_size, source_hash (16
+//             digits)}
+//   source   {path, state: fresh | mtime | size | hash | missing | unreadable | not-asked | unknown}; mtime,
+//   size
+//            and hash are what makes it stale
+//   code     {size, whole, filename, objects: [{name, qualname, first_line, depth}]}; null unless whole, from
+//            filename on
+//
+// What is not UTF-8 is escaped as common/json_text.h says.
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
+#include <cinttypes>
+#include <cstdio>
+#include <cstdlib>
+#include <ctime>
+
+#include "client/command.h"
+#include "client/interpreter_search.h"
+#include "client/pyc_report.h"
+#include "common/arguments.h"
+#include "common/code_list.h"
+#include "common/json_text.h"
+#include "common/print_error.h"
+#include "common/surrogate_escape.h"
+
+namespace kiln {
+namespace {
+
+namespace json = boost::json;
+
+struct InspectArguments {
+  std::string path;
+  bool dis = false;
+  bool json = false;
+};
+
+// Nothing in the current directory may stand for a module; up to 3.6 dis does not go into nested code.
+constexpr const char* kDisassemble = R"(
+import sys
+sys.path = [entry for entry in sys.path if entry]
+import dis, marshal, signal
+signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+def show(code):
+    dis.dis(code)
+    for nested in code.co_consts:
+        if sys.version_info < (3, 7) and hasattr(nested, 'co_code'):
+            print('\nDisassembly of %r:' % (nested,))
+            show(nested)
+with open(sys.argv[1], 'rb') as file:
+    file.seek(int(sys.argv[2]))
+    show(marshal.loads(file.read()))
+)";
+
+std::string utc(std::uint32_t seconds, const char* format) {
+  const std::time_t time = seconds;
+  std::tm parts{};
+  ::gmtime_r(&time, &parts);
+  char text[64];
+  return {text, std::strftime(text, sizeof text, format, &parts)};
+}
+
+std::string hash_text(std::uint64_t hash) {
+  char text[17];
+  std::snprintf(text, sizeof text, "%016" PRIx64, hash);
+  return text;
+}
+
+std::string_view kind_word(PycKind kind) {
+  if (kind == PycKind::timestamp) return "timestamp";
+  return kind == PycKind::checked_hash ? "checked-hash" : "unchecked-hash";
+}
+
+bool has_source_size(const PycReport& report) {
+  return report.header.kind == PycKind::timestamp && report.format.header != HeaderLayout::mtime;
+}
+
+// Bytes as the file system has them of a text in the code.
+std::string raw_text(const PycReport& report, std::string_view text) {
+  return report.format.version.major == 2 ? std::string(text) : unescape_surrogates(text);
+}
+
+json::object header_json(const PycReport& report) {
+  const auto& header = report.header;
+  json::object object{{"size", pyc_header_size(header.magic)},
+                      {"kind", kind_word(header.kind)},
+                      {"mtime", nullptr},
+                      {"source_size", nullptr},
+                      {"source_hash", nullptr}};
+  if (header.kind == PycKind::timestamp) object["mtime"] = header.mtime_s;
+  if (has_source_size(report)) object["source_size"] = header.source_size;
+  if (header.kind != PycKind::timestamp) object["source_hash"] = hash_text(header.source_hash);
+  return object;
+}
+
+json::object code_json(const PycReport& report, const Result<std::vector<CodeObject>>& code) {
+  const auto text = [&](std::string_view name) { return escape_surrogates(raw_text(report, name)); };
+  json::object object{
+      {"size", report.body.size()}, {"whole", code.has_value()}, {"filename", nullptr}, {"objects", nullptr}};
+  if (!code) return object;
+  object["filename"] = text(code->front().filename);
+  json::array& objects = object["objects"].emplace_array();
+  for (const auto& one : *code) {
+    json::object& row = objects
+                            .emplace_back(json::object{{"name", text(one.name)},
+                                                       {"qualname", nullptr},
+                                                       {"first_line", one.first_line},
+                                                       {"depth", one.depth}})
+                            .as_object();
+    if (!one.qualname.empty()) row["qualname"] = text(one.qualname);
+  }
+  return object;
+}
+
+json::object to_json(const PycReport& report, const Result<std::vector<CodeObject>>& code) {
+  json::object source{{"path", nullptr}, {"state", word(report.state)}};
+  if (!report.source.empty()) source["path"] = escape_surrogates(report.source);
+  return {{"file", escape_surrogates(report.path)},
+          {"size", pyc_header_size(report.header.magic) + report.body.size()},
+          {"python", version_text({report.format.version})},
+          {"magic", report.header.magic},
+          {"header", header_json(report)},
+          {"source", std::move(source)},
+          {"code", code_json(report, code)}};
+}
+
+// Text of the file's own making must not steer the terminal.
+std::string printable(const std::string& text) {
+  std::string shown;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    char escaped[8];
+    std::snprintf(escaped, sizeof escaped, "\\x%02x", byte);
+    shown += byte < 0x20 || byte == 0x7f ? escaped : std::string(1, c);
+  }
+  return shown;
+}
+
+std::string kind_line(const PycReport& report) {
+  const auto& header = report.header;
+  if (header.kind == PycKind::unchecked_hash) {
+    return "unchecked hash " + hash_text(header.source_hash) + ": Python does not look at the source";
+  }
+  if (header.kind == PycKind::checked_hash) return "checked hash " + hash_text(header.source_hash);
+  auto line = "timestamp: a source of " + utc(header.mtime_s, "%Y-%m-%d %H:%M:%S UTC");
+  if (has_source_size(report)) line += ", " + std::to_string(header.source_size) + " bytes";
+  return line;
+}
+
+std::string source_line(const PycReport& report) {
+  const auto path = printable(report.source);
+  switch (report.state) {
+    case SourceState::fresh:
+      return path + ": fresh";
+    case SourceState::stale_mtime:
+    case SourceState::stale_size:
+    case SourceState::stale_hash:
+      return path + ": stale, for its " + std::string(word(report.state)) + " is another";
+    case SourceState::missing:
+      return path + ": missing";
+    case SourceState::unreadable:
+      return path + ": cannot be read";
+    case SourceState::not_asked:
+      return path + ": not asked";
+    case SourceState::unknown:
+      break;
+  }
+  return "unknown: the file's name does not tell";
+}
+
+void print_code(const PycReport& report, const std::vector<CodeObject>& code) {
+  std::printf("code    whole, compiled as %s\n", printable(raw_text(report, code.front().filename)).c_str());
+  std::puts("   line");
+  for (const auto& one : code) {
+    const auto name = one.qualname.empty() ? one.name : one.qualname;
+    std::printf("%7d  %*s%s\n", one.first_line, 2 * one.depth, "", printable(raw_text(report, name)).c_str());
+  }
+}
+
+void print_screen(const PycReport& report, const Result<std::vector<CodeObject>>& code) {
+  const auto header_size = pyc_header_size(report.header.magic);
+  std::printf("file    %s, %zu bytes\n", printable(report.path).c_str(), header_size + report.body.size());
+  std::printf("python  %s, magic number %u\n", version_text({report.format.version}).c_str(),
+              report.header.magic & 0xffff);
+  std::printf("header  %zu bytes, %s\n", header_size, kind_line(report).c_str());
+  std::printf("source  %s\n", source_line(report).c_str());
+  if (code) {
+    print_code(report, *code);
+  } else {
+    std::puts("code    damaged");
+  }
+}
+
+int fail(Error error, int exit_code) {
+  if (error.hint.empty()) error.hint = "kiln inspect --help";
+  print_error(error);
+  return exit_code;
+}
+
+// Returns only if it fails.
+int disassemble(const PycReport& report) {
+  auto python = find_interpreter({report.format.version});
+  if (!python) return fail(python.error(), kExitUnable);
+  std::puts("");
+  std::fflush(stdout);
+  const auto offset = std::to_string(pyc_header_size(report.header.magic));
+  ::execl(python->c_str(), python->c_str(), "-ESs", "-c", kDisassemble, report.path.c_str(), offset.c_str(),
+          nullptr);
+  return fail(errno_error("cannot execute " + *python), kExitUnable);
+}
+
+// PATH as one word of a shell command.
+std::string shell_word(const std::string& path) {
+  std::string word = path.starts_with('-') ? "./" : "";
+  for (const char c : path) word += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  const bool plain =
+      word.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-") ==
+      std::string::npos;
+  return plain ? word : "'" + word + "'";
+}
+
+Error damage(const PycReport& report) {
+  return {Reason::bad_pyc, report.path + ": what follows the header is no whole code object",
+          "rm " + shell_word(report.path)};
+}
+
+int inspect(const InspectArguments& wanted) {
+  const char* prefix = std::getenv("PYTHONPYCACHEPREFIX");
+  const auto report = report_pyc(wanted.path, prefix != nullptr ? prefix : "");
+  if (!report) return fail(report.error(), kExitFix);
+  const auto code = list_code_objects(report->body, report->header.magic);
+  if (wanted.json) {
+    std::printf("%s\n", json_text(to_json(*report, code)).c_str());
+  } else {
+    print_screen(*report, code);
+  }
+  if (!code) return fail(damage(*report), kExitFix);
+  return wanted.dis ? disassemble(*report) : kExitDone;
+}
+
+}  // namespace
+
+int inspect_command(std::span<char*> arguments) {
+  CLI::App app("Shows what a bytecode file of any Python holds, and whether it is fresh.", "kiln inspect");
+  InspectArguments wanted;
+  app.add_option("FILE", wanted.path, "a .pyc file")->type_name("")->required();
+  auto* dis = app.add_flag("--dis", wanted.dis, "disassemble it, by an interpreter of its version");
+  app.add_flag("--json", wanted.json,
+               "one JSON document (keys file, size, python, magic, header, source, code)")
+      ->excludes(dis);
+  if (const auto code = parse_arguments(app, arguments)) return *code;
+  return inspect(wanted);
+}
+
+}  // namespace kiln
