@@ -54,7 +54,7 @@ std::string pyenv_versions() {
 }
 
 std::string uv_versions() {
-  const auto dir = variable("UV_PYTHON_INSTALL_DIR");
+  auto dir = variable("UV_PYTHON_INSTALL_DIR");
   if (!dir.empty()) return dir;
   const auto data = variable("XDG_DATA_HOME");
   return (data.empty() ? variable("HOME") + "/.local/share" : data) + "/uv/python";

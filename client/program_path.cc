@@ -52,8 +52,9 @@ std::vector<std::string> places_on_path(const std::string& name) {
   std::vector<std::string> places;
   while (true) {
     const std::size_t colon = rest.find(':');
-    const std::string dir(rest.substr(0, colon));
-    places.push_back((dir.empty() ? "" : dir + "/") + name);
+    std::string place(rest.substr(0, colon));
+    if (!place.empty()) place += '/';
+    places.push_back(place.append(name));
     if (colon == std::string_view::npos) return places;
     rest.remove_prefix(colon + 1);
   }

@@ -116,7 +116,9 @@ std::string_view word(SourceState state) {
 
 Result<PycReport> report_pyc(const std::string& path, const std::string& pycache_prefix) {
   auto bytes = TRY(read_file(path));
-  PycReport report{.path = path, .header = TRY(known_header(path, bytes))};
+  // Not within the braces below: g++ 12 does not destroy the members before it when TRY returns.
+  const auto header = TRY(known_header(path, bytes));
+  PycReport report{.path = path, .header = header};
   report.format = *bytecode_format(report.header.magic);
   report.body = bytes.substr(pyc_header_size(report.header.magic));
   report.source = source_from_cache(made_absolute(path), pycache_prefix).value_or("");
