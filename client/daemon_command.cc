@@ -11,6 +11,7 @@
 #include "client/connection.h"
 #include "client/daemon_start.h"
 #include "common/paths.h"
+#include "common/print_error.h"
 
 namespace kiln {
 namespace {
@@ -76,6 +77,11 @@ int logs() {
   return kExitDone;
 }
 
+int wrong_usage(const std::string& what) {
+  print_error({Reason::usage, what, "kiln daemon --help"});
+  return kExitUsage;
+}
+
 struct Action {
   std::string_view name;
   int (*run)();
@@ -92,13 +98,12 @@ int daemon_command(std::span<char*> arguments) {
     std::fputs(kHelp, stdout);
     return kExitDone;
   }
-  const std::string_view name = arguments.size() == 1 ? arguments[0] : "";
+  if (arguments.size() > 1) return wrong_usage("unexpected argument " + std::string(arguments[1]));
+  const std::string_view name = arguments.empty() ? "" : arguments[0];
   for (const Action& action : kActions) {
     if (action.name == name) return action.run();
   }
-  print_error({Reason::usage, name.empty() ? "which action?" : "unknown action " + std::string(name),
-               "kiln daemon --help"});
-  return kExitUsage;
+  return wrong_usage(name.empty() ? "which action?" : "unknown action " + std::string(name));
 }
 
 }  // namespace kiln

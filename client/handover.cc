@@ -15,13 +15,14 @@
 #include <string_view>
 
 #include "common/fd_passing.h"
+#include "common/name_pattern.h"
 
 extern char** environ;
 
 namespace kiln {
 namespace {
 
-// Names, and prefixes of names (ending in *), of variables that act while a process starts: on the dynamic
+// Patterns (common/name_pattern.h) of variables that act while a process starts: on the dynamic
 // linker, the C library and the interpreter. A bare image has them as they were when it was started.
 constexpr std::array<std::string_view, 13> kStartupVariables{
     "LD_*", "MALLOC_*", "GLIBC_TUNABLES", "_STDBUF_*", "GCONV_PATH", "NLSPATH", "LOCPATH",
@@ -31,12 +32,6 @@ constexpr std::array<std::string_view, 13> kStartupVariables{
 constexpr std::array<std::string_view, 6> kPathVariables{
     "PYTHONPATH=",     "PYTHONHOME=",       "PYTHONPYCACHEPREFIX=",
     "PYTHONUSERBASE=", "PYTHONPLATLIBDIR=", "LD_LIBRARY_PATH="};
-
-bool is_among(std::string_view name, std::span<const std::string_view> patterns) {
-  return std::ranges::any_of(patterns, [&](std::string_view pattern) {
-    return pattern.back() == '*' ? name.starts_with(pattern.substr(0, pattern.size() - 1)) : name == pattern;
-  });
-}
 
 bool has_relative_entry(std::string_view list) {
   while (true) {
@@ -109,9 +104,7 @@ proto::RunRequest make_run_request(const Context& context, const ChosenInterpret
   for (char** variable = environ; *variable != nullptr; ++variable) {
     const std::string_view entry = *variable;
     const std::string_view name = entry.substr(0, entry.find('='));
-    if (is_among(name, kStartupVariables)) {
-      key.add_environment(*variable);
-    }
+    if (matches_any(name, kStartupVariables)) key.add_environment(*variable);
     request.add_environment(*variable);
   }
   std::ranges::sort(*key.mutable_environment());

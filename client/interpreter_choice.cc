@@ -56,39 +56,40 @@ std::optional<Found> find_on_path(const std::string& name) {
   }
 }
 
-Error missing(const std::string& what) {
+Error missing(const std::string& what, const std::string& command) {
   return Error{Reason::interpreter_missing, "no interpreter " + what,
-               "kiln run --python /usr/bin/python3 ..."};
+               "kiln " + command + " --python /usr/bin/python3 ..."};
 }
 
-Result<ChosenInterpreter> by_path_or_name(const std::string& given) {
+Result<ChosenInterpreter> by_path_or_name(const std::string& given, const std::string& command) {
   if (given.find('/') != std::string::npos) {
-    if (!executable_id(given)) return missing(given);
+    if (!executable_id(given)) return missing(given, command);
     return ChosenInterpreter{absolute_path(given, current_dir()), given};
   }
   const auto found = find_on_path(given);
-  if (!found) return missing("named " + given + " on PATH");
+  if (!found) return missing("named " + given + " on PATH", command);
   // Python looks argv[0] up on PATH by itself; where that would find Kiln, it gets the path.
   return ChosenInterpreter{found->path, found->first ? given : found->path};
 }
 
 }  // namespace
 
-Result<ChosenInterpreter> choose_interpreter(const std::optional<std::string>& requested) {
-  if (requested) return by_path_or_name(*requested);
+Result<ChosenInterpreter> choose_interpreter(const std::optional<std::string>& requested,
+                                             const std::string& command) {
+  if (requested) return by_path_or_name(*requested, command);
   if (const char* variable = std::getenv("KILN_PYTHON"); variable != nullptr && variable[0] != '\0') {
-    return by_path_or_name(variable);
+    return by_path_or_name(variable, command);
   }
   if (const char* venv = std::getenv("VIRTUAL_ENV"); venv != nullptr && venv[0] != '\0') {
     const std::string path = std::string(venv) + "/bin/python";
-    if (executable_id(path)) return by_path_or_name(path);
+    if (executable_id(path)) return by_path_or_name(path, command);
   }
-  return by_path_or_name("python3");
+  return by_path_or_name("python3", command);
 }
 
 Result<ChosenInterpreter> choose_behind_link(const std::string& name) {
   const auto found = find_on_path(name);
-  if (!found) return missing("named " + name + " on PATH behind the link to kiln");
+  if (!found) return missing("named " + name + " on PATH behind the link to kiln", "run");
   return ChosenInterpreter{found->path, found->path};
 }
 

@@ -14,8 +14,10 @@ struct ChosenInterpreter {
 };
 
 // In order: REQUESTED (a path, or a name to look up on PATH), $KILN_PYTHON, $VIRTUAL_ENV/bin/python, python3
-// on PATH. Links to Kiln itself are passed over on PATH. Fails with Reason::interpreter_missing.
-Result<ChosenInterpreter> choose_interpreter(const std::optional<std::string>& requested);
+// on PATH. Links to Kiln itself are passed over on PATH. Fails with Reason::interpreter_missing, and with a
+// hint that names COMMAND.
+Result<ChosenInterpreter> choose_interpreter(const std::optional<std::string>& requested,
+                                             const std::string& command);
 
 // The interpreter that a link named NAME to Kiln stands for: the next of that name on PATH.
 Result<ChosenInterpreter> choose_behind_link(const std::string& name);

@@ -7,6 +7,7 @@
 #include "client/command.h"
 #include "client/interpreter_choice.h"
 #include "client/run.h"
+#include "common/print_error.h"
 #include "common/version.h"
 
 namespace {

@@ -14,7 +14,9 @@
 #include "client/connection.h"
 #include "client/interpreter_choice.h"
 #include "client/progress.h"
+#include "common/arguments.h"
 #include "common/paths.h"
+#include "common/print_error.h"
 
 namespace kiln {
 namespace {
@@ -54,7 +56,7 @@ Result<proto::Request> build_request(const PrecompileArguments& arguments) {
     target.set_path(absolute_path(path, cwd));
     target.set_spelling(path);
   }
-  precompile.set_python(TRY(choose_interpreter(arguments.python)).path);
+  precompile.set_python(TRY(choose_interpreter(arguments.python, "precompile")).path);
   precompile.set_jobs(arguments.jobs);
   precompile.set_umask(own_umask());
   precompile.set_force(arguments.force);
@@ -119,16 +121,7 @@ std::variant<PrecompileArguments, int> parse_precompile_arguments(std::span<char
       "Compiles Python files, and those below directories, to bytecode, as python -m compileall would.",
       "kiln precompile");
   define_options(app, parsed);
-  std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());  // CLI11 takes them from the back
-  try {
-    app.parse(std::move(reversed));
-  } catch (const CLI::CallForHelp&) {
-    std::fputs(app.help().c_str(), stdout);
-    return kExitDone;
-  } catch (const CLI::ParseError& problem) {
-    print_error({Reason::usage, problem.what(), "kiln precompile --help"});
-    return kExitUsage;
-  }
+  if (const auto code = parse_arguments(app, arguments)) return *code;
   return parsed;
 }
 

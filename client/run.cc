@@ -26,6 +26,7 @@
 #include "client/signals.h"
 #include "common/fd_passing.h"
 #include "common/launch.h"
+#include "common/print_error.h"
 
 namespace kiln {
 namespace {
@@ -281,7 +282,7 @@ int run_command(std::span<char*> arguments) {
       break;
     }
   }
-  const auto interpreter = choose_interpreter(python);
+  const auto interpreter = choose_interpreter(python, "run");
   if (!interpreter) {
     print_error(interpreter.error());
     return kExitUnable;

@@ -6,6 +6,8 @@
 
 #include "client/command.h"
 #include "client/connection.h"
+#include "common/arguments.h"
+#include "common/print_error.h"
 
 namespace kiln {
 namespace {
@@ -123,12 +125,7 @@ int status_command(std::span<char*> arguments) {
   bool as_json = false;
   app.add_flag("--json", as_json,
                "one JSON document (keys daemon, interpreters, images, roots, cache, limits)");
-  std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
-  try {
-    app.parse(std::move(reversed));
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? kExitDone : kExitUsage;
-  }
+  if (const auto code = parse_arguments(app, arguments)) return *code;
   auto status = ask();
   if (!status) {
     Error error = status.error();

@@ -60,6 +60,7 @@ constexpr std::array kRows{
     Row{Reason::setup, "setup", "the child could not take over the caller's state"},
     Row{Reason::image_lost, "image-lost", "the image ended before the program began"},
     Row{Reason::not_found, "not-found", "no such file or directory"},
+    Row{Reason::already_running, "already-running", "a daemon already runs"},
     Row{Reason::system, "system", "the operating system refused"},
     Row{Reason::timeout, "timeout", "no answer in time"},
     Row{Reason::internal, "internal", "a bug in Kiln"},

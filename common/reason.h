@@ -57,6 +57,7 @@ enum class Reason : std::uint8_t {
   image_lost,
   // Failures of other requests.
   not_found,
+  already_running,
   system,
   timeout,
   internal,

@@ -13,11 +13,13 @@
 #include <type_traits>
 #include <utility>
 
+#include "daemon/caught.h"
+
 namespace kiln {
 
-// Runs FUNCTION on POOL and returns its value. Not a coroutine itself: what it captures lives in the
-// operation alone (g++ 12 destroys temporaries of co_await expressions twice). The value must be
-// default-constructible or a Result.
+// Runs FUNCTION on POOL and returns its value, a Result; an exception is an error of it. Not a coroutine
+// itself: what it captures lives in the operation alone (g++ 12 destroys temporaries of co_await expressions
+// twice).
 template <class Function>
 auto run_blocking(boost::asio::thread_pool& pool, Function function)
     -> boost::asio::awaitable<std::invoke_result_t<Function>> {
@@ -27,7 +29,7 @@ auto run_blocking(boost::asio::thread_pool& pool, Function function)
                                         boost::asio::execution::outstanding_work.tracked);
     auto shared = std::make_shared<decltype(handler)>(std::move(handler));
     boost::asio::post(pool, [shared, executor, work = std::move(work)]() mutable {
-      auto value = std::make_shared<Value>(work());
+      auto value = std::make_shared<Value>(caught(work));
       boost::asio::post(executor, [shared, value] { std::move (*shared)(std::move(*value)); });
     });
   };

@@ -180,7 +180,8 @@ Result<void> run_daemon(const DaemonOptions& options) {
   const std::string cache = TRY(cache_dir());
   const UniqueFd runtime_fd = TRY(open_private_dir(runtime));
   const auto lock = TRY(take_lifetime_lock(lifetime_lock_path(runtime)));
-  if (!lock) return {};
+  if (!lock && options.ready_fd >= 0) return {};
+  if (!lock) return Error{Reason::already_running, "a daemon already runs in " + runtime, "kiln daemon stop"};
   TRY(open_private_dir(cache));
   open_log(log_path(cache), options.foreground);
   spdlog::info("kilnd {} starts", build_id());

@@ -2,8 +2,9 @@
 
 #include <algorithm>
 #include <array>
-#include <span>
 #include <string_view>
+
+#include "common/name_pattern.h"
 
 namespace kiln {
 namespace {
@@ -13,12 +14,6 @@ namespace {
 constexpr std::array<std::string_view, 12> kVolatileVariables{
     "PWD",    "OLDPWD",   "SHLVL", "_",     "COLUMNS",         "LINES",
     "KILN_*", "WINDOWID", "STY",   "TMUX*", "TERM_SESSION_ID", "SSH_*"};
-
-bool is_volatile(std::string_view name) {
-  return std::ranges::any_of(kVolatileVariables, [&](std::string_view pattern) {
-    return pattern.back() == '*' ? name.starts_with(pattern.substr(0, pattern.size() - 1)) : name == pattern;
-  });
-}
 
 }  // namespace
 
@@ -43,7 +38,7 @@ bool Environment::equals(const Environment& other) const {
   std::vector<std::string> names;
   for (const auto* environment : {this, &other}) {
     for (const auto& [name, value] : environment->values_) {
-      if (!is_volatile(name)) names.push_back(name);
+      if (!matches_any(name, kVolatileVariables)) names.push_back(name);
     }
   }
   return agrees(other, names);

@@ -432,7 +432,9 @@ class Index::Database {
 
   void apply(std::int64_t id, const Finding& finding) {
     if (finding.dropped) {
-      execute("DELETE FROM entries WHERE id = ?", id);
+      SQLite::Statement drop(*database_, "DELETE FROM entries WHERE id = ?");
+      drop.bind(1, id);
+      drop.exec();
     } else if (finding.state == EntryState::fresh) {
       SQLite::Statement update(*database_,
                                "UPDATE entries SET state = 'fresh', source_mtime_ns = ?2, source_size = ?3,"
@@ -445,21 +447,13 @@ class Index::Database {
       update.bind(5, as_signed(finding.pyc.size));
       update.exec();
     } else {
-      execute(finding.state == EntryState::orphan ? kMakeOrphan : kMakeStale, id);
+      SQLite::Statement update(*database_,
+                               "UPDATE entries SET state = ?2, error_type = NULL, error_message = NULL,"
+                               " error_line = NULL, error_column = NULL WHERE id = ?1");
+      update.bind(1, id);
+      bind_text(update, 2, word(finding.state));
+      update.exec();
     }
-  }
-
-  static constexpr const char* kMakeOrphan =
-      "UPDATE entries SET state = 'orphan', error_type = NULL, error_message = NULL, error_line = NULL,"
-      " error_column = NULL WHERE id = ?";
-  static constexpr const char* kMakeStale =
-      "UPDATE entries SET state = 'stale', error_type = NULL, error_message = NULL, error_line = NULL,"
-      " error_column = NULL WHERE id = ?";
-
-  void execute(const char* sql, std::int64_t id) {
-    SQLite::Statement statement(*database_, sql);
-    statement.bind(1, id);
-    statement.exec();
   }
 
   std::unique_ptr<SQLite::Database> database_;

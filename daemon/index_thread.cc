@@ -34,8 +34,10 @@ asio::awaitable<Result<IndexSummary>> IndexThread::summarize() {
 
 void IndexThread::record(InterpreterInfo interpreter, int optimize, std::vector<FileResult> files) {
   asio::post(thread_, [this, interpreter = std::move(interpreter), optimize, files = std::move(files)] {
-    const auto index = this->index();
-    const auto done = index ? (*index)->record(interpreter, optimize, files) : Result<void>{index.error()};
+    const auto done = caught([&]() -> Result<void> {
+      Index* index = TRY(this->index());
+      return index->record(interpreter, optimize, files);
+    });
     if (!done) spdlog::error("cannot write the index: {}", done.error().message);
   });
 }

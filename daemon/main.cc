@@ -1,11 +1,15 @@
 // kilnd: the per-user server. Usually started by the client.
 #include <unistd.h>
+
 #include <CLI/CLI.hpp>
-
 #include <csignal>
-#include <cstdio>
 #include <exception>
+#include <span>
+#include <string>
 
+#include "common/arguments.h"
+#include "common/exit_code.h"
+#include "common/print_error.h"
 #include "common/version.h"
 #include "daemon/daemon.h"
 
@@ -16,20 +20,19 @@ int main(int argc, char** argv) {
                  "descriptor to write a byte to when connections are accepted");
   app.add_flag("--foreground", options.foreground, "log to standard error, too");
   app.set_version_flag("--version", "kilnd " + std::string(kiln::version()));
-  CLI11_PARSE(app, argc, argv);
+  if (const auto code = kiln::parse_arguments(app, std::span(argv + 1, argv + argc))) return *code;
   std::signal(SIGPIPE, SIG_IGN);  // a peer that hangs up is an error code, not our end
   try {
     if (const auto done = kiln::run_daemon(options); !done) {
       // Who waits for us to be ready reads why we are not.
       if (options.ready_fd >= 0)
         (void)!::write(options.ready_fd, done.error().message.data(), done.error().message.size());
-      std::fprintf(stderr, "error: %s\n", done.error().message.c_str());
-      if (!done.error().hint.empty()) std::fprintf(stderr, "\nhint: %s\n", done.error().hint.c_str());
-      return 3;
+      kiln::print_error(done.error());
+      return done.error().reason == kiln::Reason::already_running ? kiln::kExitFix : kiln::kExitUnable;
     }
   } catch (const std::exception& error) {
-    std::fprintf(stderr, "error: a bug in kilnd: %s\n", error.what());
-    return 3;
+    kiln::print_error({kiln::Reason::internal, std::string("a bug in kilnd: ") + error.what(), {}});
+    return kiln::kExitUnable;
   }
-  return 0;
+  return kiln::kExitDone;
 }

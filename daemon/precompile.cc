@@ -13,6 +13,7 @@
 #include <unordered_set>
 
 #include "common/pyc.h"
+#include "daemon/caught.h"
 #include "daemon/freshness.h"
 #include "daemon/pyc_file.h"
 #include "daemon/source_walk.h"
@@ -186,16 +187,22 @@ class Precompilation {
   void compile_stale() {
     std::vector<std::jthread> threads;
     threads.reserve(workers_.size());
-    for (auto& worker : workers_) threads.emplace_back([this, &worker] { serve(*worker); });
+    for (auto& worker : workers_) threads.emplace_back([this, &worker] { run_thread(*worker); });
   }
 
-  void serve(CompileWorker& worker) {
+  void run_thread(CompileWorker& worker) {
+    const auto done = caught([&] { return serve(worker); });
+    if (!done) fail(done.error());
+  }
+
+  Result<void> serve(CompileWorker& worker) {
     while (!cancel_.raised()) {
       const std::size_t turn = next_.fetch_add(1);
-      if (turn >= stale_.size()) return;
+      if (turn >= stale_.size()) break;
       compile_one(worker, stale_[turn]);
       report_progress();
     }
+    return {};
   }
 
   void compile_one(CompileWorker& worker, std::size_t index) {

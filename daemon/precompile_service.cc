@@ -10,6 +10,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/use_future.hpp>
 
+#include "daemon/caught.h"
 #include "daemon/precompile.h"
 
 namespace kiln {
@@ -22,6 +23,12 @@ namespace {
 // Events on their way to the client. When it does not read, the work waits.
 constexpr std::size_t kQueuedEvents = 256;
 
+proto::PrecompileEvent::Summary failed(const Error& error) {
+  proto::PrecompileEvent::Summary summary;
+  summary.set_failure(error.message);
+  return summary;
+}
+
 }  // namespace
 
 struct PrecompileService::Job {
@@ -30,6 +37,14 @@ struct PrecompileService::Job {
 
   Job(asio::any_io_executor executor, const proto::PrecompileRequest& wanted)
       : request(wanted), events(std::move(executor), kQueuedEvents) {}
+
+  // From the thread; waits while the queue is full.
+  void send(const proto::PrecompileEvent& event) {
+    try {
+      events.async_send({}, event, asio::use_future).get();
+    } catch (const std::exception&) {  // the channel was closed: nobody listens any more
+    }
+  }
 
   const proto::PrecompileRequest request;
   Channel events;
@@ -59,35 +74,23 @@ asio::awaitable<void> PrecompileService::stream(Session& session, Job& job) {
 
 // On the thread.
 void PrecompileService::run(Job& job) {
+  proto::PrecompileEvent last;
+  const auto done = caught([&] { return work(job); });
+  *last.mutable_summary() = done ? *done : failed(done.error());
+  job.send(last);
+}
+
+// The summary is sent by the caller, last, so that whoever has seen it finds its results in the index.
+Result<proto::PrecompileEvent::Summary> PrecompileService::work(Job& job) {
+  const InterpreterInfo interpreter = TRY(this->interpreter(job.request.python()));
   const auto sink = [&job](const proto::PrecompileEvent& event) {
-    try {
-      job.events.async_send({}, event, asio::use_future).get();
-    } catch (const std::exception&) {  // the channel was closed: nobody listens any more
-    }
+    if (!event.has_summary()) job.send(event);
   };
-  const auto interpreter = this->interpreter(job.request.python());
-  if (!interpreter) {
-    proto::PrecompileEvent event;
-    event.mutable_summary()->set_failure(interpreter.error().message);
-    return sink(event);
-  }
-  const int optimize = job.request.optimize();
-  // The summary goes out last, so that whoever has seen it finds its results in the index.
-  proto::PrecompileEvent summary;
-  Precompiled done = precompile(
-      job.request, *interpreter, CompileLimits{},
-      [&](const proto::PrecompileEvent& event) {
-        if (event.has_summary()) {
-          summary = event;
-        } else {
-          sink(event);
-        }
-      },
-      job.stop.get_token());
+  Precompiled done = precompile(job.request, interpreter, CompileLimits{}, sink, job.stop.get_token());
   spdlog::info("precompile: {} compiled, {} fresh, {} errors", done.summary.compiled(), done.summary.fresh(),
                done.summary.errors());
-  index_.record(*interpreter, optimize, std::move(done.files));
-  sink(summary);
+  index_.record(interpreter, job.request.optimize(), std::move(done.files));
+  return done.summary;
 }
 
 Result<InterpreterInfo> PrecompileService::interpreter(const std::string& path) {

@@ -29,6 +29,7 @@ class PrecompileService {
   struct Job;
   boost::asio::awaitable<void> stream(Session& session, Job& job);
   void run(Job& job);
+  Result<proto::PrecompileEvent::Summary> work(Job& job);
   Result<InterpreterInfo> interpreter(const std::string& path);
 
   IndexThread& index_;

@@ -4,10 +4,10 @@
 #include <dlfcn.h>
 #include <fcntl.h>
 
-#include <algorithm>
 #include <array>
 #include <string_view>
 
+#include "common/name_pattern.h"
 #include "daemon/image/interpreter_state.h"
 #include "daemon/image/python_ref.h"
 
@@ -19,19 +19,11 @@ using AddHook = int (*)(Hook, void*);
 
 StartUpEvents* watched = nullptr;
 
-// Effects outside of the process, or things that belong to one process only. Ending in *: any event that
-// begins so.
+// Effects outside of the process, or things that belong to one process only.
 constexpr std::array<std::string_view, 16> kEffects{
     "subprocess.*", "os.system",   "os.fork*",  "os.posix_spawn", "os.exec",  "os.spawn",
     "socket.*",     "os.remove",   "os.rename", "os.mkdir",       "os.rmdir", "os.link",
     "os.symlink",   "os.truncate", "os.kill",   "os.chdir"};
-
-bool is_effect(std::string_view event) {
-  return std::ranges::any_of(kEffects, [&](std::string_view pattern) {
-    return pattern.back() == '*' ? event.starts_with(pattern.substr(0, pattern.size() - 1))
-                                 : event == pattern;
-  });
-}
 
 // The ARGUMENT-th argument of an event, if it is a path.
 std::string path_argument(PyObject* arguments, Py_ssize_t argument) {
@@ -65,7 +57,7 @@ void watch(std::string_view event, PyObject* arguments) {
     if (path.starts_with('/')) watched->paths.push_back(path);
     return;
   }
-  if (is_effect(event)) problem("start-up code does " + std::string(event));
+  if (matches_any(event, kEffects)) problem("start-up code does " + std::string(event));
 }
 
 int hook(const char* event, PyObject* arguments, void*) {

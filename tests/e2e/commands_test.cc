@@ -14,6 +14,7 @@ namespace {
 
 using testing::ContainsRegex;
 using testing::HasSubstr;
+using testing::MatchesRegex;
 
 class Commands : public testing::Test {
  protected:
@@ -45,6 +46,33 @@ TEST_F(Commands, WrongUsageExitsWithTwo) {
     EXPECT_EQ(describe_status(outcome.status), "exit 2") << command[0];
     EXPECT_NE(outcome.err, "") << command[0];
     EXPECT_EQ(outcome.out, "") << command[0];
+  }
+}
+
+TEST_F(Commands, WrongUsageHasOneForm) {
+  const std::vector<std::vector<std::string>> commands{{"status", "--bogus"},
+                                                       {"status", "extra"},
+                                                       {"precompile"},
+                                                       {"precompile", "--bogus", "x"},
+                                                       {"daemon", "bogus"},
+                                                       {"daemon", "start", "--bogus"},
+                                                       {"daemon"}};
+  for (const auto& command : commands) {
+    const Outcome outcome = kiln(command);
+    EXPECT_THAT(outcome.err, MatchesRegex("error: [^\n]+\n\nhint: kiln " + command[0] + " --help\n"));
+    EXPECT_EQ(describe_status(outcome.status), "exit 2") << command[0];
+    EXPECT_EQ(outcome.out, "") << command[0];
+  }
+  EXPECT_THAT(kiln({"bogus"}).err, MatchesRegex("error: [^\n]+\n\nhint: kiln --help\n"));
+  EXPECT_THAT(kiln({"run", "--python"}).err, MatchesRegex("error: [^\n]+\n\nhint: kiln run [^\n]+\n"));
+}
+
+TEST_F(Commands, AMissingInterpretersHintNamesTheCommand) {
+  for (const std::string command : {"run", "precompile"}) {
+    const Outcome outcome = kiln({command, "--python", "no-such-python", "x.py"});
+    EXPECT_EQ(outcome.err, "error: no interpreter named no-such-python on PATH\n\nhint: kiln " + command +
+                               " --python /usr/bin/python3 ...\n");
+    EXPECT_EQ(describe_status(outcome.status), "exit 3");
   }
 }
 

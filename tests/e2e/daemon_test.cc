@@ -63,6 +63,14 @@ class Daemon : public testing::Test {
   }
 };
 
+TEST_F(Daemon, ASecondOneInTheForegroundSaysThatOneRuns) {
+  const pid_t daemon = daemon_pid();
+  const Outcome second = kiln({"daemon", "run"});
+  EXPECT_EQ(second.err, "error: a daemon already runs in " + runtime_dir() + "\n\nhint: kiln daemon stop\n");
+  EXPECT_EQ(describe_status(second.status), "exit 1");
+  EXPECT_EQ(daemon_pid(), daemon);
+}
+
 TEST_F(Daemon, ManyClientsStartExactlyOne) {
   stop();
   std::vector<std::unique_ptr<Process>> clients;

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <new>
 #include <thread>
 
 #include "common/pyc.h"
@@ -69,6 +70,15 @@ class PrecompileTest : public testing::Test {
   std::vector<std::string> warnings_;
   std::vector<proto::PrecompileEvent> events_;
 };
+
+TEST_F(PrecompileTest, AnExceptionOnAWorkersThreadEndsTheRequestOnly) {
+  for (const char* name : {"src/a.py", "src/b.py", "src/c.py"}) scratch_.write(name, "x = 1\n");
+  const PrecompileSink sink = [](const proto::PrecompileEvent& event) {
+    if (event.has_progress()) throw std::bad_alloc();
+  };
+  const auto done = precompile(request("src"), system_python(), {}, sink, {});
+  EXPECT_EQ(done.summary.failure(), "std::bad_alloc");
+}
 
 TEST_F(PrecompileTest, CompilesWhatCompileallWould) {
   for (const char* name : {"src/a.py", "src/p/__init__.py", "src/p/q/b.py", "src/note.txt", "src/.git/c.py",

@@ -1,6 +1,6 @@
-#include <cstdio>
+#include "common/print_error.h"
 
-#include "client/command.h"
+#include <cstdio>
 
 namespace kiln {
 

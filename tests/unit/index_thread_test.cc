@@ -1,0 +1,74 @@
+// The thread of the index beside the thread that asks: above all for the thread sanitizer.
+#include "daemon/index_thread.h"
+
+#include <gtest/gtest.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+
+#include "tests/unit/scratch.h"
+
+namespace kiln {
+namespace {
+
+namespace asio = boost::asio;
+
+class IndexThreadTest : public testing::Test {
+ protected:
+  static InterpreterInfo interpreter(const std::string& executable) {
+    InterpreterInfo info;
+    info.path = info.executable = executable;
+    info.implementation = "cpython";
+    info.version = "3.11.2";
+    info.cache_tag = "cpython-311";
+    return info;
+  }
+
+  void ask(IndexThread& index) {
+    asio::co_spawn(context_, index.summarize(), [this](std::exception_ptr failure, auto summary) {
+      EXPECT_EQ(failure, nullptr);
+      answers_.push_back(std::move(summary));
+    });
+  }
+
+  Scratch scratch_;
+  asio::io_context context_{1};
+  std::vector<Result<IndexSummary>> answers_;
+};
+
+TEST_F(IndexThreadTest, AnswersInTheOrderOfAsking) {
+  IndexThread index(scratch_ / "index.db");
+  constexpr std::size_t kTimes = 10;
+  for (std::size_t i = 0; i < kTimes; ++i) {
+    index.record(interpreter("/python" + std::to_string(i)), 0, {});
+    ask(index);
+    context_.poll();
+  }
+  context_.restart();
+  context_.run();
+  ASSERT_EQ(answers_.size(), kTimes);
+  for (std::size_t i = 0; i < kTimes; ++i) EXPECT_EQ(answers_[i].value().interpreters.size(), i + 1);
+}
+
+TEST_F(IndexThreadTest, WhatIsQueuedIsWrittenBeforeItCloses) {
+  const std::string path = scratch_ / "index.db";
+  {
+    IndexThread index(path);
+    for (int i = 0; i < 10; ++i) index.record(interpreter("/python" + std::to_string(i)), 0, {});
+    index.interrupt();
+  }
+  EXPECT_EQ(Index::open(path).value().interpreters().value().size(), 10U);
+}
+
+TEST_F(IndexThreadTest, AnIndexThatCannotBeOpenedIsAnErrorOfEachCall) {
+  IndexThread index(scratch_ / "missing/index.db");
+  index.record(interpreter("/python"), 0, {});
+  ask(index);
+  ask(index);
+  context_.run();
+  ASSERT_EQ(answers_.size(), 2U);
+  for (const auto& answer : answers_) EXPECT_EQ(answer.error().reason, Reason::system);
+}
+
+}  // namespace
+}  // namespace kiln
