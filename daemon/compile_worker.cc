@@ -134,6 +134,7 @@ Result<void> CompileWorker::start() {
   SpawnOptions options;
   options.path = interpreter_.executable;
   options.arguments = {options.path, "-s", "-S", "-B", TRY(own_lib_dir()) + "/compile_worker.py"};
+  if (every_warning_) options.arguments.insert(options.arguments.begin() + 1, "-Walways");
   options.environment = worker_environment();
   options.standard_input = theirs.get();
   child_ = TRY(Child::spawn(options));

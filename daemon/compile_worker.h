@@ -58,6 +58,9 @@ class CompileWorker {
   CompileWorker(InterpreterInfo interpreter, CompileLimits limits)
       : interpreter_(std::move(interpreter)), limits_(limits) {}
 
+  // Before it is started: has Compiled::warnings hold also those that Python leaves out by default.
+  void keep_every_warning() { every_warning_ = true; }
+
   // Starts the process unless it runs. Does not wait for it: several workers start at once.
   Result<void> start();
 
@@ -74,6 +77,7 @@ class CompileWorker {
 
   InterpreterInfo interpreter_;
   CompileLimits limits_;
+  bool every_warning_ = false;
   std::optional<Child> child_;
   UniqueFd socket_;
   bool greeted_ = false;

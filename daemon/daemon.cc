@@ -17,6 +17,7 @@
 #include <ctime>
 #include <optional>
 
+#include "common/overlay.h"
 #include "common/paths.h"
 #include "common/unique_fd.h"
 #include "common/version.h"
@@ -25,6 +26,7 @@
 #include "daemon/handlers.h"
 #include "daemon/images.h"
 #include "daemon/index_thread.h"
+#include "daemon/overlay.h"
 #include "daemon/precompile_service.h"
 #include "daemon/server.h"
 #include "daemon/task_group.h"
@@ -96,6 +98,7 @@ class Daemon {
         images_(context.get_executor(), tasks_, config.image_limit),
         index_(facts.cache_dir + "/index.db"),
         precompile_(index_),
+        overlay_(overlay_dir(facts.cache_dir), index_),
         handlers_(std::move(facts), images_, index_, precompile_, [this] { stop(); }),
         server_(std::move(socket), handlers_),
         signals_(context, SIGTERM, SIGINT),
@@ -105,16 +108,20 @@ class Daemon {
     images_.on_greeting = [this](const std::string& path, const ImageGreeting& greeting) {
       note(path, greeting);
     };
+    images_.on_uncached = [this](const std::string& path, const ImageGreeting& greeting,
+                                 const UncachedSources& sources) { fill_overlay(path, greeting, sources); };
     tasks_.spawn(wait_for_signal());
     tasks_.spawn(watch_socket());
     co_await server_.run();
     spdlog::info("stopping");
     precompile_.stop();
+    overlay_.stop();
     index_.interrupt();
     co_await server_.drain();
     images_.close();
     tasks_.cancel();
     co_await tasks_.join();
+    overlay_.join();
     index_.close();
   }
 
@@ -122,9 +129,10 @@ class Daemon {
   void stop() { server_.stop(); }
 
   // An interpreter that became an image has said what it is.
-  void note(const std::string& path, const ImageGreeting& greeting) {
+  static std::optional<InterpreterInfo> interpreter_of(const std::string& path,
+                                                       const ImageGreeting& greeting) {
     const auto binary = identify_binary(path);
-    if (!binary || greeting.tag.empty()) return;
+    if (!binary || greeting.tag.empty()) return std::nullopt;
     InterpreterInfo info;
     info.path = info.executable = path;
     info.binary = *binary;
@@ -132,7 +140,15 @@ class Daemon {
     info.version = greeting.version;
     info.cache_tag = greeting.tag;
     info.magic = static_cast<std::uint32_t>(greeting.magic);
-    index_.record(std::move(info), 0, {});
+    return info;
+  }
+
+  void note(const std::string& path, const ImageGreeting& greeting) {
+    if (const auto info = interpreter_of(path, greeting)) index_.record(*info, 0, {});
+  }
+
+  void fill_overlay(const std::string& path, const ImageGreeting& greeting, const UncachedSources& sources) {
+    if (const auto info = interpreter_of(path, greeting)) overlay_.fill({*info, sources});
   }
 
   asio::awaitable<void> wait_for_signal() {
@@ -161,6 +177,7 @@ class Daemon {
   Images images_;
   IndexThread index_;
   PrecompileService precompile_;
+  Overlay overlay_;
   Handlers handlers_;
   Server server_;
   asio::signal_set signals_;

@@ -1,0 +1,70 @@
+#include "daemon/source_text.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <optional>
+
+#include "common/unique_fd.h"
+#include "daemon/source_walk.h"
+
+namespace kiln {
+namespace {
+
+constexpr std::size_t kMaxSourceBytes = 256U << 20;
+// A source that changes faster than it can be read this often is left to the next time.
+constexpr int kReadAttempts = 5;
+
+// All of FD, as many bytes as there are now. 0 or errno.
+int read_whole(int fd, std::size_t expected, std::string& bytes) {
+  bytes.resize(expected + 1);  // one more, to see the end without another call
+  std::size_t filled = 0;
+  for (;;) {
+    const ssize_t size = ::read(fd, bytes.data() + filled, bytes.size() - filled);
+    if (size < 0 && errno == EINTR) continue;
+    if (size < 0) return errno;
+    filled += static_cast<std::size_t>(size);
+    if (size == 0 || filled == bytes.size()) break;
+  }
+  bytes.resize(filled);
+  return 0;
+}
+
+// Reads PATH once. Nothing if it changed meanwhile.
+boost::system::result<std::optional<SourceText>, CompileError> try_read_source(const std::string& path) {
+  const UniqueFd fd{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
+  struct stat before {};
+  struct stat after {};
+  if (!fd || ::fstat(fd.get(), &before) != 0) return system_error(errno);
+  if (!S_ISREG(before.st_mode)) return CompileError{"OSError", "not a regular file"};
+  if (static_cast<std::size_t>(before.st_size) > kMaxSourceBytes) {
+    return CompileError{"OSError", "source of more than 256 MiB"};
+  }
+  SourceText text;
+  if (const int error = read_whole(fd.get(), static_cast<std::size_t>(before.st_size), text.bytes);
+      error != 0) {
+    return system_error(error);
+  }
+  // By path: an editor's rename puts another file there.
+  if (::stat(path.c_str(), &after) != 0) return system_error(errno);
+  text.stamp = stamp_of(before);
+  text.mode = before.st_mode;
+  if (stamp_of(after) != text.stamp || text.bytes.size() != text.stamp.size)
+    return std::optional<SourceText>{};
+  return std::optional(std::move(text));
+}
+
+}  // namespace
+
+ReadResult read_source(const std::string& path) {
+  for (int attempt = 0; attempt < kReadAttempts; ++attempt) {
+    auto text = try_read_source(path);
+    if (!text) return text.error();
+    if (*text) return std::move(**text);
+  }
+  return CompileError{"OSError", "the file changes faster than it can be read"};
+}
+
+}  // namespace kiln

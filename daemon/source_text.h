@@ -1,0 +1,25 @@
+// Reading a source so that its bytes and what stat(2) says of it belong together.
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+
+#include "daemon/compile_worker.h"
+#include "daemon/file_stamp.h"
+
+namespace kiln {
+
+struct SourceText {
+  std::string bytes;
+  FileStamp stamp;  // of the file that BYTES were read from, unchanged before and after
+  mode_t mode = 0;  // st_mode
+};
+
+using ReadResult = boost::system::result<SourceText, CompileError>;
+
+// Reads PATH; again, a few times, if it changes meanwhile. py_compile looks after it has read: an edit in
+// between would give old code the new time. Errors are in Python's words; sources over 256 MiB are one.
+ReadResult read_source(const std::string& path);
+
+}  // namespace kiln
