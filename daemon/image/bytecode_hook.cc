@@ -72,8 +72,17 @@ class ErrorAside {
   PyObject* traceback_ = nullptr;
 };
 
+// Nothing, and no error, where there is none.
 PythonRef attribute(PyObject* object, const char* name) {
-  return PythonRef{object != nullptr ? PyObject_GetAttrString(object, name) : nullptr};
+  PythonRef value{object != nullptr ? PyObject_GetAttrString(object, name) : nullptr};
+  if (!value) PyErr_Clear();
+  return value;
+}
+
+PythonRef item(const PythonRef& mapping, const char* name) {
+  PythonRef value{mapping ? PyMapping_GetItemString(mapping.get(), name) : nullptr};
+  if (!value) PyErr_Clear();
+  return value;
 }
 
 std::optional<long long> number(const PythonRef& object) {
@@ -90,12 +99,8 @@ struct Import {
   bool hash_based = false;  // the bytecode in its place is
 };
 
-PythonRef variable(const PythonRef& locals, const char* name) {
-  return PythonRef{PyMapping_GetItemString(locals.get(), name)};
-}
-
 std::string path_variable(const PythonRef& locals, const char* name) {
-  const PythonRef value = variable(locals, name);
+  const PythonRef value = item(locals, name);
   if (!value || !PyUnicode_Check(value.get())) return {};
   const PythonRef bytes{PyUnicode_EncodeFSDefault(value.get())};
   return bytes ? PyBytes_AsString(bytes.get()) : "";
@@ -120,21 +125,22 @@ std::optional<Import> current_import() {
   const PythonRef code = frame && frame.get() != Py_None ? attribute(frame.get(), "f_code") : PythonRef{};
   if (!code || code.get() != state().standard.get_code.get()) return std::nullopt;
   const PythonRef locals = attribute(frame.get(), "f_locals");
-  if (!locals || !is_standard(variable(locals, "self").get())) return std::nullopt;
-  const PythonRef status = variable(locals, "st");
-  const auto mtime_s = number(variable(locals, "source_mtime"));
-  const auto size = status ? number(PythonRef{PyMapping_GetItemString(status.get(), "size")}) : std::nullopt;
+  if (!locals || !is_standard(item(locals, "self").get())) return std::nullopt;
+  const auto mtime_s = number(item(locals, "source_mtime"));
+  const auto size = number(item(item(locals, "st"), "size"));
   Import import{path_variable(locals, "source_path"), path_variable(locals, "bytecode_path")};
   if (import.source.empty() || import.pyc.empty() || !mtime_s || !size) return std::nullopt;
   import.mtime_s = *mtime_s;
   import.size = *size;
-  import.hash_based = variable(locals, "hash_based").get() == Py_True;
+  import.hash_based = item(locals, "hash_based").get() == Py_True;
   return import;
 }
 
 bool may_write_bytecode() {
   PyObject* forbidden = PySys_GetObject("dont_write_bytecode");
-  return forbidden != nullptr && PyObject_IsTrue(forbidden) == 0;
+  const int truth = forbidden != nullptr ? PyObject_IsTrue(forbidden) : -1;
+  if (truth < 0) PyErr_Clear();
+  return truth == 0;
 }
 
 // Whether Python would use the bytecode in FILE, which it has opened: then it shall.
@@ -239,7 +245,6 @@ PyObject* open_bytecode(PyObject* path, PyObject* file) {
 void note_source() {
   if (!may_write_bytecode() || ::getpid() != state().owner) return;
   const auto import = current_import();
-  PyErr_Clear();
   // Hash-based bytecode is compared with the source; there it may be good.
   if (!import || import->hash_based || overlay_path(state().dir, import->pyc).empty()) return;
   if (is_unwritable(import->pyc)) state().uncached.add(import->source);

@@ -49,7 +49,7 @@ class Overlay : public testing::TestWithParam<Python> {
   Outcome run_kiln(const std::vector<std::string>& arguments, const std::vector<std::string>& changes = {}) {
     std::vector<std::string> warm_up;
     while (warm_up.size() < arguments.size() && arguments[warm_up.size()].starts_with('-') &&
-           arguments[warm_up.size()] != "-c") {
+           arguments[warm_up.size()] != "-c" && arguments[warm_up.size()] != "-m") {
       warm_up.push_back(arguments[warm_up.size()]);
     }
     warm_up.insert(warm_up.end(), {"-c", "pass"});
@@ -200,6 +200,15 @@ TEST_P(Overlay, OfTheLevelOfTheRun) {
   ASSERT_TRUE(await_kept("util", ".opt-1"));
   EXPECT_FALSE(fs::exists(kept("util")));
   compare({"-O", tree_ / "main.py"});
+}
+
+TEST_P(Overlay, OfAModuleThatIsTheProgram) {
+  const std::vector<std::string> changes{"PYTHONPATH=" + (tree_ / "")};
+  compare({"-m", "main"}, changes);
+  ASSERT_TRUE(await_kept("main"));
+  compare({"-m", "main"}, changes);
+  plant(kept("main"), "main", "hash", "print(5)");
+  EXPECT_EQ(run_kiln({"-m", "main"}, changes).out, "5\n");
 }
 
 TEST_P(Overlay, IsOnlyReadWhereNothingMayBeWritten) {
