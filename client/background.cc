@@ -78,7 +78,7 @@ void in_background(int keep, Body body) {
   }
 }
 
-void become_image(const proto::ImageKey& key) {
+void become_image(const proto::ImageKey& key, const proto::StartImage& order) {
   auto lib = own_lib_dir();
   if (!lib) return;
   const std::string script = *lib + "/image.py";
@@ -102,13 +102,14 @@ void become_image(const proto::ImageKey& key) {
   const std::string others = preload != nullptr && preload[0] != '\0' ? std::string(":") + preload : "";
   ::setenv("LD_PRELOAD", ("/proc/self/fd/" + std::to_string(kLibraryFd) + others).c_str(), 1);
   ::setenv("KILN_IMAGE", (std::to_string(kChannelFd) + ":" + (with_site ? "1:" : "0:") + script).c_str(), 1);
+  ::setenv("KILN_IMAGE_OVERLAY", order.overlay().c_str(), 1);
   ::execv(key.python().c_str(), arguments.data());
 }
 
 }  // namespace
 
-void start_image_in_background(const proto::ImageKey& key, UniqueFd channel) {
-  in_background(channel.get(), [&] { become_image(key); });
+void start_image_in_background(const proto::ImageKey& key, const proto::StartImage& order, UniqueFd channel) {
+  in_background(channel.get(), [&] { become_image(key, order); });
 }
 
 void start_all_in_background(const proto::RunRequest& request) {
@@ -123,9 +124,11 @@ void start_all_in_background(const proto::RunRequest& request) {
     if (!connection->send(std::move(wrapped))) return;
     auto received = receive_frame(connection->fd());
     if (!received || received->fds.size() != 1) return;
+    proto::Reply reply;
+    if (!reply.ParseFromString(received->frame.payload) || !reply.has_start_image()) return;
     if (::dup2(received->fds[0].get(), kChannelFd) < 0) return;
     ::close_range(kChannelFd + 1, ~0U, 0);
-    become_image(request.key());
+    become_image(request.key(), reply.start_image());
   });
 }
 

@@ -7,8 +7,8 @@
 
 namespace kiln {
 
-// Starts, in the background, the interpreter as an image that talks over CHANNEL (the daemon's StartImage).
-void start_image_in_background(const proto::ImageKey& key, UniqueFd channel);
+// Starts, in the background, the interpreter as the image that the daemon ORDERs; it talks over CHANNEL.
+void start_image_in_background(const proto::ImageKey& key, const proto::StartImage& order, UniqueFd channel);
 
 // Starts a daemon in the background, asks it for an image for REQUEST, and becomes that image.
 void start_all_in_background(const proto::RunRequest& request);

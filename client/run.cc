@@ -150,7 +150,7 @@ class Run {
     proto::Reply reply;
     if (!reply.ParseFromString(answer.frame.payload)) return {Reason::protocol, "unreadable answer", {}};
     if (reply.has_start_image() && answer.fds.size() == 1) {
-      start_image_in_background(request_.key(), std::move(answer.fds[0]));
+      start_image_in_background(request_.key(), reply.start_image(), std::move(answer.fds[0]));
       return {Reason::no_image, {}, {}};
     }
     const Reason reason = reason_from_word(reply.refusal().reason()).value_or(Reason::protocol);

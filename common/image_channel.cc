@@ -40,6 +40,9 @@ std::string encode_image_report(const ImageReport& report) {
   FieldWriter out;
   out.number(report.served);
   out.number(report.running);
+  out.list(report.uncached.paths);
+  out.number(report.uncached.umask);
+  out.number(report.uncached.optimize);
   return out.take();
 }
 
@@ -48,6 +51,9 @@ Result<ImageReport> decode_image_report(std::string_view message) {
   ImageReport report;
   report.served = in.number();
   report.running = in.number();
+  report.uncached.paths = in.list();
+  report.uncached.umask = in.number();
+  report.uncached.optimize = in.number();
   if (!in.done()) return Error{Reason::protocol, "malformed report of an image", {}};
   return report;
 }

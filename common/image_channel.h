@@ -27,10 +27,18 @@ struct ImageGreeting {
   std::vector<std::string> inputs;      // paths that the start read, listed, or found absent
 };
 
+// Sources that a run compiled, and whose bytecode Python could not keep where it belongs (common/overlay.h).
+struct UncachedSources {
+  std::vector<std::string> paths;
+  std::uint64_t umask = 0;     // the run's
+  std::uint64_t optimize = 0;  // its level: 0, 1, 2
+};
+
 // After every run.
 struct ImageReport {
   std::uint64_t served = 0;
   std::uint64_t running = 0;
+  UncachedSources uncached;
 };
 
 std::string encode_image_greeting(const ImageGreeting& greeting);

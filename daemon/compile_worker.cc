@@ -156,6 +156,7 @@ Result<void> CompileWorker::start() {
   SpawnOptions options;
   options.path = interpreter_.executable;
   options.arguments = {options.path, "-s", "-S", "-B"};
+  if (every_warning_) options.arguments.emplace_back("-Walways");
   if (level_ > 0) options.arguments.emplace_back(level_ == 1 ? "-O" : "-OO");
   options.arguments.push_back(TRY(own_lib_dir()) + "/compile_worker.py");
   options.environment = worker_environment();

@@ -71,6 +71,9 @@ class CompileWorker {
   const InterpreterInfo& interpreter() const { return interpreter_; }
   int level() const { return level_; }
 
+  // Before it is started: has Compiled::warnings hold also those that Python leaves out by default.
+  void keep_every_warning() { every_warning_ = true; }
+
   // Starts the process unless it runs. Does not wait for it: several workers start at once.
   Result<void> start();
 
@@ -88,6 +91,7 @@ class CompileWorker {
   InterpreterInfo interpreter_;
   CompileLimits limits_;
   int level_;
+  bool every_warning_ = false;
   std::optional<Child> child_;
   UniqueFd socket_;
   bool greeted_ = false;

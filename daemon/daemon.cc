@@ -17,6 +17,7 @@
 #include <ctime>
 #include <optional>
 
+#include "common/overlay.h"
 #include "common/paths.h"
 #include "common/unique_fd.h"
 #include "common/version.h"
@@ -25,6 +26,7 @@
 #include "daemon/handlers.h"
 #include "daemon/images.h"
 #include "daemon/index_thread.h"
+#include "daemon/overlay.h"
 #include "daemon/precompile_service.h"
 #include "daemon/server.h"
 #include "daemon/store_thread.h"
@@ -100,7 +102,8 @@ class Daemon {
         images_(context.get_executor(), tasks_, config.image_limit),
         index_(facts.cache_dir + "/index.db"),
         store_(facts.cache_dir + "/store", config.store_limit),
-        precompile_(index_, store_.store(), facts.cache_dir + "/overlay"),
+        overlay_(overlay_dir(facts.cache_dir), index_),
+        precompile_(index_, store_.store(), overlay_),
         handlers_(std::move(facts), images_, index_, store_, precompile_, [this] { stop(); }),
         server_(std::move(socket), handlers_),
         signals_(context, SIGTERM, SIGINT),
@@ -112,6 +115,8 @@ class Daemon {
     images_.on_greeting = [this](const std::string& path, const ImageGreeting& greeting) {
       note(path, greeting);
     };
+    images_.on_uncached = [this](const std::string& path, const ImageGreeting& greeting,
+                                 const UncachedSources& sources) { fill_overlay(path, greeting, sources); };
     tasks_.spawn(wait_for_signal());
     tasks_.spawn(watch_socket());
     tasks_.spawn(shrink_store_later());
@@ -119,12 +124,14 @@ class Daemon {
     co_await server_.run();
     spdlog::info("stopping");
     precompile_.stop();
+    overlay_.stop();
     index_.interrupt();
     store_.interrupt();
     co_await server_.drain();
     images_.close();
     tasks_.cancel();
     co_await tasks_.join();
+    overlay_.join();
     index_.close();
     store_.close();
   }
@@ -133,9 +140,10 @@ class Daemon {
   void stop() { server_.stop(); }
 
   // An interpreter that became an image has said what it is.
-  void note(const std::string& path, const ImageGreeting& greeting) {
+  static std::optional<InterpreterInfo> interpreter_of(const std::string& path,
+                                                       const ImageGreeting& greeting) {
     const auto binary = identify_binary(path);
-    if (!binary || greeting.tag.empty()) return;
+    if (!binary || greeting.tag.empty()) return std::nullopt;
     InterpreterInfo info;
     info.path = info.executable = path;
     info.binary = *binary;
@@ -143,7 +151,15 @@ class Daemon {
     info.version = greeting.version;
     info.cache_tag = greeting.tag;
     info.magic = static_cast<std::uint32_t>(greeting.magic);
-    index_.record(std::move(info), 0, {});
+    return info;
+  }
+
+  void note(const std::string& path, const ImageGreeting& greeting) {
+    if (const auto info = interpreter_of(path, greeting)) index_.record(*info, 0, {});
+  }
+
+  void fill_overlay(const std::string& path, const ImageGreeting& greeting, const UncachedSources& sources) {
+    if (const auto info = interpreter_of(path, greeting)) overlay_.fill({*info, sources});
   }
 
   asio::awaitable<void> wait_for_signal() {
@@ -188,6 +204,7 @@ class Daemon {
   Images images_;
   IndexThread index_;
   StoreThread store_;
+  Overlay overlay_;
   PrecompileService precompile_;
   Handlers handlers_;
   Server server_;

@@ -5,6 +5,7 @@
 #include <ctime>
 #include <fstream>
 
+#include "common/overlay.h"
 #include "common/version.h"
 #include "daemon/images.h"
 #include "daemon/index_thread.h"
@@ -116,7 +117,7 @@ asio::awaitable<void> Handlers::run(Session& session, const proto::RunRequest& r
   if (const auto* error = std::get_if<Error>(&decision)) co_return co_await session.refuse(*error);
   if (const auto* start = std::get_if<Images::Start>(&decision)) {
     proto::Reply reply;
-    reply.mutable_start_image();
+    reply.mutable_start_image()->set_overlay(overlay_dir(facts_.cache_dir));
     session.reply_with_fd(reply, start->channel.get());
   }
 }

@@ -157,7 +157,7 @@ bool Images::receive(Image& image) {
   if (!message || message->bytes.empty()) return false;
   if (image.state == State::ready) {
     const auto report = decode_image_report(message->bytes);
-    if (report) image.report = *report;
+    if (report) note(image, *report);
     return report.has_value();
   }
   const auto greeting = decode_image_greeting(message->bytes);
@@ -167,6 +167,14 @@ bool Images::receive(Image& image) {
   }
   greet(image, *greeting);
   return image.state == State::ready;
+}
+
+void Images::note(Image& image, ImageReport report) {
+  if (on_uncached && !report.uncached.paths.empty()) {
+    on_uncached(image.key.python(), image.greeting, report.uncached);
+  }
+  report.uncached = {};
+  image.report = std::move(report);
 }
 
 void Images::greet(Image& image, const ImageGreeting& greeting) {

@@ -53,6 +53,9 @@ class Images {
   // Told of every interpreter that greeted: path, greeting.
   std::function<void(const std::string&, const ImageGreeting&)> on_greeting;
 
+  // Told of what a run of an interpreter compiled in vain: path, greeting, sources.
+  std::function<void(const std::string&, const ImageGreeting&, const UncachedSources&)> on_uncached;
+
   // Lets go of all images: they end after the last of their programs.
   void close();
 
@@ -86,6 +89,7 @@ class Images {
   Decision start(const proto::RunRequest& request, std::string key_bytes);
   boost::asio::awaitable<void> listen(ImagePointer image);
   bool receive(Image& image);
+  void note(Image& image, ImageReport report);
   void greet(Image& image, const ImageGreeting& greeting);
   void fail(Image& image, Error error);
   bool is_obsolete(const Image& image) const;

@@ -395,8 +395,10 @@ class Index::Database {
       " magic = excluded.magic,"
       // A fresh file was not compiled just now: what it said then still holds.
       " warnings = iif(?16, warnings, excluded.warnings)"
-      " WHERE (interpreter, magic, source_mtime_ns, source_size, pyc_mtime_ns, pyc_size, state, error_message)"
-      " IS NOT (excluded.interpreter, excluded.magic, excluded.source_mtime_ns, excluded.source_size, excluded.pyc_mtime_ns,"
+      " WHERE (interpreter, magic, source_mtime_ns, source_size, pyc_mtime_ns, pyc_size, state, "
+      "error_message)"
+      " IS NOT (excluded.interpreter, excluded.magic, excluded.source_mtime_ns, excluded.source_size, "
+      "excluded.pyc_mtime_ns,"
       " excluded.pyc_size, excluded.state, excluded.error_message)";
 
   // Returns its id.
@@ -474,11 +476,10 @@ class Index::Database {
   }
 
   std::vector<Row> read_rows(std::int64_t after) {
-    SQLite::Statement select(
-        *database_,
-        "SELECT e.id, s.path, e.pyc, e.magic, e.state, e.source_mtime_ns, e.source_size,"
-        " e.pyc_mtime_ns, e.pyc_size FROM entries e JOIN sources s ON s.id = e.source"
-        " WHERE e.id > ? ORDER BY e.id LIMIT ?");
+    SQLite::Statement select(*database_,
+                             "SELECT e.id, s.path, e.pyc, e.magic, e.state, e.source_mtime_ns, e.source_size,"
+                             " e.pyc_mtime_ns, e.pyc_size FROM entries e JOIN sources s ON s.id = e.source"
+                             " WHERE e.id > ? ORDER BY e.id LIMIT ?");
     select.bind(1, after);
     select.bind(2, kRefreshBatch);
     std::vector<Row> rows;

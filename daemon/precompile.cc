@@ -13,6 +13,7 @@
 #include <thread>
 #include <unordered_set>
 
+#include "common/overlay.h"
 #include "common/pyc.h"
 #include "common/source_hash.h"
 #include "daemon/bytecode_maker.h"
@@ -66,17 +67,6 @@ bool has_pycache(const InterpreterInfo& interpreter) {
 
 bool has_hash_based(const InterpreterInfo& interpreter) {
   return interpreter.major > 3 || (interpreter.major == 3 && interpreter.minor >= 7);
-}
-
-// Is the nearest directory above PATH that is there closed to us? As access(2) has it, which knows about
-// read-only mounts, too.
-bool is_unwritable(std::string path) {
-  while (true) {
-    path.resize(path.rfind('/'));
-    if (path.empty()) path = "/";
-    if (::access(path.c_str(), W_OK | X_OK) == 0) return false;
-    if (errno != ENOENT || path == "/") return errno == EACCES || errno == EROFS || errno == EPERM;
-  }
 }
 
 // One bytecode file to be made.
@@ -181,11 +171,10 @@ class Precompilation {
     return cache_from_source(source, interpreter.cache_tag, batch.optimize, request_.pycache_prefix());
   }
 
-  std::string place_in_overlay(const PrecompiledBatch& batch, const std::string& source) const {
-    const bool served = !services_.overlay.empty() && !request_.legacy() && has_pycache(batch.interpreter) &&
-                        request_.pycache_prefix().empty();
-    return served ? cache_from_source(source, batch.interpreter.cache_tag, batch.optimize, services_.overlay)
-                  : std::string();
+  // Empty: there is none for it. Bytecode that is asked for in other places has none.
+  std::string place_in_overlay(const std::string& pyc) const {
+    const bool served = !services_.overlay.empty() && request_.pycache_prefix().empty();
+    return served ? overlay_path(services_.overlay, pyc) : std::string();
   }
 
   // What is to be made, if anything.
@@ -216,10 +205,10 @@ class Precompilation {
     const PycQuestion question{batch.interpreter.magic, source.stamp, kind_, hash};
     const auto check = check_pyc(result.pyc, question);
     if (check.freshness == Freshness::fresh) return check;
-    const auto overlaid = place_in_overlay(batch, source.path);
-    if (overlaid.empty()) return check;
+    const auto overlaid = place_in_overlay(result.pyc);
+    if (overlaid.empty() || !is_unwritable(result.pyc)) return check;
     const auto second = check_pyc(overlaid, question);
-    if (second.freshness != Freshness::fresh || !is_unwritable(result.pyc)) return check;
+    if (second.freshness != Freshness::fresh) return check;
     result.pyc = overlaid;
     ++overlaid_;
     return second;
@@ -281,6 +270,7 @@ class Precompilation {
   void make(const Task& task) {
     auto& batch = done_.batches[task.batch];
     auto& result = batch.files[task.source];  // no other thread touches it
+    if (!place_in_overlay(result.pyc).empty() && is_unwritable(result.pyc)) return leave_to_overlay(task);
     const auto source = read_source(result.source);
     if (!source) return settle(task, source.error());
     result.source_stamp = source->stamp;
@@ -313,15 +303,15 @@ class Precompilation {
     auto& batch = done_.batches[task.batch];
     auto& result = batch.files[task.source];
     const auto header = header_of(task, source);
-    auto written = write_pyc(result.pyc, header, code, source.mode, request_.umask());
-    if (written) return written;
-    const auto overlaid = place_in_overlay(batch, result.source);
-    if (overlaid.empty() || !is_unwritable(result.pyc)) return written;
-    auto second = write_pyc(overlaid, header, code, source.mode, request_.umask());
-    if (!second) return written;
-    result.pyc = overlaid;
+    return write_pyc(result.pyc, header, code, source.mode, request_.umask());
+  }
+
+  // Which has rules of its own: what warns has no place there.
+  void leave_to_overlay(const Task& task) {
+    auto& batch = done_.batches[task.batch];
+    const std::lock_guard lock(mutex_);
+    batch.uncached.push_back(sources_[task.source].path);
     ++overlaid_;
-    return second;
   }
 
   // The file has failed.

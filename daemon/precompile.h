@@ -29,7 +29,7 @@ using PrecompileSink = std::function<void(const proto::PrecompileEvent&)>;
 struct PrecompileServices {
   CompilerPool& compilers;
   Store& store;
-  std::string overlay;  // directory for what cannot be written where it belongs; empty: none
+  std::string overlay;  // directory of the overlay (common/overlay.h); empty: none
   const KnownErrors& known_errors;
 };
 
@@ -38,6 +38,8 @@ struct PrecompiledBatch {
   InterpreterInfo interpreter;
   int optimize = 0;
   std::vector<FileResult> files;  // every source found, in walking order; for the index
+  std::vector<std::string>
+      uncached;  // sources whose bytecode can lie in the overlay only, and is not there yet
 };
 
 struct Precompiled {

@@ -87,12 +87,13 @@ Result<proto::PrecompileEvent::Summary> PrecompileService::work(Job& job) {
   const auto sink = [&job](const proto::PrecompileEvent& event) {
     if (!event.has_summary()) job.send(event);
   };
-  const PrecompileServices services{compilers_, store_, overlay_, known_errors()};
+  const PrecompileServices services{compilers_, store_, overlay_.dir(), known_errors()};
   Precompiled done = precompile(job.request, interpreters, services, sink, job.stop.get_token());
   spdlog::info("precompile: {} compiled, {} restored, {} fresh, {} errors", done.summary.compiled(),
                done.summary.restored(), done.summary.fresh(), done.summary.errors());
   for (auto& batch : done.batches) {
     remember(batch);
+    fill_overlay(batch, job.request.umask());
     index_.record(std::move(batch.interpreter), batch.optimize, std::move(batch.files));
   }
   return done.summary;
@@ -102,6 +103,15 @@ Result<proto::PrecompileEvent::Summary> PrecompileService::work(Job& job) {
 const KnownErrors& PrecompileService::known_errors() {
   if (!known_errors_) known_errors_ = index_.known_errors();
   return *known_errors_;
+}
+
+void PrecompileService::fill_overlay(PrecompiledBatch& batch, std::uint32_t umask) {
+  if (batch.uncached.empty()) return;
+  OverlayWish wish{batch.interpreter, {}};
+  wish.sources.optimize = static_cast<std::uint64_t>(batch.optimize);
+  wish.sources.umask = umask;
+  wish.sources.paths = std::move(batch.uncached);
+  overlay_.fill(std::move(wish));
 }
 
 void PrecompileService::remember(const PrecompiledBatch& batch) {

@@ -10,6 +10,7 @@
 
 #include "daemon/compiler_pool.h"
 #include "daemon/index_thread.h"
+#include "daemon/overlay.h"
 #include "daemon/precompile.h"
 #include "daemon/session.h"
 #include "daemon/store.h"
@@ -19,9 +20,8 @@ namespace kiln {
 
 class PrecompileService {
  public:
-  // OVERLAY: the directory for what cannot be written where it belongs.
-  PrecompileService(IndexThread& index, Store& store, std::string overlay)
-      : index_(index), store_(store), overlay_(std::move(overlay)) {}
+  PrecompileService(IndexThread& index, Store& store, Overlay& overlay)
+      : index_(index), store_(store), overlay_(overlay) {}
   ~PrecompileService();
 
   // Ends when the work is done. A client that hangs up withdraws its request.
@@ -40,11 +40,12 @@ class PrecompileService {
   Result<proto::PrecompileEvent::Summary> work(Job& job);
   Result<InterpreterInfo> interpreter(const std::string& path);
   const KnownErrors& known_errors();
+  void fill_overlay(PrecompiledBatch& batch, std::uint32_t umask);
   void remember(const PrecompiledBatch& batch);
 
   IndexThread& index_;
   Store& store_;
-  const std::string overlay_;
+  Overlay& overlay_;
   CompilerPool compilers_;
   std::optional<KnownErrors> known_errors_;  // once they were read from the index; kept up here
   std::stop_source stopped_;

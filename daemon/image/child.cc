@@ -15,6 +15,7 @@
 
 #include "common/fd_passing.h"
 #include "common/launch.h"
+#include "daemon/image/bytecode_hook.h"
 #include "daemon/image/leave.h"
 #include "daemon/image/new_objects.h"
 #include "daemon/image/practice.h"
@@ -127,13 +128,14 @@ class Child {
 
 }  // namespace
 
-void be_child(const ImageSockets& sockets, pid_t image) {
+void be_child(const ImageSockets& sockets, pid_t image, UncachedList uncached) {
   Child child;
   child.get_ready(sockets, image);
   child.take(sockets);
   auto program = child.prepare();
   if (!program) child.refuse(program.error());
   child.await_go();
+  serve_bytecode(std::move(uncached));
   mark_object_list();
   const pid_t own = ::getpid();
   leave(program->run(), child.page(), own);

@@ -3,6 +3,8 @@
 
 #include <sys/types.h>
 
+#include "daemon/image/uncached_list.h"
+
 namespace kiln::image {
 
 // Sockets of an image that its children know.
@@ -12,7 +14,8 @@ struct ImageSockets {
   int taken = -1;  // SOCK_SEQPACKET to the image: "this child took this connection"
 };
 
-// Runs in a freshly forked child, with the interpreter's own fork handlers done. Does not return.
-[[noreturn]] void be_child(const ImageSockets& sockets, pid_t image);
+// Runs in a freshly forked child, with the interpreter's own fork handlers done. Does not return. UNCACHED is
+// shared with the image alone.
+[[noreturn]] void be_child(const ImageSockets& sockets, pid_t image, UncachedList uncached);
 
 }  // namespace kiln::image

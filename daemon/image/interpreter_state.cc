@@ -61,6 +61,7 @@ InterpreterState& interpreter_state() {
 Result<void> read_interpreter_state() {
   InterpreterState& state = interpreter_state();
   state.minor = static_cast<int>(minor_version());
+  state.optimize = static_cast<int>(flag("optimize"));
   state.adds_script_dir = flag("isolated") == 0 && flag("safe_path") == 0;
   state.open = attribute("io", "open");
   state.text_io_wrapper = attribute("_io", "TextIOWrapper");

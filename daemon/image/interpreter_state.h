@@ -13,7 +13,8 @@ namespace kiln::image {
 using CollectionCounts = std::array<long long, 3>;
 
 struct InterpreterState {
-  int minor = 0;  // 8 to 13
+  int minor = 0;     // 8 to 13
+  int optimize = 0;  // -O
   bool unbuffered = false;
   bool adds_script_dir = true;  // neither -I nor -P: sys.path[0] was put in by Python
   PythonRef open;               // io.open

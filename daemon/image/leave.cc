@@ -5,6 +5,7 @@
 
 #include <cstdlib>
 
+#include "daemon/image/bytecode_hook.h"
 #include "daemon/image/finalizers.h"
 #include "daemon/image/interpreter_state.h"
 #include "daemon/image/python_ref.h"
@@ -36,6 +37,7 @@ bool flush(const char* name) {
 }
 
 bool tear_down() {
+  release_bytecode_hook();
   release_interpreter_state();
   return Py_FinalizeEx() == 0;
 }

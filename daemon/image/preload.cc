@@ -24,6 +24,7 @@
 #include "common/unique_fd.h"
 #include "common/version.h"
 #include "daemon/image/audit.h"
+#include "daemon/image/bytecode_hook.h"
 #include "daemon/image/finalizers.h"
 #include "daemon/image/interpreter_state.h"
 #include "daemon/image/new_objects.h"
@@ -43,6 +44,7 @@ struct Order {
   std::string script;  // opening it is the signal; empty: this process is no image
   int channel = -1;
   bool with_site = false;
+  std::string overlay;  // common/overlay.h; empty: none
 };
 
 Order& order() {
@@ -50,7 +52,7 @@ Order& order() {
   return *order;
 }
 
-// KILN_IMAGE=CHANNEL:SITE:SCRIPT; LD_PRELOAD begins with this library.
+// KILN_IMAGE=CHANNEL:SITE:SCRIPT and KILN_IMAGE_OVERLAY=DIR; LD_PRELOAD begins with this library.
 __attribute__((constructor)) void take_order() {
   const char* text = std::getenv("KILN_IMAGE");
   if (text == nullptr) return;
@@ -59,6 +61,9 @@ __attribute__((constructor)) void take_order() {
   order().with_site = rest[1] == '1';
   order().script = rest + 3;
   ::unsetenv("KILN_IMAGE");
+  const char* overlay = std::getenv("KILN_IMAGE_OVERLAY");
+  if (overlay != nullptr) order().overlay = overlay;
+  ::unsetenv("KILN_IMAGE_OVERLAY");
   ::close(kLibraryFd);
   const char* preload = std::getenv("LD_PRELOAD");
   const char* others = preload != nullptr ? std::strchr(preload, ':') : nullptr;
@@ -150,11 +155,12 @@ Result<void> silence() {
   return {};
 }
 
-Result<void> set_up() {
+Result<void> set_up(const Order& order) {
   TRY_VOID(read_interpreter_state());
   note_own_environment_changes();
   TRY_VOID(self_test());
   ImageSignals::install();
+  install_bytecode_hook(order.overlay);
   TRY_VOID(silence());
   TRY_VOID(practise());
   if (::chdir("/") != 0) return errno_error("cannot leave the working directory");
@@ -183,7 +189,7 @@ Fopen libc_fopen() {
   auto prepared = prepare(order);
   ImageGreeting greeting = prepared ? *prepared : ImageGreeting{};
   auto usable = prepared ? Result<void>{} : Result<void>{prepared.error()};
-  if (usable && greeting.reason == word(Reason::served)) usable = set_up();
+  if (usable && greeting.reason == word(Reason::served)) usable = set_up(order);
   if (!usable) {
     greeting.reason = word(usable.error().reason);
     greeting.detail = usable.error().message;

@@ -10,7 +10,6 @@
 
 #include <algorithm>
 #include <map>
-#include <set>
 #include <vector>
 
 #include "common/fd_passing.h"
@@ -19,6 +18,7 @@
 #include "common/launch.h"
 #include "daemon/image/child.h"
 #include "daemon/image/fork.h"
+#include "daemon/image/uncached_list.h"
 
 namespace kiln::image {
 namespace {
@@ -26,6 +26,11 @@ namespace {
 constexpr std::size_t kSpares = 2;
 constexpr std::size_t kMaxLostSpares = 8;  // that die before they took a run: then something is wrong here
 constexpr int kIdleLimit_ms = 15 * 60 * 1000;  // an image that nobody used for so long ends
+
+struct Run {
+  UniqueFd connection;  // the client's
+  UncachedList uncached;
+};
 
 class Server {
  public:
@@ -60,11 +65,13 @@ class Server {
  private:
   void fill_spares() {
     while (serving_ && spares_.size() < kSpares) {
+      auto uncached = UncachedList::make();
       const pid_t pid = fork_interpreter();
-      if (pid == 0) be_child(sockets_, image_);
+      if (pid == 0) be_child(sockets_, image_, std::move(uncached));
       if (pid < 0)
         return stop();  // connections that wait in the channel close with it, and their clients exec
-      spares_.insert(pid);
+      uncached.keep_from_forks();
+      spares_.emplace(pid, std::move(uncached));
     }
   }
 
@@ -75,7 +82,7 @@ class Server {
                                {serving_ ? leader_.get() : -1, POLLIN, 0}};
     if (!serving_) polled[0].fd = -1;
     // Only a hang-up matters: what a client sends is its child's to read.
-    for (const auto& [pid, connection] : running_) polled.push_back({connection.get(), POLLRDHUP, 0});
+    for (const auto& [pid, run] : running_) polled.push_back({run.connection.get(), POLLRDHUP, 0});
     const int count = ::poll(polled.data(), polled.size(), running_.empty() && serving_ ? kIdleLimit_ms : -1);
     if (count == 0) stop();
     if (count <= 0) return;
@@ -99,8 +106,9 @@ class Server {
       if (!message || message->bytes.size() != sizeof(pid_t) || message->fds.size() != 1) return;
       pid_t pid = 0;
       std::memcpy(&pid, message->bytes.data(), sizeof pid);
-      spares_.erase(pid);
-      running_[pid] = std::move(message->fds[0]);
+      auto spare = spares_.extract(pid);
+      if (spare.empty()) continue;
+      running_.emplace(pid, Run{std::move(message->fds[0]), std::move(spare.mapped())});
     }
   }
 
@@ -120,15 +128,16 @@ class Server {
       return;
     }
     const std::string frame = encode_frame(FrameType::ended, encode_ended(status));
-    (void)::send(found->second.get(), frame.data(), frame.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    (void)::send(found->second.connection.get(), frame.data(), frame.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    const UncachedSources uncached = found->second.uncached.read();
     running_.erase(found);
     ++served_;
-    report();
+    report(uncached);
   }
 
-  void report() {
+  void report(const UncachedSources& uncached) {
     if (!serving_) return;
-    const std::string message = encode_image_report(ImageReport{served_, running_.size()});
+    const std::string message = encode_image_report(ImageReport{served_, running_.size(), uncached});
     (void)::send(channel_, message.data(), message.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
   }
 
@@ -137,11 +146,11 @@ class Server {
     for (const pollfd& connection : connections) {
       if (connection.revents == 0) continue;
       const auto found = std::ranges::find_if(
-          running_, [&](const auto& entry) { return entry.second.get() == connection.fd; });
+          running_, [&](const auto& entry) { return entry.second.connection.get() == connection.fd; });
       if (found == running_.end()) continue;
       ::kill(-found->first, SIGKILL);
       ::kill(found->first, SIGKILL);
-      found->second.reset();  // not to be polled again, should the child not die
+      found->second.connection.reset();  // not to be polled again, should the child not die
     }
   }
 
@@ -152,8 +161,8 @@ class Server {
   UniqueFd signals_;
   UniqueFd leader_;
   bool serving_ = true;
-  std::set<pid_t> spares_;
-  std::map<pid_t, UniqueFd> running_;  // and the clients' connections
+  std::map<pid_t, UncachedList> spares_;
+  std::map<pid_t, Run> running_;
   std::size_t lost_spares_ = 0;
   std::uint64_t served_ = 0;
 };

@@ -235,7 +235,7 @@ void note_own_environment_changes() {
   }
   for (const std::string& variable : before) {
     const std::string name(name_of(variable));
-    if (name == "KILN_IMAGE" || name == "LD_PRELOAD" || name.empty()) continue;  // Kiln's own doing
+    if (name.starts_with("KILN_IMAGE") || name == "LD_PRELOAD" || name.empty()) continue;  // Kiln's own doing
     if (::getenv(name.c_str()) == nullptr) own_changes().removed.push_back(name);
   }
 }

@@ -39,7 +39,8 @@ std::vector<std::string> greeting_seeds() {
                                .pid = 1'234,
                                .reads = {"HOME", "LANG"},
                                .inputs = {"/usr/lib/python3/dist-packages"}};
-  return {encode_image_greeting({}), encode_image_greeting(greeting), encode_image_report({3, 1})};
+  return {encode_image_greeting({}), encode_image_greeting(greeting),
+          encode_image_report({3, 1, {{"/a/b.py"}, 022, 2}})};
 }
 
 std::vector<std::string> store_seeds() {

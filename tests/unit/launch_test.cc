@@ -89,7 +89,11 @@ TEST(ImageChannel, SurvivesTheRoundTrip) {
   EXPECT_EQ(decoded->reads, greeting.reads);
   EXPECT_EQ(decoded->magic, greeting.magic);
   EXPECT_FALSE(decode_image_greeting(encode_image_greeting(greeting) + "x"));
-  EXPECT_EQ(decode_image_report(encode_image_report({3, 1}))->served, 3U);
+  const auto report = decode_image_report(encode_image_report({3, 1, {{"/a.py", "/b.py"}, 022, 1}}));
+  EXPECT_EQ(report->served, 3U);
+  EXPECT_EQ(report->uncached.paths, (std::vector<std::string>{"/a.py", "/b.py"}));
+  EXPECT_EQ(report->uncached.umask, 022U);
+  EXPECT_EQ(report->uncached.optimize, 1U);
 }
 
 TEST(Reasons, WordsNameReasons) {

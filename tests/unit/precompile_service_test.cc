@@ -82,7 +82,8 @@ class PrecompileServiceTest : public testing::Test {
   asio::io_context context_{1};
   IndexThread index_{scratch_ / "index.db"};
   Store store_{scratch_ / "store", 0};
-  PrecompileService service_{index_, store_, {}};
+  Overlay overlay_{scratch_ / "overlay", index_};
+  PrecompileService service_{index_, store_, overlay_};
 };
 
 TEST_F(PrecompileServiceTest, ServesARequest) {

@@ -1,0 +1,328 @@
+#include "daemon/image/bytecode_hook.h"
+
+#include <Python.h>
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <optional>
+#include <string_view>
+
+#include "common/marshal.h"
+#include "common/overlay.h"
+#include "common/pyc.h"
+#include "common/unique_fd.h"
+#include "daemon/image/interpreter_state.h"
+#include "daemon/image/python_ref.h"
+
+namespace kiln::image {
+namespace {
+
+using Hook = PyObject* (*)(PyObject*, void*);
+using SetHook = int (*)(Hook, void*);
+
+constexpr off_t kMaxSourceBytes = 64 << 20;
+constexpr off_t kMaxPycBytes = 256 << 20;
+
+// What the standard import is made of, to see whether it still is.
+struct StandardImport {
+  PythonRef loader;    // SourceFileLoader
+  PythonRef to_code;   // its source_to_code
+  PythonRef compile;   // builtins.compile
+  PythonRef builtins;  // the dict
+  PythonRef get_code;  // the code of SourceLoader.get_code
+  PythonRef bytes_io;  // io.BytesIO
+};
+
+struct State {
+  std::string dir;
+  std::uint32_t magic = 0;
+  bool serves = false;  // a run is on
+  bool reads = false;   // and there is an overlay
+  pid_t owner = 0;      // of the list
+  UncachedList uncached;
+  StandardImport standard;
+};
+
+State& state() {
+  static auto* state = new State;  // never destroyed: the hook cannot be taken back
+  return *state;
+}
+
+// Sets a Python error aside; puts it back at its end, unless it was forgotten.
+class ErrorAside {
+ public:
+  ErrorAside() { PyErr_Fetch(&type_, &value_, &traceback_); }
+  ~ErrorAside() { PyErr_Restore(type_, value_, traceback_); }  // replaces what came meanwhile
+  ErrorAside(const ErrorAside&) = delete;
+  ErrorAside& operator=(const ErrorAside&) = delete;
+
+  void forget() {
+    for (PyObject** part : {&type_, &value_, &traceback_}) Py_XDECREF(std::exchange(*part, nullptr));
+  }
+
+ private:
+  PyObject* type_ = nullptr;
+  PyObject* value_ = nullptr;
+  PyObject* traceback_ = nullptr;
+};
+
+// Nothing, and no error, where there is none.
+PythonRef attribute(PyObject* object, const char* name) {
+  PythonRef value{object != nullptr ? PyObject_GetAttrString(object, name) : nullptr};
+  if (!value) PyErr_Clear();
+  return value;
+}
+
+PythonRef item(const PythonRef& mapping, const char* name) {
+  PythonRef value{mapping ? PyMapping_GetItemString(mapping.get(), name) : nullptr};
+  if (!value) PyErr_Clear();
+  return value;
+}
+
+std::optional<long long> number(const PythonRef& object) {
+  if (!object || !PyLong_Check(object.get())) return std::nullopt;
+  return static_cast<long long>(PyLong_AsUnsignedLongLongMask(object.get()));
+}
+
+// What importlib knows, in get_code, about the module it imports. The variables are those of 3.8 to 3.13.
+struct Import {
+  std::string source;
+  std::string pyc;
+  long long mtime_s = 0;
+  long long size = 0;
+  bool hash_based = false;  // the bytecode in its place is
+};
+
+std::string path_variable(const PythonRef& locals, const char* name) {
+  const PythonRef value = item(locals, name);
+  if (!value || !PyUnicode_Check(value.get())) return {};
+  const PythonRef bytes{PyUnicode_EncodeFSDefault(value.get())};
+  return bytes ? PyBytes_AsString(bytes.get()) : "";
+}
+
+// Whether LOADER compiles as Python does.
+bool is_standard(PyObject* loader) {
+  const StandardImport& standard = state().standard;
+  if (loader == nullptr || reinterpret_cast<PyObject*>(Py_TYPE(loader)) != standard.loader.get())
+    return false;
+  const PythonRef to_code = attribute(standard.loader.get(), "source_to_code");
+  return to_code.get() == standard.to_code.get() &&
+         PyDict_GetItemString(standard.builtins.get(), "compile") == standard.compile.get();
+}
+
+// The import that io.open_code was called for, if it was one: importlib's get_code, two frames up, of a
+// loader that compiles as Python does. In a subinterpreter it is another get_code, so nothing there is
+// touched.
+std::optional<Import> current_import() {
+  PyObject* get_data = reinterpret_cast<PyObject*>(PyEval_GetFrame());
+  const PythonRef frame = attribute(get_data, "f_back");
+  const PythonRef code = frame && frame.get() != Py_None ? attribute(frame.get(), "f_code") : PythonRef{};
+  if (!code || code.get() != state().standard.get_code.get()) return std::nullopt;
+  const PythonRef locals = attribute(frame.get(), "f_locals");
+  if (!locals || !is_standard(item(locals, "self").get())) return std::nullopt;
+  const auto mtime_s = number(item(locals, "source_mtime"));
+  const auto size = number(item(item(locals, "st"), "size"));
+  Import import{path_variable(locals, "source_path"), path_variable(locals, "bytecode_path")};
+  if (import.source.empty() || import.pyc.empty() || !mtime_s || !size) return std::nullopt;
+  import.mtime_s = *mtime_s;
+  import.size = *size;
+  import.hash_based = item(locals, "hash_based").get() == Py_True;
+  return import;
+}
+
+bool may_write_bytecode() {
+  PyObject* forbidden = PySys_GetObject("dont_write_bytecode");
+  const int truth = forbidden != nullptr ? PyObject_IsTrue(forbidden) : -1;
+  if (truth < 0) PyErr_Clear();
+  return truth == 0;
+}
+
+// Whether Python would use the bytecode in FILE, which it has opened: then it shall.
+bool is_usable(PyObject* file, const Import& import) {
+  std::array<char, kMaxPycHeaderSize> bytes{};
+  const int fd = PyObject_AsFileDescriptor(file);
+  if (fd < 0) return true;  // not a file that we know
+  const ssize_t size = ::pread(fd, bytes.data(), bytes.size(), 0);
+  if (size < 0) return true;
+  const auto header = parse_pyc_header({bytes.data(), static_cast<std::size_t>(size)});
+  if (!header || header->magic != state().magic) return false;
+  if (header->kind != PycKind::timestamp) return true;  // that is for Python to find out
+  return *header == timestamp_header(state().magic, import.mtime_s, static_cast<std::uint64_t>(import.size));
+}
+
+// Fills BUFFER with the first SIZE bytes of FD.
+bool read_exactly(int fd, char* buffer, std::size_t size) {
+  std::size_t filled = 0;
+  while (filled < size) {
+    const ssize_t got = ::pread(fd, buffer + filled, size - filled, static_cast<off_t>(filled));
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) return false;
+    filled += static_cast<std::size_t>(got);
+  }
+  return true;
+}
+
+std::optional<std::size_t> size_of(int fd, off_t limit) {
+  struct stat status {};
+  if (fd < 0 || ::fstat(fd, &status) != 0 || !S_ISREG(status.st_mode) || status.st_size > limit) {
+    return std::nullopt;
+  }
+  return static_cast<std::size_t>(status.st_size);
+}
+
+// How the overlay's bytecode for the source, as it is now, begins.
+std::optional<std::string> expected_header(const std::string& source) {
+  const UniqueFd fd{::open(source.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
+  const auto size = size_of(fd.get(), kMaxSourceBytes);
+  if (!size) return std::nullopt;
+  std::string bytes(*size, '\0');
+  if (!read_exactly(fd.get(), bytes.data(), bytes.size())) return std::nullopt;
+  return overlay_header(bytes, state().magic);
+}
+
+// The file FD of the overlay as Python shall read it, if it is bytecode of the source: whole, for from what
+// was cut off Python raises.
+PythonRef read_kept(int fd, const Import& import) {
+  const auto size = size_of(fd, kMaxPycBytes);
+  const auto expected = expected_header(import.source);
+  if (!size || !expected || *size <= expected->size()) return {};
+  PythonRef bytes{PyBytes_FromStringAndSize(nullptr, static_cast<Py_ssize_t>(*size))};
+  if (!bytes) return {};
+  char* contents = PyBytes_AsString(bytes.get());
+  if (!read_exactly(fd, contents, *size)) return {};
+  const std::string_view body(contents + expected->size(), *size - expected->size());
+  if (std::memcmp(contents, expected->data(), expected->size()) != 0 || !is_whole_code(body, state().magic)) {
+    return {};
+  }
+  const auto header = encode_pyc_header(
+      timestamp_header(state().magic, import.mtime_s, static_cast<std::uint64_t>(import.size)));
+  std::memcpy(contents, header.data(), header.size());
+  return bytes;
+}
+
+// The answer to a wish for the bytecode PATH, which Python has opened as FILE or could not open. Nothing:
+// leave it at that.
+PythonRef from_overlay(PyObject* path, PyObject* file) {
+  const PythonRef pyc{PyUnicode_EncodeFSDefault(path)};
+  if (!pyc) return {};
+  const std::string kept = overlay_path(state().dir, PyBytes_AsString(pyc.get()));
+  if (kept.empty()) return {};
+  const UniqueFd fd{::open(kept.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)};
+  if (!fd) return {};
+  const auto import = current_import();
+  if (!import || (file != nullptr && is_usable(file, *import))) return {};
+  if (may_write_bytecode() && !is_unwritable(import->pyc)) return {};
+  const PythonRef bytes = read_kept(fd.get(), *import);
+  if (!bytes) return {};
+  return PythonRef{PyObject_CallFunctionObjArgs(state().standard.bytes_io.get(), bytes.get(), nullptr)};
+}
+
+void close_file(PyObject* file) {
+  if (file == nullptr) return;
+  const PythonRef done{PyObject_CallMethod(file, "close", nullptr)};
+  PyErr_Clear();
+  Py_DECREF(file);
+}
+
+// Takes over FILE and, where there is none, the error.
+PyObject* open_bytecode(PyObject* path, PyObject* file) {
+  if (file == nullptr && PyErr_ExceptionMatches(PyExc_OSError) == 0) return nullptr;
+  ErrorAside error;
+  PythonRef answer = from_overlay(path, file);
+  if (!answer) return file;
+  error.forget();
+  close_file(file);
+  return answer.release();
+}
+
+// A source was opened: is it going to be compiled in vain?
+void note_source() {
+  if (!may_write_bytecode() || ::getpid() != state().owner) return;
+  const auto import = current_import();
+  // Hash-based bytecode is compared with the source; there it may be good.
+  if (!import || import->hash_based || overlay_path(state().dir, import->pyc).empty()) return;
+  if (is_unwritable(import->pyc)) state().uncached.add(import->source);
+}
+
+// PyFile_OpenCodeObject without a hook.
+PyObject* open_as_ever(PyObject* path) {
+  const PythonRef io{PyImport_ImportModule("_io")};
+  return io ? PyObject_CallMethod(io.get(), "open", "Os", path, "rb") : nullptr;
+}
+
+// By its last character, which is cheap: bytecode is .pyc.
+bool is_bytecode_path(PyObject* path) {
+  const Py_ssize_t size = PyUnicode_GetLength(path);
+  return size > 0 && PyUnicode_ReadChar(path, size - 1) == 'c';
+}
+
+PyObject* open_code(PyObject* path, void*) {
+  PyObject* file = open_as_ever(path);
+  if (!state().serves) return file;
+  if (is_bytecode_path(path)) return state().reads ? open_bytecode(path, file) : file;
+  if (file != nullptr) note_source();
+  return file;
+}
+
+// Bytecode without line and column tables is not what the overlay has.
+bool leaves_out_tables() {
+  PyObject* options = PySys_GetXOptions();
+  const bool by_option = options != nullptr && PyDict_GetItemString(options, "no_debug_ranges") != nullptr;
+  return by_option || std::getenv("PYTHONNODEBUGRANGES") != nullptr;
+}
+
+// Whether it is all there.
+bool know_standard_import(StandardImport& standard) {
+  PyObject* loader = interpreter_state().source_loader.get();
+  const PythonRef io{PyImport_ImportModule("_io")};
+  standard.loader = PythonRef::borrowed(loader);
+  standard.to_code = attribute(loader, "source_to_code");
+  standard.get_code = attribute(attribute(loader, "get_code").get(), "__code__");
+  standard.builtins = PythonRef::borrowed(PyEval_GetBuiltins());
+  standard.compile = PythonRef::borrowed(PyDict_GetItemString(standard.builtins.get(), "compile"));
+  standard.bytes_io = attribute(io.get(), "BytesIO");
+  return standard.to_code && standard.get_code && standard.compile && standard.bytes_io;
+}
+
+// The user's own directory, in which nobody else writes.
+bool is_private_dir(const std::string& dir) {
+  struct stat status {};
+  return ::lstat(dir.c_str(), &status) == 0 && S_ISDIR(status.st_mode) && status.st_uid == ::geteuid() &&
+         (status.st_mode & 022) == 0;
+}
+
+}  // namespace
+
+void install_bytecode_hook(const std::string& dir) {
+  const auto set = reinterpret_cast<SetHook>(::dlsym(RTLD_DEFAULT, "PyFile_SetOpenCodeHook"));
+  if (dir.empty() || set == nullptr || interpreter_state().audited || leaves_out_tables()) return;
+  state().dir = dir;
+  state().magic = static_cast<std::uint32_t>(PyImport_GetMagicNumber());
+  if (!know_standard_import(state().standard) || set(open_code, nullptr) != 0) release_bytecode_hook();
+  PyErr_Clear();
+}
+
+void serve_bytecode(UncachedList uncached) {
+  if (!state().standard.loader) return;
+  const mode_t mask = ::umask(0);
+  ::umask(mask);
+  uncached.keep_from_forks();
+  uncached.begin(mask, interpreter_state().optimize);
+  state().uncached = std::move(uncached);
+  state().owner = ::getpid();
+  state().reads = is_private_dir(state().dir);
+  state().serves = true;
+}
+
+void release_bytecode_hook() {
+  state().serves = false;
+  state().standard = StandardImport{};
+}
+
+}  // namespace kiln::image
