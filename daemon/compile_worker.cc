@@ -207,11 +207,21 @@ CompileError CompileWorker::obituary(const Error& error) {
   return {std::string(kCrashed), error.message};
 }
 
+// One that was killed while it waited or started is not the file's fault: its loss counts if it comes again.
 Result<Compiled> CompileWorker::compile(const CompileRequest& request, int cancel) {
+  const bool waited = child_.has_value();
+  auto compiled = compile_once(request, cancel);
+  const bool crashed = compiled && compiled->error && compiled->error->type == kCrashed;
+  const bool never_began = !compiled && compiled.error().reason == Reason::image_lost;
+  return (waited && crashed) || never_began ? compile_once(request, cancel) : std::move(compiled);
+}
+
+Result<Compiled> CompileWorker::compile_once(const CompileRequest& request, int cancel) {
   TRY_VOID(start());
   if (auto greeting = greet(cancel); !greeting) {
+    const Error error = greeting.error();
     stop();
-    return greeting.error();
+    return error;
   }
   auto compiled = exchange(request, cancel);
   if (compiled) {

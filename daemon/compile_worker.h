@@ -83,6 +83,7 @@ class CompileWorker {
   Result<Compiled> compile(const CompileRequest& request, int cancel = -1);
 
  private:
+  Result<Compiled> compile_once(const CompileRequest& request, int cancel);
   Result<Compiled> exchange(const CompileRequest& request, int cancel);
   Result<void> greet(int cancel);
   CompileError obituary(const Error& error);

@@ -78,6 +78,15 @@ TEST(CompileWorker, KeepsWarningsAsPythonPrintsThem) {
   EXPECT_EQ(worker.compile({"x = 1", "b.py", 0})->warnings, "");
 }
 
+TEST(CompileWorker, OneThatWasKilledWhileItWaitedCostsNoFile) {
+  CompileWorker worker(system_python(), {});
+  ASSERT_TRUE(worker.compile({"x = 1", "a.py", 0}));
+  ASSERT_TRUE(shell("pkill -KILL -P " + std::to_string(::getpid()) + " -f [c]ompile_worker"));
+  const auto compiled = worker.compile({"x = 1", "b.py", 0});
+  ASSERT_TRUE(compiled);
+  EXPECT_FALSE(compiled->error);
+}
+
 TEST(CompileWorker, AFileNameNeedNotBeText) {
   CompileWorker worker(system_python(), {});
   const auto compiled = worker.compile({"x = 1", "\xff.py", 0});
