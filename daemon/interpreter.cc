@@ -52,7 +52,8 @@ Result<std::string> run_probe(const std::string& path, int timeout_ms) {
   UniqueFd writing{ends[1]};
   SpawnOptions options;
   options.path = path;
-  options.arguments = {path, "-E", "-s", "-S", "-B", TRY(own_lib_dir()) + "/probe.py"};
+  options.arguments = {path, "-E", "-s", "-S", "-B"};
+  options.arguments.push_back(TRY(own_lib_dir()) + "/probe.py");
   options.environment = environment_without_python();
   options.standard_output = writing.get();
   Child child = TRY(Child::spawn(options));

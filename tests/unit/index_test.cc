@@ -14,6 +14,7 @@
 
 #include "common/pyc.h"
 #include "common/unique_fd.h"
+#include "tests/unit/full_disk.h"
 #include "tests/unit/scratch.h"
 #include "tests/unit/tiny_code.h"
 
@@ -235,6 +236,54 @@ TEST_F(IndexTest, AnotherMagicMakesEntriesStale) {
   EXPECT_EQ(*index.counts(), (IndexCounts{.stale = 1}));
   ASSERT_TRUE(index.refresh());
   EXPECT_EQ(*index.counts(), (IndexCounts{.stale = 1}));
+}
+
+TEST_F(IndexTest, AMovedLinkLeavesTheOldVersionsFilesWhatTheyAre) {
+  auto index = open();
+  auto file = compiled("a.py");
+  std::filesystem::create_directory(scratch_ / "__pycache__");
+  const auto pyc = scratch_ / "__pycache__/a.cpython-311.pyc";
+  std::filesystem::rename(file.pyc, pyc);
+  file.pyc = pyc;
+  auto old = python();
+  old.cache_tag = "cpython-311";
+  ASSERT_TRUE(index.record(old, 0, std::vector{file}));
+  auto moved = python("/usr/bin/python3", kMagic + 1);
+  moved.cache_tag = "cpython-312";
+  ASSERT_TRUE(index.record(moved));
+  ASSERT_TRUE(index.refresh());
+  EXPECT_EQ(*index.counts(), (IndexCounts{.fresh = 1}));
+  ASSERT_TRUE(index.list({}, [](const IndexEntry& entry) { EXPECT_EQ(entry.cache_tag, "cpython-311"); }));
+}
+
+TEST_F(IndexTest, OrphansAreRemovedUnlessTheirSourceIsBack) {
+  auto index = open();
+  const std::vector files{compiled("a.py"), compiled("b.py")};
+  ASSERT_TRUE(index.record(python(), 0, files));
+  std::filesystem::remove(scratch_ / "a.py");
+  std::filesystem::remove(scratch_ / "b.py");
+  ASSERT_TRUE(index.refresh());
+  EXPECT_EQ(*index.counts(), (IndexCounts{.orphan = 2}));
+  scratch_.write("b.py", "x = 1\n");
+  const auto cleaned = index.clean_orphans({});
+  ASSERT_TRUE(cleaned);
+  EXPECT_THAT(cleaned->removed, testing::ElementsAre(files[0].pyc));
+  EXPECT_FALSE(std::filesystem::exists(files[0].pyc));
+  EXPECT_TRUE(std::filesystem::exists(files[1].pyc));
+}
+
+TEST_F(IndexTest, AFullDiskIsAnErrorAndDamagesNothing) {
+  auto index = open();
+  ASSERT_TRUE(index.record(python(), 0, std::vector{compiled("a.py")}));
+  std::vector<FileResult> many;
+  for (int i = 0; i < 300; ++i) many.push_back(failed("m" + std::to_string(i) + ".py"));
+  {
+    const FullDisk full(std::filesystem::file_size(path() + "-wal") + 8192);
+    EXPECT_FALSE(index.record(python(), 0, many));
+  }
+  EXPECT_EQ(index.counts()->entries(), 1U);
+  ASSERT_TRUE(index.record(python(), 0, many));
+  EXPECT_EQ(index.counts()->entries(), 301U);
 }
 
 TEST_F(IndexTest, GarbageIsSetAside) {

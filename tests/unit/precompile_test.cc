@@ -11,6 +11,7 @@
 
 #include "common/pyc.h"
 #include "daemon/source_walk.h"
+#include "tests/unit/full_disk.h"
 #include "tests/unit/pythons.h"
 #include "tests/unit/scratch.h"
 
@@ -413,6 +414,19 @@ TEST_F(PrecompileTest, SeveralInterpretersAndLevelsAtOnce) {
   EXPECT_EQ(done.summary.failure(), "");
   EXPECT_EQ(done.summary.compiled(), 2 * pythons.size());
   for (const auto& batch : done.batches) EXPECT_TRUE(std::filesystem::exists(batch.files[0].pyc));
+}
+
+TEST_F(PrecompileTest, AFullDiskIsAnErrorOfThatFileAndTearsNothing) {
+  const auto source = scratch_.write("src/a.py", "x = 1\n");
+  run(request("src"));
+  const auto before = read_file(cache_of(source));
+  scratch_.write("src/a.py", "x = " + std::string(900, '1') + "\n");
+  {
+    const FullDisk full(300);
+    EXPECT_THAT(counts(run(request("src"))), ElementsAre(0, 0, 1));
+  }
+  EXPECT_EQ(read_file(cache_of(source)), before);
+  EXPECT_THAT(counts(run(request("src"))), ElementsAre(1, 0, 0));
 }
 
 TEST_F(PrecompileTest, LegacyFilesLieBesideTheSource) {

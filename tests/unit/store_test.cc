@@ -12,6 +12,7 @@
 #include <ctime>
 #include <thread>
 
+#include "tests/unit/full_disk.h"
 #include "tests/unit/scratch.h"
 
 namespace kiln {
@@ -186,17 +187,11 @@ TEST_F(StoreTest, AnUnwritablePlaceIsAnError) {
 
 TEST_F(StoreTest, AFullDiskIsAnErrorAndLeavesNothing) {
   ASSERT_TRUE(store_.keep(key_of("a"), {"old", ""}));
-  std::signal(SIGXFSZ, SIG_IGN);  // as kilnd has it
-  rlimit before{};
-  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
-  const rlimit tight{150, before.rlim_max};
-  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &tight), 0);
-  const auto replaced = store_.keep(key_of("a"), {std::string(1000, 'x'), ""});
-  const auto added = store_.keep(key_of("b"), {std::string(1000, 'x'), ""});
-  ::setrlimit(RLIMIT_FSIZE, &before);
-  std::signal(SIGXFSZ, SIG_DFL);
-  EXPECT_FALSE(replaced);
-  EXPECT_FALSE(added);
+  {
+    const FullDisk full(150);
+    EXPECT_FALSE(store_.keep(key_of("a"), {std::string(1000, 'x'), ""}));
+    EXPECT_FALSE(store_.keep(key_of("b"), {std::string(1000, 'x'), ""}));
+  }
   EXPECT_EQ(store_.find(key_of("a"))->code, "old");
   EXPECT_FALSE(store_.find(key_of("b")));
   EXPECT_EQ(count_files(), 1);
