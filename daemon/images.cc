@@ -25,6 +25,8 @@ constexpr std::uint64_t kMaxRunsInFlight = 1024;  // of one image
 constexpr auto kStartLimit = std::chrono::seconds(30);
 // An image that ended before it could say why may have been unlucky; it is tried again after this.
 constexpr auto kRetryAfter = std::chrono::seconds(5);
+// An interpreter that was killed while it started says nothing of the next one; two in a row do.
+constexpr int kFailuresByChance = 1;
 // The kernel stamps files with a clock that lags by up to a tick (10 ms at 100 Hz).
 constexpr std::int64_t kClockSlack_ns = 20'000'000;
 
@@ -58,8 +60,11 @@ Images::Decision Images::route(const proto::RunRequest& request, int connection)
   if (found == nullptr) return start(request, std::move(key_bytes));
   if (is_obsolete(*found)) {
     spdlog::info("image {} of {} is no longer valid", found->greeting.pid, found->key.python());
+    const int failures = found->failures;
     let_go(found);
-    return start(request, std::move(key_bytes));
+    auto decision = start(request, std::move(key_bytes));
+    if (std::holds_alternative<Start>(decision)) images_.back()->failures = failures;
+    return decision;
   }
   return decide(*found, connection);
 }
@@ -91,7 +96,8 @@ bool Images::is_obsolete(const Image& image) const {
     case State::outdated:
       return true;
     case State::failed:
-      return !inputs_hold(image) || (image.failure.reason == Reason::image_failed && age > kRetryAfter);
+      return !inputs_hold(image) || (image.failure.reason == Reason::image_failed &&
+                                     (image.failures <= kFailuresByChance || age > kRetryAfter));
   }
   return true;
 }
@@ -198,6 +204,7 @@ void Images::greet(Image& image, const ImageGreeting& greeting) {
 void Images::fail(Image& image, Error error) {
   spdlog::warn("no image of {}: {} {}", image.key.python(), word(error.reason), error.message);
   image.state = State::failed;
+  ++image.failures;
   image.failure = std::move(error);
   image.since = Clock::now();
 }

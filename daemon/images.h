@@ -72,6 +72,7 @@ class Images {
     Environment environment;  // it was started with
     State state = State::starting;
     Error failure;
+    int failures = 0;  // of this and those before it that failed for the same key
     ImageGreeting greeting;
     std::vector<Input> inputs;
     Clock::time_point since = Clock::now();
