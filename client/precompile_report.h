@@ -26,6 +26,7 @@ class PrecompileReport {
   enum class Form { lines, errors_only, json };
 
   PrecompileReport(Form form, bool check);
+  ~PrecompileReport() { progress_.clear(); }  // of a connection that was lost no bar stays on the screen
 
   void add(const proto::PrecompileEvent& event);
   // The last of it. A failure of the request as a whole is the caller's to print.

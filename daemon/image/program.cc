@@ -423,8 +423,7 @@ Result<void> Program::prepare_command(const Launch& launch) {
   constexpr char kFilename[] = "<string>";
   code_ = TRY(compile(text, kFilename));
   if (interpreter_state().minor < 13) return {};
-  return interpreter_state().minor < 13 ? Result<void>{}
-                                        : register_command(code_.get(), source.get(), kFilename);
+  return register_command(code_.get(), source.get(), kFilename);
 }
 
 PythonRef Program::evaluate() {
