@@ -1,10 +1,12 @@
 #include "daemon/pyc_file.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
 #include <algorithm>
 
+#include "common/unique_fd.h"
 #include "tests/unit/scratch.h"
 
 namespace kiln {
@@ -55,6 +57,56 @@ TEST(PycFile, ReplacesTheOldOneAndLeavesNothingElse) {
   EXPECT_EQ(stamp->size, 8U);
   EXPECT_EQ(read_file(scratch / "d/a"), "headbody");
   EXPECT_EQ(count_files(scratch / "d"), 1);
+}
+
+std::uint64_t inode_of(const std::string& path) {
+  struct stat status {};
+  EXPECT_EQ(::stat(path.c_str(), &status), 0) << path;
+  return status.st_ino;
+}
+
+TEST(PycFile, AWrongTimeIsWrittenOverInItsPlace) {
+  const Scratch scratch;
+  const auto path = scratch.write("a", "magcflagTIMEsizebody");
+  ASSERT_EQ(::chmod(path.c_str(), 0644), 0);
+  const auto inode = inode_of(path);
+  const auto stamp = write_pyc(path, "magcflagtimesize", "body", 0644, 0022);
+  ASSERT_TRUE(stamp);
+  EXPECT_EQ(stamp->size, 20U);
+  EXPECT_EQ(read_file(path), "magcflagtimesizebody");
+  EXPECT_EQ(inode_of(path), inode);
+}
+
+TEST(PycFile, NothingElseIsWrittenOver) {
+  const Scratch scratch;
+  struct Row {
+    const char* what;
+    const char* present;
+    mode_t mode;
+    bool linked;
+  };
+  const Row rows[] = {{"body", "magcflagTIMEsizeBody", 0644, false},
+                      {"two words", "magcflagTIMESIZEbody", 0644, false},
+                      {"across words", "magcflaGTimesizebody", 0644, false},
+                      {"longer", "magcflagTIMEsizebodyy", 0644, false},
+                      {"shorter", "magcflagTIMEsizebod", 0644, false},
+                      {"mode", "magcflagTIMEsizebody", 0600, false},
+                      {"two names", "magcflagTIMEsizebody", 0644, true}};
+  for (const auto& row : rows) {
+    SCOPED_TRACE(row.what);
+    const auto path = scratch.write("a", row.present);
+    const auto other = scratch / "b";
+    ASSERT_EQ(::chmod(path.c_str(), row.mode), 0);
+    if (row.linked) std::filesystem::create_hard_link(path, other);
+    const UniqueFd kept{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};  // so that its inode is not used again
+    const auto inode = inode_of(path);
+    ASSERT_TRUE(write_pyc(path, "magcflagtimesize", "body", 0644, 0022));
+    EXPECT_EQ(read_file(path), "magcflagtimesizebody");
+    EXPECT_EQ(mode_of(path), 0644U);
+    EXPECT_NE(inode_of(path), inode);
+    EXPECT_TRUE(!row.linked || read_file(other) == row.present);
+    std::filesystem::remove(path);
+  }
 }
 
 TEST(PycFile, RefusesWhatPyCompileRefuses) {
