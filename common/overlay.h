@@ -5,6 +5,8 @@
 //
 //   /opt/app/__pycache__/util.cpython-311.pyc   is kept at   CACHE/overlay/opt/app/util.cpython-311.pyc
 //
+// Main scripts, of which Python keeps no bytecode at all, have theirs here, too (daemon/image/kept_script.h).
+//
 // The files are ordinary hash-based bytecode files of the kind checked_hash (PEP 552): they hold for a source
 // with these very bytes, whatever its time says.
 //

@@ -13,11 +13,11 @@
 #include <optional>
 #include <string_view>
 
-#include "common/marshal.h"
 #include "common/overlay.h"
 #include "common/pyc.h"
 #include "common/unique_fd.h"
 #include "daemon/image/interpreter_state.h"
+#include "daemon/image/overlay_file.h"
 #include "daemon/image/python_ref.h"
 
 namespace kiln::image {
@@ -25,9 +25,6 @@ namespace {
 
 using Hook = PyObject* (*)(PyObject*, void*);
 using SetHook = int (*)(Hook, void*);
-
-constexpr off_t kMaxSourceBytes = 64 << 20;
-constexpr off_t kMaxPycBytes = 256 << 20;
 
 // What the standard import is made of, to see whether it still is.
 struct StandardImport {
@@ -136,13 +133,6 @@ std::optional<Import> current_import() {
   return import;
 }
 
-bool may_write_bytecode() {
-  PyObject* forbidden = PySys_GetObject("dont_write_bytecode");
-  const int truth = forbidden != nullptr ? PyObject_IsTrue(forbidden) : -1;
-  if (truth < 0) PyErr_Clear();
-  return truth == 0;
-}
-
 // Whether Python would use the bytecode in FILE, which it has opened: then it shall.
 bool is_usable(PyObject* file, const Import& import) {
   std::array<char, kMaxPycHeaderSize> bytes{};
@@ -156,53 +146,14 @@ bool is_usable(PyObject* file, const Import& import) {
   return *header == timestamp_header(state().magic, import.mtime_s, static_cast<std::uint64_t>(import.size));
 }
 
-// Fills BUFFER with the first SIZE bytes of FD.
-bool read_exactly(int fd, char* buffer, std::size_t size) {
-  std::size_t filled = 0;
-  while (filled < size) {
-    const ssize_t got = ::pread(fd, buffer + filled, size - filled, static_cast<off_t>(filled));
-    if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) return false;
-    filled += static_cast<std::size_t>(got);
-  }
-  return true;
-}
-
-std::optional<std::size_t> size_of(int fd, off_t limit) {
-  struct stat status {};
-  if (fd < 0 || ::fstat(fd, &status) != 0 || !S_ISREG(status.st_mode) || status.st_size > limit) {
-    return std::nullopt;
-  }
-  return static_cast<std::size_t>(status.st_size);
-}
-
-// How the overlay's bytecode for the source, as it is now, begins.
-std::optional<std::string> expected_header(const std::string& source) {
-  const UniqueFd fd{::open(source.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
-  const auto size = size_of(fd.get(), kMaxSourceBytes);
-  if (!size) return std::nullopt;
-  std::string bytes(*size, '\0');
-  if (!read_exactly(fd.get(), bytes.data(), bytes.size())) return std::nullopt;
-  return overlay_header(bytes, state().magic);
-}
-
-// The file FD of the overlay as Python shall read it, if it is bytecode of the source: whole, for from what
-// was cut off Python raises.
+// The file FD of the overlay as Python shall read it, if it is bytecode of the source.
 PythonRef read_kept(int fd, const Import& import) {
-  const auto size = size_of(fd, kMaxPycBytes);
-  const auto expected = expected_header(import.source);
-  if (!size || !expected || *size <= expected->size()) return {};
-  PythonRef bytes{PyBytes_FromStringAndSize(nullptr, static_cast<Py_ssize_t>(*size))};
+  const auto source = read_overlaid_source(import.source);
+  PythonRef bytes = source ? read_overlay_file(fd, *source, state().magic) : PythonRef{};
   if (!bytes) return {};
-  char* contents = PyBytes_AsString(bytes.get());
-  if (!read_exactly(fd, contents, *size)) return {};
-  const std::string_view body(contents + expected->size(), *size - expected->size());
-  if (std::memcmp(contents, expected->data(), expected->size()) != 0 || !is_whole_code(body, state().magic)) {
-    return {};
-  }
   const auto header = encode_pyc_header(
       timestamp_header(state().magic, import.mtime_s, static_cast<std::uint64_t>(import.size)));
-  std::memcpy(contents, header.data(), header.size());
+  std::memcpy(PyBytes_AsString(bytes.get()), header.data(), header.size());
   return bytes;
 }
 
@@ -213,7 +164,7 @@ PythonRef from_overlay(PyObject* path, PyObject* file) {
   if (!pyc) return {};
   const std::string kept = overlay_path(state().dir, PyBytes_AsString(pyc.get()));
   if (kept.empty()) return {};
-  const UniqueFd fd{::open(kept.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)};
+  const UniqueFd fd = open_overlay_file(kept);
   if (!fd) return {};
   const auto import = current_import();
   if (!import || (file != nullptr && is_usable(file, *import))) return {};
@@ -290,14 +241,18 @@ bool know_standard_import(StandardImport& standard) {
   return standard.to_code && standard.get_code && standard.compile && standard.bytes_io;
 }
 
-// The user's own directory, in which nobody else writes.
-bool is_private_dir(const std::string& dir) {
-  struct stat status {};
-  return ::lstat(dir.c_str(), &status) == 0 && S_ISDIR(status.st_mode) && status.st_uid == ::geteuid() &&
-         (status.st_mode & 022) == 0;
+}  // namespace
+
+bool may_write_bytecode() {
+  PyObject* forbidden = PySys_GetObject("dont_write_bytecode");
+  const int truth = forbidden != nullptr ? PyObject_IsTrue(forbidden) : -1;
+  if (truth < 0) PyErr_Clear();
+  return truth == 0;
 }
 
-}  // namespace
+const std::string& installed_overlay() {
+  return state().dir;
+}
 
 void install_bytecode_hook(const std::string& dir) {
   const auto set = reinterpret_cast<SetHook>(::dlsym(RTLD_DEFAULT, "PyFile_SetOpenCodeHook"));
@@ -308,12 +263,13 @@ void install_bytecode_hook(const std::string& dir) {
   PyErr_Clear();
 }
 
-void serve_bytecode(UncachedList uncached) {
+void serve_bytecode(UncachedList uncached, const std::string& script) {
   if (!state().standard.loader) return;
   const mode_t mask = ::umask(0);
   ::umask(mask);
   uncached.keep_from_forks();
   uncached.begin(mask, interpreter_state().optimize);
+  if (!script.empty()) uncached.add(script);
   state().uncached = std::move(uncached);
   state().owner = ::getpid();
   state().reads = is_private_dir(state().dir);
@@ -322,6 +278,7 @@ void serve_bytecode(UncachedList uncached) {
 
 void release_bytecode_hook() {
   state().serves = false;
+  state().dir.clear();
   state().standard = StandardImport{};
 }
 

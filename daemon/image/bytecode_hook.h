@@ -32,8 +32,15 @@ namespace kiln::image {
 // hook: it has one, audits (the hook would be an event), or leaves out parts of bytecode. DIR may be missing.
 void install_bytecode_hook(const std::string& dir);
 
-// In a child, when its program begins; until then, and in the image, the hook does nothing.
-void serve_bytecode(UncachedList uncached);
+// The directory of the overlay that was installed; empty: there is none for this interpreter.
+const std::string& installed_overlay();
+
+// sys.dont_write_bytecode is not set.
+bool may_write_bytecode();
+
+// In a child, when its program begins; until then, and in the image, the hook does nothing. SCRIPT: the main
+// script, if it was compiled in vain (daemon/image/kept_script.h), else empty.
+void serve_bytecode(UncachedList uncached, const std::string& script);
 
 // Before the interpreter is finalized.
 void release_bytecode_hook();

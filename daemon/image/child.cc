@@ -135,7 +135,7 @@ void be_child(const ImageSockets& sockets, pid_t image, UncachedList uncached) {
   auto program = child.prepare();
   if (!program) child.refuse(program.error());
   child.await_go();
-  serve_bytecode(std::move(uncached));
+  serve_bytecode(std::move(uncached), program->uncached_source());
   mark_object_list();
   const pid_t own = ::getpid();
   leave(program->run(), child.page(), own);

@@ -45,6 +45,15 @@ bool has_plain_path_hooks() {
          PyUnicode_CompareWithASCIIString(name.get(), "path_hook_for_FileFinder") == 0;
 }
 
+std::string cache_tag() {
+  PyObject* implementation = PySys_GetObject("implementation");
+  const PythonRef tag{implementation != nullptr ? PyObject_GetAttrString(implementation, "cache_tag")
+                                                : nullptr};
+  const PythonRef bytes{tag && tag.get() != Py_None ? PyUnicode_EncodeFSDefault(tag.get()) : nullptr};
+  PyErr_Clear();
+  return bytes ? PyBytes_AsString(bytes.get()) : "";
+}
+
 long minor_version() {
   PyObject* version = PySys_GetObject("version_info");
   const PythonRef minor{PySequence_GetItem(version, 1)};
@@ -68,6 +77,8 @@ Result<void> read_interpreter_state() {
   state.string_io = attribute("_io", "StringIO");
   state.io_base = attribute("_io", "_IOBase");
   state.marshal_loads = attribute("marshal", "loads");
+  state.fix_filename = attribute("_imp", "_fix_co_filename");
+  state.cache_tag = cache_tag();
   state.environment = attribute("posix", "environ");
   state.source_loader = attribute("_frozen_importlib_external", "SourceFileLoader");
   state.sourceless_loader = attribute("_frozen_importlib_external", "SourcelessFileLoader");

@@ -13,15 +13,17 @@ namespace kiln::image {
 using CollectionCounts = std::array<long long, 3>;
 
 struct InterpreterState {
-  int minor = 0;     // 8 to 13
-  int optimize = 0;  // -O
+  int minor = 0;          // 8 to 13
+  int optimize = 0;       // -O
+  std::string cache_tag;  // cpython-311; empty: it keeps no bytecode
   bool unbuffered = false;
   bool adds_script_dir = true;  // neither -I nor -P: sys.path[0] was put in by Python
   PythonRef open;               // io.open
   PythonRef text_io_wrapper;
   PythonRef string_io;
   PythonRef marshal_loads;
-  PythonRef environment;  // posix.environ, the dict behind os.environ
+  PythonRef fix_filename;  // _imp._fix_co_filename
+  PythonRef environment;   // posix.environ, the dict behind os.environ
   PythonRef stream_encoding;
   PythonRef stream_errors;
   PythonRef source_loader;      // importlib's SourceFileLoader

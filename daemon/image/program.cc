@@ -14,7 +14,9 @@
 #include <string_view>
 
 #include "common/unique_fd.h"
+#include "daemon/image/bytecode_hook.h"
 #include "daemon/image/interpreter_state.h"
+#include "daemon/image/kept_script.h"
 
 namespace kiln::image {
 namespace {
@@ -68,10 +70,14 @@ std::string current_dir() {
   return ::getcwd(buffer.data(), buffer.size()) != nullptr ? buffer.data() : "";
 }
 
-// _PyPathConfig_ComputeSysPath0: the directory of the script, with all symlinks resolved.
-std::string script_dir(const std::string& script) {
-  std::array<char, PATH_MAX> resolved{};
-  const std::string path = ::realpath(script.c_str(), resolved.data()) != nullptr ? resolved.data() : script;
+// With all symlinks resolved; as it is where that fails.
+std::string resolved(const std::string& script) {
+  std::array<char, PATH_MAX> path{};
+  return ::realpath(script.c_str(), path.data()) != nullptr ? path.data() : script;
+}
+
+// _PyPathConfig_ComputeSysPath0: the directory of the resolved script.
+std::string dir_of(const std::string& path) {
   const std::size_t slash = path.rfind('/');
   if (slash == std::string::npos) return "";
   return path.substr(0, slash == 0 ? 1 : slash);
@@ -358,9 +364,10 @@ Result<void> Program::prepare_file(const Launch& launch) {
   if (!fd) return errno_error("cannot open " + launch.target, Reason::target_unreadable);
   if (TRY(is_importable_file(path, fd.get(), status.st_size))) return prepare_package(path);
   const std::string bytes = TRY(read_file(fd.get(), static_cast<std::size_t>(status.st_size)));
-  TRY_VOID(set_first_path(script_dir(launch.target)));
+  const std::string real_path = resolved(launch.target);
+  TRY_VOID(set_first_path(dir_of(real_path)));
   is_file_ = true;
-  return is_bytecode(path, bytes) ? prepare_bytecode(path, bytes) : prepare_source(path, bytes);
+  return is_bytecode(path, bytes) ? prepare_bytecode(path, bytes) : prepare_source(path, real_path, bytes);
 }
 
 // A directory or zip file: its __main__, by runpy, with the path itself first on sys.path, -I or not.
@@ -389,9 +396,15 @@ Result<void> Program::prepare_bytecode(const std::string& path, const std::strin
   return set_file_attributes(path, interpreter_state().sourceless_loader.get());
 }
 
-Result<void> Program::prepare_source(const std::string& path, const std::string& bytes) {
+Result<void> Program::prepare_source(const std::string& path, const std::string& real_path,
+                                     const std::string& bytes) {
   if (has_lone_carriage_return(bytes)) return Error{Reason::source_form, {}, {}};
-  code_ = TRY(compile(bytes, path));
+  const KeptScript kept(real_path, bytes);
+  code_ = kept.code(path);
+  if (!code_) {
+    code_ = TRY(compile(bytes, path));
+    if (may_write_bytecode()) uncached_source_ = kept.wanted();
+  }
   return set_file_attributes(path, interpreter_state().source_loader.get());
 }
 
