@@ -1,8 +1,14 @@
 #include "common/fields.h"
 
+#include <algorithm>
 #include <cstring>
 
 namespace kiln {
+namespace {
+
+constexpr std::size_t kMaxPath = 4096;  // PATH_MAX; a list of paths grows no further on a peer's word
+
+}  // namespace
 
 void FieldWriter::number(std::uint64_t value) {
   char raw[sizeof value];
@@ -18,6 +24,17 @@ void FieldWriter::bytes(std::string_view value) {
 void FieldWriter::list(const std::vector<std::string>& values) {
   number(values.size());
   for (const auto& value : values) bytes(value);
+}
+
+void FieldWriter::paths(const std::vector<std::string>& values) {
+  number(values.size());
+  std::string_view last;
+  for (const std::string_view value : values) {
+    const auto shared = static_cast<std::size_t>(std::ranges::mismatch(value, last).in1 - value.begin());
+    number(shared);
+    bytes(value.substr(shared));
+    last = value;
+  }
 }
 
 std::string_view FieldReader::take(std::size_t size) {
@@ -47,6 +64,18 @@ std::vector<std::string> FieldReader::list() {
   if (count > in_.size())
     ok_ = false;  // each value takes at least its length: never reserve on a peer's word
   for (std::uint64_t i = 0; ok_ && i < count; ++i) values.push_back(bytes());
+  return values;
+}
+
+std::vector<std::string> FieldReader::paths() {
+  const std::uint64_t count = number();
+  std::vector<std::string> values;
+  if (count > in_.size()) ok_ = false;
+  for (std::uint64_t i = 0; ok_ && i < count; ++i) {
+    const std::uint64_t shared = number();
+    if (shared > (values.empty() ? 0 : values.back().size()) || shared > kMaxPath) ok_ = false;
+    if (ok_) values.push_back((values.empty() ? "" : values.back().substr(0, shared)) + bytes());
+  }
   return values;
 }
 

@@ -17,6 +17,8 @@ class FieldWriter {
   void number(std::uint64_t value);
   void bytes(std::string_view value);
   void list(const std::vector<std::string>& values);
+  // The same for paths, which have much in common with the one before them.
+  void paths(const std::vector<std::string>& values);
   std::string take() { return std::move(out_); }
 
  private:
@@ -31,6 +33,7 @@ class FieldReader {
   std::uint64_t number();
   std::string bytes();
   std::vector<std::string> list();
+  std::vector<std::string> paths();
   // True if every read so far found its field.
   bool ok() const { return ok_; }
   // True if, besides, nothing is left over.

@@ -40,9 +40,12 @@ std::string encode_image_report(const ImageReport& report) {
   FieldWriter out;
   out.number(report.served);
   out.number(report.running);
-  out.list(report.uncached.paths);
-  out.number(report.uncached.umask);
-  out.number(report.uncached.optimize);
+  out.number(report.same_imports ? 1 : 0);
+  out.bytes(report.run.entry);
+  out.paths(report.run.imported);
+  out.paths(report.run.uncached.paths);
+  out.number(report.run.uncached.umask);
+  out.number(report.run.uncached.optimize);
   return out.take();
 }
 
@@ -51,9 +54,12 @@ Result<ImageReport> decode_image_report(std::string_view message) {
   ImageReport report;
   report.served = in.number();
   report.running = in.number();
-  report.uncached.paths = in.list();
-  report.uncached.umask = in.number();
-  report.uncached.optimize = in.number();
+  report.same_imports = in.number() != 0;
+  report.run.entry = in.bytes();
+  report.run.imported = in.paths();
+  report.run.uncached.paths = in.paths();
+  report.run.uncached.umask = in.number();
+  report.run.uncached.optimize = in.number();
   if (!in.done()) return Error{Reason::protocol, "malformed report of an image", {}};
   return report;
 }

@@ -34,11 +34,19 @@ struct UncachedSources {
   std::uint64_t optimize = 0;  // its level: 0, 1, 2
 };
 
+// What a run was, and what it did with modules.
+struct RunRecord {
+  std::string entry;  // the script, directory or zip file, absolute and without symlinks; "-m NAME"; "-c"
+  std::vector<std::string> imported;  // files that its imports opened: bytecode or source, in this order
+  UncachedSources uncached;
+};
+
 // After every run.
 struct ImageReport {
   std::uint64_t served = 0;
   std::uint64_t running = 0;
-  UncachedSources uncached;
+  bool same_imports = false;  // as the last run of this entry had: IMPORTED is left out
+  RunRecord run;
 };
 
 std::string encode_image_greeting(const ImageGreeting& greeting);

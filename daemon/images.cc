@@ -176,10 +176,10 @@ bool Images::receive(Image& image) {
 }
 
 void Images::note(Image& image, ImageReport report) {
-  if (on_uncached && !report.uncached.paths.empty()) {
-    on_uncached(image.key.python(), image.greeting, report.uncached);
+  if (on_uncached && !report.run.uncached.paths.empty()) {
+    on_uncached(image.key.python(), image.greeting, report.run.uncached);
   }
-  report.uncached = {};
+  report.run = {};
   image.report = std::move(report);
 }
 

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdlib>
@@ -41,8 +42,8 @@ struct State {
   std::uint32_t magic = 0;
   bool serves = false;  // a run is on
   bool reads = false;   // and there is an overlay
-  pid_t owner = 0;      // of the list
-  UncachedList uncached;
+  pid_t owner = 0;      // of the notes
+  RunNotes notes;
   StandardImport standard;
 };
 
@@ -96,11 +97,16 @@ struct Import {
   bool hash_based = false;  // the bytecode in its place is
 };
 
+// Empty, and no error, for what is no path.
+std::string text_of(PyObject* path) {
+  const PythonRef bytes{path != nullptr && PyUnicode_Check(path) ? PyUnicode_EncodeFSDefault(path) : nullptr};
+  if (bytes) return PyBytes_AsString(bytes.get());
+  PyErr_Clear();
+  return {};
+}
+
 std::string path_variable(const PythonRef& locals, const char* name) {
-  const PythonRef value = item(locals, name);
-  if (!value || !PyUnicode_Check(value.get())) return {};
-  const PythonRef bytes{PyUnicode_EncodeFSDefault(value.get())};
-  return bytes ? PyBytes_AsString(bytes.get()) : "";
+  return text_of(item(locals, name).get());
 }
 
 // Whether LOADER compiles as Python does.
@@ -160,9 +166,7 @@ PythonRef read_kept(int fd, const Import& import) {
 // The answer to a wish for the bytecode PATH, which Python has opened as FILE or could not open. Nothing:
 // leave it at that.
 PythonRef from_overlay(PyObject* path, PyObject* file) {
-  const PythonRef pyc{PyUnicode_EncodeFSDefault(path)};
-  if (!pyc) return {};
-  const std::string kept = overlay_path(state().dir, PyBytes_AsString(pyc.get()));
+  const std::string kept = overlay_path(state().dir, text_of(path));
   if (kept.empty()) return {};
   const UniqueFd fd = open_overlay_file(kept);
   if (!fd) return {};
@@ -181,6 +185,47 @@ void close_file(PyObject* file) {
   Py_DECREF(file);
 }
 
+std::int64_t changed_ns(const struct stat& status) {
+  return status.st_ctim.tv_sec * 1'000'000'000L + status.st_ctim.tv_nsec;
+}
+
+// The later one of a symlink and what it leads to. Nothing: it leads nowhere.
+std::optional<std::int64_t> changed_ns(const std::string& path) {
+  struct stat link {};
+  struct stat target {};
+  if (::lstat(path.c_str(), &link) != 0) return std::nullopt;
+  if (!S_ISLNK(link.st_mode)) return changed_ns(link);
+  if (::stat(path.c_str(), &target) != 0) return std::nullopt;
+  return std::max(changed_ns(link), changed_ns(target));
+}
+
+// Python takes bytecode for that of its source when the source's time, in whole seconds, and size are those
+// that were compiled. An edit may leave both as they were; but it changes the inode or its ctime, which
+// nothing sets back. SOURCE is one that may have become another since the bytecode FD was written, or while
+// it was compiled.
+bool may_be_newer(const std::string& source, int fd) {
+  constexpr std::int64_t kCompiling_ns = 1'000'000'000;  // from a source's stat to the rename of its bytecode
+  struct stat bytecode {};
+  const auto changed = changed_ns(source);
+  return changed && ::fstat(fd, &bytecode) == 0 && *changed + kCompiling_ns > changed_ns(bytecode);
+}
+
+// Whether FILE, the bytecode of PATH, had better be made anew by the import that opened it: then that
+// rewrites it, and it is good from then on. Where it cannot be rewritten Python's own rule has to do. The
+// looks into frames come last, for they cost most.
+bool is_suspicious(const std::string& path, PyObject* file) {
+  const int fd = PyObject_AsFileDescriptor(file);
+  const auto source = source_from_cache(path);
+  if (fd < 0 || !source || !may_be_newer(*source, fd)) return false;
+  if (!may_write_bytecode() || is_unwritable(path)) return false;
+  std::array<char, kMaxPycHeaderSize> bytes{};
+  const ssize_t size = ::pread(fd, bytes.data(), bytes.size(), 0);
+  const auto header = parse_pyc_header({bytes.data(), static_cast<std::size_t>(std::max<ssize_t>(size, 0))});
+  if (!header || header->kind != PycKind::timestamp) return false;
+  const auto import = current_import();
+  return import && import->pyc == path;
+}
+
 // Takes over FILE and, where there is none, the error.
 PyObject* open_bytecode(PyObject* path, PyObject* file) {
   if (file == nullptr && PyErr_ExceptionMatches(PyExc_OSError) == 0) return nullptr;
@@ -192,13 +237,17 @@ PyObject* open_bytecode(PyObject* path, PyObject* file) {
   return answer.release();
 }
 
+void note(Note what, const std::string& path) {
+  if (::getpid() == state().owner) state().notes.add(what, path);
+}
+
 // A source was opened: is it going to be compiled in vain?
-void note_source() {
+void note_uncached() {
   if (!may_write_bytecode() || ::getpid() != state().owner) return;
   const auto import = current_import();
   // Hash-based bytecode is compared with the source; there it may be good.
   if (!import || import->hash_based || overlay_path(state().dir, import->pyc).empty()) return;
-  if (is_unwritable(import->pyc)) state().uncached.add(import->source);
+  if (is_unwritable(import->pyc)) note(Note::uncached, import->source);
 }
 
 // PyFile_OpenCodeObject without a hook.
@@ -213,11 +262,24 @@ bool is_bytecode_path(PyObject* path) {
   return size > 0 && PyUnicode_ReadChar(path, size - 1) == 'c';
 }
 
+// Takes over FILE: as if there were none.
+PyObject* refuse(PyObject* path, PyObject* file) {
+  close_file(file);
+  errno = ENOENT;
+  return PyErr_SetFromErrnoWithFilenameObject(PyExc_OSError, path);
+}
+
 PyObject* open_code(PyObject* path, void*) {
   PyObject* file = open_as_ever(path);
   if (!state().serves) return file;
-  if (is_bytecode_path(path)) return state().reads ? open_bytecode(path, file) : file;
-  if (file != nullptr) note_source();
+  const bool is_bytecode = is_bytecode_path(path);
+  if (file != nullptr) {
+    const std::string opened = text_of(path);
+    note(Note::imported, opened);
+    if (is_bytecode && is_suspicious(opened, file)) return refuse(path, file);
+  }
+  if (is_bytecode) return state().reads ? open_bytecode(path, file) : file;
+  if (file != nullptr) note_uncached();
   return file;
 }
 
@@ -263,14 +325,14 @@ void install_bytecode_hook(const std::string& dir) {
   PyErr_Clear();
 }
 
-void serve_bytecode(UncachedList uncached, const std::string& script) {
+void serve_bytecode(RunNotes notes, const std::string& entry, const std::string& script) {
   if (!state().standard.loader) return;
   const mode_t mask = ::umask(0);
   ::umask(mask);
-  uncached.keep_from_forks();
-  uncached.begin(mask, interpreter_state().optimize);
-  if (!script.empty()) uncached.add(script);
-  state().uncached = std::move(uncached);
+  notes.keep_from_forks();
+  notes.begin(mask, interpreter_state().optimize, entry);
+  if (!script.empty()) notes.add(Note::uncached, script);
+  state().notes = std::move(notes);
   state().owner = ::getpid();
   state().reads = is_private_dir(state().dir);
   state().serves = true;

@@ -13,9 +13,14 @@
 // it
 //   cannot. The path is noted.
 //
-// Both only for the standard loader with its own source_to_code and compile: what others make of a source is
-// theirs. And only where Python itself could not, or must not (-B), write: elsewhere the file would be
-// missed.
+// - Importlib asked for bytecode that it would take for that of its source, but the source may be newer (see
+//   is_suspicious): there is none, so that it compiles, and rewrites it. An edit within a second, or one that
+//   set the time back, is seen by the next run: the one thing in which we do better than Python.
+// - Whatever was opened is noted, for the daemon: which modules this run imported.
+//
+// All only for the standard loader with its own source_to_code and compile: what others make of a source is
+// theirs. The overlay only where Python itself could not, or must not (-B), write: elsewhere the file would
+// be missed.
 //
 // Rejected: looking at bytecode that is in its place before opening it; nothing at all is to be paid where
 // there is no overlay. Rejected: interposing open(2), which would also lie to programs that look at bytecode
@@ -24,7 +29,7 @@
 
 #include <string>
 
-#include "daemon/image/uncached_list.h"
+#include "daemon/image/run_notes.h"
 
 namespace kiln::image {
 
@@ -38,9 +43,10 @@ const std::string& installed_overlay();
 // sys.dont_write_bytecode is not set.
 bool may_write_bytecode();
 
-// In a child, when its program begins; until then, and in the image, the hook does nothing. SCRIPT: the main
+// In a child, when its program begins; until then, and in the image, the hook does nothing. ENTRY: what
+// is run (common/image_channel.h). SCRIPT: the main
 // script, if it was compiled in vain (daemon/image/kept_script.h), else empty.
-void serve_bytecode(UncachedList uncached, const std::string& script);
+void serve_bytecode(RunNotes notes, const std::string& entry, const std::string& script);
 
 // Before the interpreter is finalized.
 void release_bytecode_hook();

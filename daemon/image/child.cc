@@ -128,14 +128,14 @@ class Child {
 
 }  // namespace
 
-void be_child(const ImageSockets& sockets, pid_t image, UncachedList uncached) {
+void be_child(const ImageSockets& sockets, pid_t image, RunNotes notes) {
   Child child;
   child.get_ready(sockets, image);
   child.take(sockets);
   auto program = child.prepare();
   if (!program) child.refuse(program.error());
   child.await_go();
-  serve_bytecode(std::move(uncached), program->uncached_source());
+  serve_bytecode(std::move(notes), program->entry(), program->uncached_source());
   mark_object_list();
   const pid_t own = ::getpid();
   leave(program->run(), child.page(), own);

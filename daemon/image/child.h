@@ -3,7 +3,7 @@
 
 #include <sys/types.h>
 
-#include "daemon/image/uncached_list.h"
+#include "daemon/image/run_notes.h"
 
 namespace kiln::image {
 
@@ -16,6 +16,6 @@ struct ImageSockets {
 
 // Runs in a freshly forked child, with the interpreter's own fork handlers done. Does not return. UNCACHED is
 // shared with the image alone.
-[[noreturn]] void be_child(const ImageSockets& sockets, pid_t image, UncachedList uncached);
+[[noreturn]] void be_child(const ImageSockets& sockets, pid_t image, RunNotes notes);
 
 }  // namespace kiln::image

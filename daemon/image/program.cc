@@ -335,6 +335,7 @@ Result<Program> Program::prepare(const Launch& launch) {
 
 Result<void> Program::prepare_module(const Launch& launch) {
   module_ = launch.target;
+  entry_ = "-m " + module_;
   sets_argv0_ = true;
   const std::string cwd = current_dir();
   return cwd.empty() ? Result<void>{} : set_first_path(cwd);
@@ -342,6 +343,7 @@ Result<void> Program::prepare_module(const Launch& launch) {
 
 Result<void> Program::prepare_file(const Launch& launch) {
   const std::string path = run_filename(launch.target);
+  entry_ = resolved(launch.target);
   // Opening a pipe or device for reading would already do something to it.
   const UniqueFd location{::open(path.c_str(), O_PATH | O_CLOEXEC)};
   if (!location) {
@@ -364,10 +366,9 @@ Result<void> Program::prepare_file(const Launch& launch) {
   if (!fd) return errno_error("cannot open " + launch.target, Reason::target_unreadable);
   if (TRY(is_importable_file(path, fd.get(), status.st_size))) return prepare_package(path);
   const std::string bytes = TRY(read_file(fd.get(), static_cast<std::size_t>(status.st_size)));
-  const std::string real_path = resolved(launch.target);
-  TRY_VOID(set_first_path(dir_of(real_path)));
+  TRY_VOID(set_first_path(dir_of(entry_)));
   is_file_ = true;
-  return is_bytecode(path, bytes) ? prepare_bytecode(path, bytes) : prepare_source(path, real_path, bytes);
+  return is_bytecode(path, bytes) ? prepare_bytecode(path, bytes) : prepare_source(path, bytes);
 }
 
 // A directory or zip file: its __main__, by runpy, with the path itself first on sys.path, -I or not.
@@ -396,10 +397,9 @@ Result<void> Program::prepare_bytecode(const std::string& path, const std::strin
   return set_file_attributes(path, interpreter_state().sourceless_loader.get());
 }
 
-Result<void> Program::prepare_source(const std::string& path, const std::string& real_path,
-                                     const std::string& bytes) {
+Result<void> Program::prepare_source(const std::string& path, const std::string& bytes) {
   if (has_lone_carriage_return(bytes)) return Error{Reason::source_form, {}, {}};
-  const KeptScript kept(real_path, bytes);
+  const KeptScript kept(entry_, bytes);
   code_ = kept.code(path);
   if (!code_) {
     code_ = TRY(compile(bytes, path));
@@ -428,6 +428,7 @@ Result<void> register_command(PyObject* code, PyObject* source, const char* file
 }  // namespace
 
 Result<void> Program::prepare_command(const Launch& launch) {
+  entry_ = "-c";
   TRY_VOID(set_first_path(""));
   std::string text = launch.target;
   text += '\n';  // as Modules/main.c adds one

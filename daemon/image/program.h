@@ -24,6 +24,9 @@ class Program {
   };
   Outcome run();
 
+  // What is run (common/image_channel.h).
+  const std::string& entry() const { return entry_; }
+
   // The script, if it was compiled now, and had better be kept (daemon/image/kept_script.h); else empty.
   const std::string& uncached_source() const { return uncached_source_; }
 
@@ -32,13 +35,13 @@ class Program {
   Result<void> prepare_file(const Launch& launch);
   Result<void> prepare_package(const std::string& path);
   Result<void> prepare_bytecode(const std::string& path, const std::string& bytes);
-  Result<void> prepare_source(const std::string& path, const std::string& real_path,
-                              const std::string& bytes);
+  Result<void> prepare_source(const std::string& path, const std::string& bytes);
   Result<void> prepare_command(const Launch& launch);
   PythonRef evaluate();
 
   PythonRef code_;      // of a script or command
   std::string module_;  // for runpy
+  std::string entry_;
   std::string uncached_source_;
   bool is_file_ = false;
   bool sets_argv0_ = false;

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <functional>
 #include <map>
 #include <vector>
 
@@ -18,18 +19,19 @@
 #include "common/launch.h"
 #include "daemon/image/child.h"
 #include "daemon/image/fork.h"
-#include "daemon/image/uncached_list.h"
+#include "daemon/image/run_notes.h"
 
 namespace kiln::image {
 namespace {
 
 constexpr std::size_t kSpares = 2;
 constexpr std::size_t kMaxLostSpares = 8;  // that die before they took a run: then something is wrong here
+constexpr std::size_t kMaxEntries = 256;
 constexpr int kIdleLimit_ms = 15 * 60 * 1000;  // an image that nobody used for so long ends
 
 struct Run {
   UniqueFd connection;  // the client's
-  UncachedList uncached;
+  RunNotes notes;
 };
 
 class Server {
@@ -65,13 +67,13 @@ class Server {
  private:
   void fill_spares() {
     while (serving_ && spares_.size() < kSpares) {
-      auto uncached = UncachedList::make();
+      auto notes = RunNotes::make();
       const pid_t pid = fork_interpreter();
-      if (pid == 0) be_child(sockets_, image_, std::move(uncached));
+      if (pid == 0) be_child(sockets_, image_, std::move(notes));
       if (pid < 0)
         return stop();  // connections that wait in the channel close with it, and their clients exec
-      uncached.keep_from_forks();
-      spares_.emplace(pid, std::move(uncached));
+      notes.keep_from_forks();
+      spares_.emplace(pid, std::move(notes));
     }
   }
 
@@ -129,16 +131,27 @@ class Server {
     }
     const std::string frame = encode_frame(FrameType::ended, encode_ended(status));
     (void)::send(found->second.connection.get(), frame.data(), frame.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
-    const UncachedSources uncached = found->second.uncached.read();
+    RunRecord run = found->second.notes.read();
     running_.erase(found);
     ++served_;
-    report(uncached);
+    report(std::move(run));
   }
 
-  void report(const UncachedSources& uncached) {
+  void report(RunRecord run) {
     if (!serving_) return;
-    const std::string message = encode_image_report(ImageReport{served_, running_.size(), uncached});
+    ImageReport report{served_, running_.size(), has_same_imports(run), std::move(run)};
+    if (report.same_imports) report.run.imported.clear();
+    const std::string message = encode_image_report(report);
     (void)::send(channel_, message.data(), message.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+  }
+
+  // As the last time. The daemon need not hear of them again.
+  bool has_same_imports(const RunRecord& run) {
+    std::size_t hash = 0;
+    for (const auto& path : run.imported) hash = hash * 31 + std::hash<std::string>{}(path);
+    if (imports_.size() >= kMaxEntries) imports_.clear();
+    const auto [found, is_new] = imports_.try_emplace(run.entry, hash);
+    return !is_new && std::exchange(found->second, hash) == hash;
   }
 
   // The client is gone: so is its program, with its group.
@@ -161,10 +174,11 @@ class Server {
   UniqueFd signals_;
   UniqueFd leader_;
   bool serving_ = true;
-  std::map<pid_t, UncachedList> spares_;
+  std::map<pid_t, RunNotes> spares_;
   std::map<pid_t, Run> running_;
   std::size_t lost_spares_ = 0;
   std::uint64_t served_ = 0;
+  std::map<std::string, std::size_t> imports_;  // hash of what an entry's last run imported
 };
 
 }  // namespace

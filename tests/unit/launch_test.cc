@@ -89,11 +89,16 @@ TEST(ImageChannel, SurvivesTheRoundTrip) {
   EXPECT_EQ(decoded->reads, greeting.reads);
   EXPECT_EQ(decoded->magic, greeting.magic);
   EXPECT_FALSE(decode_image_greeting(encode_image_greeting(greeting) + "x"));
-  const auto report = decode_image_report(encode_image_report({3, 1, {{"/a.py", "/b.py"}, 022, 1}}));
+  const ImageReport sent{
+      3, 1, false, {"/x/main.py", {"/x/a.py", "/x/b.py", "/y", "/y"}, {{"/a.py", "/b.py"}, 022, 1}}};
+  const auto report = decode_image_report(encode_image_report(sent));
+  ASSERT_TRUE(report);
   EXPECT_EQ(report->served, 3U);
-  EXPECT_EQ(report->uncached.paths, (std::vector<std::string>{"/a.py", "/b.py"}));
-  EXPECT_EQ(report->uncached.umask, 022U);
-  EXPECT_EQ(report->uncached.optimize, 1U);
+  EXPECT_EQ(report->run.entry, "/x/main.py");
+  EXPECT_EQ(report->run.imported, sent.run.imported);
+  EXPECT_EQ(report->run.uncached.paths, (std::vector<std::string>{"/a.py", "/b.py"}));
+  EXPECT_EQ(report->run.uncached.umask, 022U);
+  EXPECT_EQ(report->run.uncached.optimize, 1U);
 }
 
 TEST(Reasons, WordsNameReasons) {

@@ -1,0 +1,170 @@
+// An edit followed at once by a run: the run never sees old code, also where Python itself would, because
+// time (in whole seconds) and size of the source are as they were.
+//
+// KILN_TEST_ALL=1 makes 10,000 edits of each kind, with one interpreter; the suite makes a few with each.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <functional>
+
+#include "tests/e2e/harness.h"
+
+namespace kiln::e2e {
+namespace fs = std::filesystem;
+namespace {
+
+int edits() {
+  return std::getenv("KILN_TEST_ALL") != nullptr ? 10'000 : 12;
+}
+
+std::vector<Python> tried_interpreters() {
+  return std::getenv("KILN_TEST_ALL") != nullptr ? std::vector<Python>{any_python()} : interpreters();
+}
+
+class Freshness : public testing::TestWithParam<Python> {
+ protected:
+  void SetUp() override {
+    reset_work_dir();
+    fs::create_directory(project());
+    write_file(project() + "/main.py", "import module\nprint(module.VERSION)\n");
+    fs::create_directory(work_dir() + "/elsewhere");
+  }
+
+  static std::string project() { return work_dir() + "/project"; }
+  static std::string module() { return project() + "/module.py"; }
+  static std::string elsewhere(const std::string& name) { return work_dir() + "/elsewhere/" + name; }
+
+  // Of one size, whatever VERSION; and all versions have one time.
+  static void write_version(const std::string& path, int version) {
+    write_file(path, "VERSION = " + std::to_string(100'000 + version) + "\n");
+    set_time(path);
+  }
+
+  static void set_time(const std::string& path) {
+    const timespec times[2] = {{1'700'000'000, 0}, {1'700'000'000, 0}};
+    ASSERT_EQ(::utimensat(AT_FDCWD, path.c_str(), times, 0), 0) << path;
+  }
+
+  // Runs after each EDIT; each prints its own version.
+  void expect_no_old_code(const std::function<void(int version)>& edit) {
+    edit(0);
+    const std::vector<std::string> arguments{project() + "/main.py"};
+    ASSERT_EQ(run_until_bare(GetParam(), arguments, environment_with({})).mode, "bare");
+    int served = 0;
+    for (int version = 1; version <= edits(); ++version) {
+      edit(version);
+      Outcome outcome = run({.argv = {kiln_binary(), "run", "--python", GetParam().path, arguments[0]},
+                             .environment = environment_with({"KILN_LOG=1"})});
+      served += take_log_line(outcome.err).mode == "bare" ? 1 : 0;
+      ASSERT_EQ(outcome.out, std::to_string(100'000 + version) + "\n") << outcome.err;
+    }
+    EXPECT_EQ(served, edits());
+  }
+};
+
+TEST_P(Freshness, WrittenInPlaceWithinTheSecond) {
+  expect_no_old_code(
+      [](int version) { write_file(module(), "VERSION = " + std::to_string(100'000 + version) + "\n"); });
+}
+
+TEST_P(Freshness, WrittenInPlaceAndTheTimeSetBack) {
+  expect_no_old_code([](int version) { write_version(module(), version); });
+}
+
+TEST_P(Freshness, RenamedOver) {
+  expect_no_old_code([](int version) {
+    write_version(elsewhere("next"), version);
+    fs::rename(elsewhere("next"), module());
+  });
+}
+
+TEST_P(Freshness, ThroughAHardLinkInAnotherDirectory) {
+  write_version(elsewhere("link.py"), 0);
+  fs::create_hard_link(elsewhere("link.py"), module());
+  expect_no_old_code([](int version) { write_version(elsewhere("link.py"), version); });
+}
+
+TEST_P(Freshness, ThroughASymlinkedModule) {
+  write_version(elsewhere("target.py"), 0);
+  fs::create_symlink(elsewhere("target.py"), module());
+  expect_no_old_code([](int version) { write_version(elsewhere("target.py"), version); });
+}
+
+TEST_P(Freshness, ASymlinkThatIsTurned) {
+  expect_no_old_code([](int version) {
+    const std::string target = elsewhere(std::to_string(version) + ".py");
+    write_version(target, version);
+    fs::create_symlink(target, elsewhere("next"));
+    fs::rename(elsewhere("next"), module());
+  });
+}
+
+TEST_P(Freshness, TheProjectIsSwappedByRename) {
+  expect_no_old_code([](int version) {
+    const std::string next = work_dir() + "/next";
+    fs::copy(project(), next, fs::copy_options::recursive);
+    write_version(next + "/module.py", version);
+    fs::rename(project(), work_dir() + "/former");
+    fs::rename(next, project());
+    fs::remove_all(work_dir() + "/former");
+  });
+}
+
+class SettledBytecode : public Freshness {
+ protected:
+  void SetUp() override {
+    Freshness::SetUp();
+    write_file(project() + "/main.py",
+               "import module, os\nprint(module.VERSION, os.stat(module.__cached__).st_ino)\n");
+  }
+
+  Outcome run_main() {
+    return run({.argv = {kiln_binary(), "run", "--python", GetParam().path, project() + "/main.py"}});
+  }
+
+  // Until the bytecode is a second younger than the source every run makes it anew; then none does.
+  bool settle() {
+    if (run_until_bare(GetParam(), {project() + "/main.py"}, environment_with({})).mode != "bare")
+      return false;
+    std::string last = run_main().out;
+    for (int i = 0, equal = 0; i < 5000; ++i) {
+      std::string now = run_main().out;
+      equal = now == last ? equal + 1 : 0;
+      last = std::move(now);
+      if (equal == 3) return true;
+    }
+    return false;
+  }
+};
+
+TEST_P(SettledBytecode, IsUsed) {
+  write_version(module(), 0);
+  EXPECT_TRUE(settle());
+}
+
+TEST_P(SettledBytecode, NotForAnotherSourceThatLayReady) {
+  write_version(elsewhere("1.py"), 1);
+  write_version(elsewhere("2.py"), 2);
+  write_version(elsewhere("3.py"), 3);
+  fs::create_symlink(elsewhere("1.py"), module());
+  fs::create_symlink(elsewhere("2.py"), elsewhere("next"));
+  ASSERT_TRUE(settle());
+  fs::rename(elsewhere("next"), module());
+  EXPECT_EQ(run_main().out.substr(0, 6), "100002");
+  ASSERT_TRUE(settle());
+  fs::rename(elsewhere("3.py"), module());
+  EXPECT_EQ(run_main().out.substr(0, 6), "100003");
+}
+
+INSTANTIATE_TEST_SUITE_P(Each, SettledBytecode, testing::ValuesIn(tried_interpreters()),
+                         [](const auto& info) { return info.param.name; });
+
+INSTANTIATE_TEST_SUITE_P(Each, Freshness, testing::ValuesIn(tried_interpreters()),
+                         [](const auto& info) { return info.param.name; });
+
+}  // namespace
+}  // namespace kiln::e2e
