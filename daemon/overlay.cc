@@ -2,7 +2,6 @@
 
 #include <spdlog/spdlog.h>
 #include <sys/eventfd.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <boost/asio/post.hpp>
@@ -18,6 +17,7 @@
 #include "common/overlay.h"
 #include "common/paths.h"
 #include "common/pyc.h"
+#include "daemon/background.h"
 #include "daemon/caught.h"
 #include "daemon/pyc_file.h"
 #include "daemon/source_text.h"
@@ -32,7 +32,6 @@ namespace {
 
 constexpr std::size_t kMaxPending = 64;
 constexpr std::size_t kMaxRefused = 16'384;
-constexpr int kNiceness = 10;  // of the thread, and of the workers that it starts
 constexpr std::uint64_t kMaxOptimize = 2;
 constexpr auto kTemporaryAge = std::chrono::minutes(1);  // daemon/pyc_file.h
 
@@ -58,8 +57,7 @@ struct Overlay::Work {
 
 Overlay::Overlay(std::string dir, IndexThread& index)
     : dir_(std::move(dir)), index_(index), cancel_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
-  // Linux has a niceness for each thread, which its children inherit.
-  asio::post(thread_, [] { ::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), kNiceness); });
+  asio::post(thread_, enter_background);
 }
 
 Overlay::~Overlay() {
@@ -111,6 +109,7 @@ Result<void> Overlay::fill_one(Work& work, const std::string& source) {
   const int optimize = static_cast<int>(work.wish.sources.optimize);
   FileResult file;
   file.source = source;
+  file.umask = static_cast<std::uint32_t>(work.wish.sources.umask & 0777);
   file.pyc = overlay_path(dir_, cache_from_source(source, interpreter.cache_tag, optimize));
   if (file.pyc.empty()) return {};
   auto text = read_source(source);
@@ -128,8 +127,7 @@ Result<void> Overlay::fill_one(Work& work, const std::string& source) {
     work.done.push_back(std::move(file));
     return {};
   }
-  const auto umask = static_cast<mode_t>(work.wish.sources.umask & 0777);
-  const auto written = write_pyc(file.pyc, *header, compiled.code, text->mode, umask);
+  const auto written = write_pyc(file.pyc, *header, compiled.code, text->mode, file.umask);
   if (!written) return Error{Reason::system, written.error().message, {}};
   file.pyc_stamp = *written;
   file.outcome = FileOutcome::compiled;
