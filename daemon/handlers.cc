@@ -10,6 +10,7 @@
 #include "daemon/images.h"
 #include "daemon/index_thread.h"
 #include "daemon/precompile_service.h"
+#include "daemon/recompile.h"
 #include "daemon/store_thread.h"
 
 namespace kiln {
@@ -93,7 +94,7 @@ asio::awaitable<void> Handlers::handle(Session& session, const proto::Request& r
     case proto::Request::kRun:
       co_return co_await run(session, request.run());
     case proto::Request::kPrecompile:
-      co_return co_await precompile_.serve(session, request.precompile());
+      co_return co_await precompile(session, request.precompile());
     case proto::Request::kStatus:
       co_return co_await status(session);
     case proto::Request::kGc:
@@ -122,7 +123,14 @@ asio::awaitable<void> Handlers::run(Session& session, const proto::RunRequest& r
   }
 }
 
+// Commands that are about bytecode are times at which a changed interpreter should be noticed.
+asio::awaitable<void> Handlers::precompile(Session& session, const proto::PrecompileRequest& request) {
+  co_await precompile_.serve(session, request);
+  recompiler_.look_at_interpreters();
+}
+
 asio::awaitable<void> Handlers::status(Session& session) {
+  recompiler_.look_at_interpreters();
   proto::Reply reply;
   auto& status = *reply.mutable_status();
   auto& daemon = *status.mutable_daemon();
@@ -144,6 +152,7 @@ asio::awaitable<void> Handlers::status(Session& session) {
 }
 
 asio::awaitable<void> Handlers::list(Session& session, const proto::ListRequest& request) {
+  recompiler_.look_at_interpreters();
   auto filters = filters_of(request.paths(), entry_state_from_word(request.state()));
   const auto entries = co_await index_.list(std::move(filters));
   if (!entries) co_return co_await session.refuse(entries.error());
