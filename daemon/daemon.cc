@@ -103,10 +103,11 @@ class Daemon {
         images_(context.get_executor(), tasks_, config.image_limit),
         index_(facts.cache_dir + "/index.db"),
         store_(facts.cache_dir + "/store", config.store_limit),
-        overlay_(overlay_dir(facts.cache_dir), index_),
+        overlay_(overlay_dir(facts.cache_dir), config.overlay_limit, index_),
         precompile_(index_, store_.store(), overlay_),
         recompiler_(index_, store_.store(), overlay_, precompile_),
-        handlers_(std::move(facts), images_, index_, store_, precompile_, recompiler_, [this] { stop(); }),
+        handlers_(std::move(facts), images_, index_, store_, precompile_, overlay_, recompiler_,
+                  [this] { stop(); }),
         server_(std::move(socket), handlers_),
         signals_(context, SIGTERM, SIGINT),
         check_(context),
@@ -122,7 +123,7 @@ class Daemon {
     recompiler_.look_at_interpreters();
     tasks_.spawn(wait_for_signal());
     tasks_.spawn(watch_socket());
-    tasks_.spawn(shrink_store_later());
+    tasks_.spawn(shrink_later());
     tasks_.spawn(tend_workers());
     co_await server_.run();
     spdlog::info("stopping");
@@ -191,11 +192,13 @@ class Daemon {
     stop();
   }
 
-  asio::awaitable<void> shrink_store_later() {
+  asio::awaitable<void> shrink_later() {
     boost::system::error_code failed;
     shrink_.expires_after(kFirstShrink);
     co_await shrink_.async_wait(asio::redirect_error(asio::use_awaitable, failed));
-    if (!failed) store_.shrink();
+    if (failed) co_return;
+    store_.shrink();
+    overlay_.shrink();
   }
 
   asio::awaitable<void> tend_workers() {

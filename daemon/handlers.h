@@ -11,6 +11,7 @@ namespace kiln {
 
 class Images;
 class IndexThread;
+class Overlay;
 class PrecompileService;
 class Recompiler;
 class StoreThread;
@@ -31,12 +32,14 @@ struct DaemonFacts {
 class Handlers {
  public:
   Handlers(DaemonFacts facts, Images& images, IndexThread& index, StoreThread& store,
-           PrecompileService& precompile, Recompiler& recompiler, std::function<void()> stop)
+           PrecompileService& precompile, Overlay& overlay, Recompiler& recompiler,
+           std::function<void()> stop)
       : facts_(std::move(facts)),
         images_(images),
         index_(index),
         store_(store),
         precompile_(precompile),
+        overlay_(overlay),
         recompiler_(recompiler),
         stop_(std::move(stop)) {}
 
@@ -57,6 +60,7 @@ class Handlers {
   IndexThread& index_;
   StoreThread& store_;
   PrecompileService& precompile_;
+  Overlay& overlay_;
   Recompiler& recompiler_;
   std::function<void()> stop_;
 };

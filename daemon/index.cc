@@ -391,15 +391,19 @@ class Index::Database {
       if (look_at(entry.source)) return;
       (remove_bytecode(entry.pyc) ? done.removed : done.kept).push_back(entry.pyc);
     });
+    forget(done.removed);
+    return done;
+  }
+
+  void forget(std::span<const std::string> pycs) {
     SQLite::Transaction transaction(*database_, SQLite::TransactionBehavior::IMMEDIATE);
     SQLite::Statement drop(*database_, "DELETE FROM entries WHERE pyc = ?");
-    for (const auto& pyc : done.removed) {
+    for (const auto& pyc : pycs) {
       drop.reset();
       bind_text(drop, 1, pyc);
       drop.exec();
     }
     transaction.commit();
-    return done;
   }
 
   std::optional<std::string> set_aside;
@@ -640,6 +644,10 @@ Result<void> Index::refresh(const std::stop_token& stop) {
 
 Result<CleanedOrphans> Index::clean_orphans(const IndexFilter& filter) {
   return guarded([&] { return database_->clean_orphans(filter); });
+}
+
+Result<void> Index::forget(std::span<const std::string> pycs) {
+  return guarded([&] { database_->forget(pycs); });
 }
 
 Result<void> Index::list(const IndexFilter& filter, const std::function<void(const IndexEntry&)>& visit) {

@@ -137,6 +137,9 @@ class Index {
   // empty without them, and their entries. Looks again before: a source that is back keeps its bytecode.
   Result<CleanedOrphans> clean_orphans(const IndexFilter& filter);
 
+  // Drops the entries of these bytecode files, which were removed on purpose.
+  Result<void> forget(std::span<const std::string> pycs);
+
   // Calls VISIT for the entries that pass FILTER, by path of the source. VISIT must not use the index.
   Result<void> list(const IndexFilter& filter, const std::function<void(const IndexEntry&)>& visit);
 

@@ -83,6 +83,10 @@ void IndexThread::record(InterpreterInfo interpreter, int optimize, std::vector<
   });
 }
 
+void IndexThread::forget(std::vector<std::string> pycs) {
+  write_behind([pycs = std::move(pycs)](Index& index) { return index.forget(pycs); });
+}
+
 void IndexThread::set_examined(std::string executable, BinaryIdentity binary) {
   write_behind([executable = std::move(executable), binary = std::move(binary)](Index& index) {
     return index.set_examined(executable, binary);

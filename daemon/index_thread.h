@@ -35,6 +35,7 @@ class IndexThread {
   // Written behind: returns at once. What fails is logged; the index is derivable.
   void record(InterpreterInfo interpreter, int optimize, std::vector<FileResult> files);
 
+  void forget(std::vector<std::string> pycs);
   void set_examined(std::string executable, BinaryIdentity binary);
 
   // These block: they are not for the thread that runs everything else. What fails is logged, too.

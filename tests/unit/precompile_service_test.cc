@@ -83,7 +83,7 @@ class PrecompileServiceTest : public testing::Test {
   asio::io_context context_{1};
   IndexThread index_{scratch_ / "index.db"};
   Store store_{scratch_ / "store", 0};
-  Overlay overlay_{scratch_ / "overlay", index_};
+  Overlay overlay_{scratch_ / "overlay", 1ULL << 30, index_};
   PrecompileService service_{index_, store_, overlay_};
 };
 

@@ -89,7 +89,7 @@ class RecompilerTest : public testing::Test {
   const std::string link_ = scratch_ / "bin/python";
   IndexThread index_{scratch_ / "index.db"};
   Store store_{scratch_ / "store", 0};
-  Overlay overlay_{scratch_ / "overlay", index_};
+  Overlay overlay_{scratch_ / "overlay", 1ULL << 30, index_};
   PrecompileService requested_{index_, store_, overlay_};
 };
 
