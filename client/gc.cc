@@ -1,4 +1,4 @@
-// `kiln gc`: shrinks the store to its limit, and says what was removed and what is left.
+// `kiln gc`: shrinks the store and the overlay to their limits, and says what was removed and what is left.
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <optional>
@@ -29,31 +29,45 @@ Result<proto::GcReply> collect(std::optional<std::uint64_t> limit) {
 }
 
 json::object to_json(const proto::GcReply& done) {
+  const auto& overlay = done.overlay();
   return {{"objects", done.objects()},
           {"bytes", done.bytes()},
           {"removed_objects", done.removed_objects()},
-          {"removed_bytes", done.removed_bytes()}};
+          {"removed_bytes", done.removed_bytes()},
+          {"overlay",
+           {{"files", overlay.files()},
+            {"bytes", overlay.bytes()},
+            {"removed_files", overlay.removed_files()},
+            {"removed_bytes", overlay.removed_bytes()}}}};
 }
 
-std::string amount(std::uint64_t objects, std::uint64_t bytes) {
-  return count_text(objects) + (objects == 1 ? " object, " : " objects, ") + bytes_text(bytes);
+std::string amount(std::uint64_t count, const std::string& noun, std::uint64_t bytes) {
+  return count_text(count) + " " + noun + (count == 1 ? ", " : "s, ") + bytes_text(bytes);
 }
 
-void print_line(const proto::GcReply& done) {
-  std::printf("store: %s; removed %s\n", amount(done.objects(), done.bytes()).c_str(),
-              amount(done.removed_objects(), done.removed_bytes()).c_str());
+void print_lines(const proto::GcReply& done) {
+  std::printf("store: %s; removed %s\n", amount(done.objects(), "object", done.bytes()).c_str(),
+              amount(done.removed_objects(), "object", done.removed_bytes()).c_str());
+  const auto& overlay = done.overlay();
+  std::printf("overlay: %s; removed %s\n", amount(overlay.files(), "file", overlay.bytes()).c_str(),
+              amount(overlay.removed_files(), "file", overlay.removed_bytes()).c_str());
 }
 
 }  // namespace
 
 int gc_command(std::span<char*> arguments) {
-  CLI::App app("Removes the longest unused objects of the store until it is within its limit", "kiln gc");
+  CLI::App app(
+      "Removes the longest unused objects of the store, and files of the overlay, until both are "
+      "within their limits; in the overlay also what has lost its source",
+      "kiln gc");
   std::string limit;
   bool as_json = false;
-  app.add_option("--limit", limit, "instead of the configured store.limit: 500MB, 2GiB, 0 for all")
+  app.add_option("--limit", limit,
+                 "of the store, instead of the configured store.limit: 500MB, 2GiB, 0 for all")
       ->type_name("SIZE")
       ->check(check_size);
-  app.add_flag("--json", as_json, "one JSON document (keys objects, bytes, removed_objects, removed_bytes)");
+  app.add_flag("--json", as_json,
+               "one JSON document (keys objects, bytes, removed_objects, removed_bytes, overlay)");
   if (const auto code = parse_arguments(app, arguments)) return *code;
   const auto done = collect(parse_bytes(limit));
   if (!done) {
@@ -63,7 +77,7 @@ int gc_command(std::span<char*> arguments) {
   if (as_json) {
     std::printf("%s\n", json_text(to_json(*done)).c_str());
   } else {
-    print_line(*done);
+    print_lines(*done);
   }
   return kExitDone;
 }

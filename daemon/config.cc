@@ -31,6 +31,13 @@ std::optional<std::uint64_t> size_of(const toml::node& value) {
   return static_cast<std::uint64_t>(*number);
 }
 
+std::string set_size(std::uint64_t& size, const std::string& key, const toml::node& value) {
+  const auto given = size_of(value);
+  if (!given) return key + " is a size such as \"500MB\" or \"2GiB\"";
+  size = *given;
+  return {};
+}
+
 // One key: says what is wrong with VALUE, or nothing.
 std::string set(Config& config, const std::string& key, const toml::node& value) {
   if (key == "log.level") {
@@ -47,12 +54,8 @@ std::string set(Config& config, const std::string& key, const toml::node& value)
     config.image_limit = static_cast<std::size_t>(*limit);
     return {};
   }
-  if (key == "store.limit") {
-    const auto limit = size_of(value);
-    if (!limit) return "store.limit is a size such as \"500MB\" or \"2GiB\"";
-    config.store_limit = *limit;
-    return {};
-  }
+  if (key == "store.limit") return set_size(config.store_limit, key, value);
+  if (key == "overlay.limit") return set_size(config.overlay_limit, key, value);
   return "unknown key " + key;
 }
 

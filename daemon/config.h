@@ -6,6 +6,8 @@
 //   limit = 64         # images kept at once; the least recently used idle one goes first
 //   [store]
 //   limit = "2GiB"     # what compiled code may take on the disk: bytes, or "500MB"; 0 for no store
+//   [overlay]
+//   limit = "512MiB"   # what bytecode of trees that cannot be written may take; 0 for no overlay
 //
 // An unknown key or a value of the wrong kind is an error that names its line: a misspelt key must not be
 // silently without effect. The daemon then says so in its log and goes on with the defaults, for no fault of
@@ -23,7 +25,8 @@ namespace kiln {
 struct Config {
   std::string log_level = "info";
   std::size_t image_limit = 64;
-  std::uint64_t store_limit = 2ULL << 30;  // bytes
+  std::uint64_t store_limit = 2ULL << 30;      // bytes
+  std::uint64_t overlay_limit = 512ULL << 20;  // bytes
 };
 
 // TEXT of a configuration; PATH is for messages: "kiln.toml:3: unknown key images.limt".

@@ -28,6 +28,7 @@
 #include "daemon/index_thread.h"
 #include "daemon/overlay.h"
 #include "daemon/precompile_service.h"
+#include "daemon/recompile.h"
 #include "daemon/server.h"
 #include "daemon/store_thread.h"
 #include "daemon/task_group.h"
@@ -102,9 +103,11 @@ class Daemon {
         images_(context.get_executor(), tasks_, config.image_limit),
         index_(facts.cache_dir + "/index.db"),
         store_(facts.cache_dir + "/store", config.store_limit),
-        overlay_(overlay_dir(facts.cache_dir), index_),
+        overlay_(overlay_dir(facts.cache_dir), config.overlay_limit, index_),
         precompile_(index_, store_.store(), overlay_),
-        handlers_(std::move(facts), images_, index_, store_, precompile_, [this] { stop(); }),
+        recompiler_(index_, store_.store(), overlay_, precompile_),
+        handlers_(std::move(facts), images_, index_, store_, precompile_, overlay_, recompiler_,
+                  [this] { stop(); }),
         server_(std::move(socket), handlers_),
         signals_(context, SIGTERM, SIGINT),
         check_(context),
@@ -117,13 +120,15 @@ class Daemon {
     };
     images_.on_uncached = [this](const std::string& path, const ImageGreeting& greeting,
                                  const UncachedSources& sources) { fill_overlay(path, greeting, sources); };
+    recompiler_.look_at_interpreters();
     tasks_.spawn(wait_for_signal());
     tasks_.spawn(watch_socket());
-    tasks_.spawn(shrink_store_later());
+    tasks_.spawn(shrink_later());
     tasks_.spawn(tend_workers());
     co_await server_.run();
     spdlog::info("stopping");
     precompile_.stop();
+    recompiler_.stop();
     overlay_.stop();
     index_.interrupt();
     store_.interrupt();
@@ -131,6 +136,7 @@ class Daemon {
     images_.close();
     tasks_.cancel();
     co_await tasks_.join();
+    recompiler_.join();
     overlay_.join();
     index_.close();
     store_.close();
@@ -155,7 +161,10 @@ class Daemon {
   }
 
   void note(const std::string& path, const ImageGreeting& greeting) {
-    if (const auto info = interpreter_of(path, greeting)) index_.record(*info, 0, {});
+    const auto info = interpreter_of(path, greeting);
+    if (!info) return;
+    index_.record(*info, 0, {});
+    recompiler_.look_at_interpreters();
   }
 
   void fill_overlay(const std::string& path, const ImageGreeting& greeting, const UncachedSources& sources) {
@@ -183,11 +192,13 @@ class Daemon {
     stop();
   }
 
-  asio::awaitable<void> shrink_store_later() {
+  asio::awaitable<void> shrink_later() {
     boost::system::error_code failed;
     shrink_.expires_after(kFirstShrink);
     co_await shrink_.async_wait(asio::redirect_error(asio::use_awaitable, failed));
-    if (!failed) store_.shrink();
+    if (failed) co_return;
+    store_.shrink();
+    overlay_.shrink();
   }
 
   asio::awaitable<void> tend_workers() {
@@ -206,6 +217,7 @@ class Daemon {
   StoreThread store_;
   Overlay overlay_;
   PrecompileService precompile_;
+  Recompiler recompiler_;
   Handlers handlers_;
   Server server_;
   asio::signal_set signals_;

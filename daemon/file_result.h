@@ -25,7 +25,8 @@ struct FileResult {
   FileStamp pyc_stamp;     // fresh, compiled and restored only
   FileOutcome outcome = FileOutcome::skipped;
   std::optional<CompileError> error;
-  std::string warnings;  // what compiling it said, if it was made just now (daemon/compile_worker.h)
+  std::uint32_t umask = 0;  // of the user for whom it is, or would be, written
+  std::string warnings;     // what compiling it said, if it was made just now (daemon/compile_worker.h)
 };
 
 }  // namespace kiln

@@ -9,7 +9,9 @@
 #include "common/version.h"
 #include "daemon/images.h"
 #include "daemon/index_thread.h"
+#include "daemon/overlay.h"
 #include "daemon/precompile_service.h"
+#include "daemon/recompile.h"
 #include "daemon/store_thread.h"
 
 namespace kiln {
@@ -72,12 +74,18 @@ void describe(const IndexSummary& summary, proto::Status& status) {
   }
 }
 
-void describe(std::uint64_t store_bytes, std::uint64_t store_limit, proto::Status& status) {
-  status.mutable_cache()->set_store_bytes(store_bytes);
-  auto& limit = *status.add_limits();
-  limit.set_name("store_bytes");
-  limit.set_used(store_bytes);
-  limit.set_limit(store_limit);
+void add_limit(const char* name, std::uint64_t used, std::uint64_t limit, proto::Status& status) {
+  auto& added = *status.add_limits();
+  added.set_name(name);
+  added.set_used(used);
+  added.set_limit(limit);
+}
+
+void describe(const OverlayUsage& usage, proto::GcReply::Overlay& done) {
+  done.set_files(usage.files);
+  done.set_bytes(usage.bytes);
+  done.set_removed_files(usage.removed_files);
+  done.set_removed_bytes(usage.removed_bytes);
 }
 
 }  // namespace
@@ -93,7 +101,7 @@ asio::awaitable<void> Handlers::handle(Session& session, const proto::Request& r
     case proto::Request::kRun:
       co_return co_await run(session, request.run());
     case proto::Request::kPrecompile:
-      co_return co_await precompile_.serve(session, request.precompile());
+      co_return co_await precompile(session, request.precompile());
     case proto::Request::kStatus:
       co_return co_await status(session);
     case proto::Request::kGc:
@@ -122,7 +130,14 @@ asio::awaitable<void> Handlers::run(Session& session, const proto::RunRequest& r
   }
 }
 
+// Commands that are about bytecode are times at which a changed interpreter should be noticed.
+asio::awaitable<void> Handlers::precompile(Session& session, const proto::PrecompileRequest& request) {
+  co_await precompile_.serve(session, request);
+  recompiler_.look_at_interpreters();
+}
+
 asio::awaitable<void> Handlers::status(Session& session) {
+  recompiler_.look_at_interpreters();
   proto::Reply reply;
   auto& status = *reply.mutable_status();
   auto& daemon = *status.mutable_daemon();
@@ -139,11 +154,15 @@ asio::awaitable<void> Handlers::status(Session& session) {
   if (!summary) co_return co_await session.refuse(summary.error());
   describe(*summary, status);
   const auto store_bytes = co_await store_.bytes();
-  describe(store_bytes ? *store_bytes : 0, store_.store().limit(), status);
+  status.mutable_cache()->set_store_bytes(store_bytes ? *store_bytes : 0);
+  add_limit("store_bytes", store_bytes ? *store_bytes : 0, store_.store().limit(), status);
+  const auto overlay_bytes = co_await overlay_.bytes();
+  add_limit("overlay_bytes", overlay_bytes ? *overlay_bytes : 0, overlay_.limit(), status);
   co_await session.reply(reply);
 }
 
 asio::awaitable<void> Handlers::list(Session& session, const proto::ListRequest& request) {
+  recompiler_.look_at_interpreters();
   auto filters = filters_of(request.paths(), entry_state_from_word(request.state()));
   const auto entries = co_await index_.list(std::move(filters));
   if (!entries) co_return co_await session.refuse(entries.error());
@@ -165,6 +184,10 @@ asio::awaitable<void> Handlers::clean(Session& session, const proto::CleanReques
   reply.mutable_clean();
   for (const auto& path : done->removed) reply.mutable_clean()->add_removed(path);
   for (const auto& path : done->kept) reply.mutable_clean()->add_kept(path);
+  std::vector<std::string> sources(request.paths().begin(), request.paths().end());
+  const auto overlaid = co_await overlay_.remove_orphans(std::move(sources));
+  if (!overlaid) co_return co_await session.refuse(overlaid.error());
+  for (const auto& path : *overlaid) reply.mutable_clean()->add_removed(path);
   co_await session.reply(reply);
 }
 
@@ -173,12 +196,15 @@ asio::awaitable<void> Handlers::gc(Session& session, const proto::GcRequest& req
   if (request.has_limit()) limit = request.limit();
   const auto usage = co_await store_.gc(limit);
   if (!usage) co_return co_await session.refuse(usage.error());
+  const auto overlay = co_await overlay_.gc();
+  if (!overlay) co_return co_await session.refuse(overlay.error());
   proto::Reply reply;
   auto& done = *reply.mutable_gc();
   done.set_objects(usage->objects);
   done.set_bytes(usage->bytes);
   done.set_removed_objects(usage->removed_objects);
   done.set_removed_bytes(usage->removed_bytes);
+  describe(*overlay, *done.mutable_overlay());
   co_await session.reply(reply);
 }
 

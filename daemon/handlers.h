@@ -11,7 +11,9 @@ namespace kiln {
 
 class Images;
 class IndexThread;
+class Overlay;
 class PrecompileService;
+class Recompiler;
 class StoreThread;
 
 // Facts about this daemon that status shows.
@@ -30,18 +32,22 @@ struct DaemonFacts {
 class Handlers {
  public:
   Handlers(DaemonFacts facts, Images& images, IndexThread& index, StoreThread& store,
-           PrecompileService& precompile, std::function<void()> stop)
+           PrecompileService& precompile, Overlay& overlay, Recompiler& recompiler,
+           std::function<void()> stop)
       : facts_(std::move(facts)),
         images_(images),
         index_(index),
         store_(store),
         precompile_(precompile),
+        overlay_(overlay),
+        recompiler_(recompiler),
         stop_(std::move(stop)) {}
 
   boost::asio::awaitable<void> handle(Session& session, const proto::Request& request);
 
  private:
   boost::asio::awaitable<void> run(Session& session, const proto::RunRequest& request);
+  boost::asio::awaitable<void> precompile(Session& session, const proto::PrecompileRequest& request);
   boost::asio::awaitable<void> status(Session& session);
   boost::asio::awaitable<void> list(Session& session, const proto::ListRequest& request);
   boost::asio::awaitable<void> clean(Session& session, const proto::CleanRequest& request);
@@ -54,6 +60,8 @@ class Handlers {
   IndexThread& index_;
   StoreThread& store_;
   PrecompileService& precompile_;
+  Overlay& overlay_;
+  Recompiler& recompiler_;
   std::function<void()> stop_;
 };
 

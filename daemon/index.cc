@@ -46,6 +46,9 @@ constexpr std::array kMigrations = {
        ALTER TABLE entries ADD COLUMN warnings TEXT;
        ALTER TABLE entries ADD COLUMN magic INTEGER NOT NULL DEFAULT 0;
        UPDATE entries SET magic = (SELECT magic FROM interpreters i WHERE i.id = interpreter);)",
+    // 18 is 022: nobody knows any more whose umask it was, and this is the one that most have.
+    R"(ALTER TABLE entries ADD COLUMN umask INTEGER NOT NULL DEFAULT 18;)",
+    R"(ALTER TABLE interpreters ADD COLUMN examined INTEGER NOT NULL DEFAULT 1;)",
 };
 constexpr int kSchemaVersion = static_cast<int>(kMigrations.size());
 
@@ -226,6 +229,8 @@ IndexEntry read_entry(SQLite::Statement& select) {
                                select.getColumn(8).getInt(), select.getColumn(9).getInt()};
   }
   if (!select.getColumn(10).isNull()) entry.warnings = select.getColumn(10).getString();
+  entry.umask = static_cast<std::uint32_t>(select.getColumn(11).getInt());
+  entry.magic = static_cast<std::uint32_t>(select.getColumn(12).getInt64());
   return entry;
 }
 
@@ -303,6 +308,30 @@ class Index::Database {
     return found;
   }
 
+  std::vector<std::string> changed_interpreters() {
+    SQLite::Statement select(
+        *database_,
+        "SELECT executable, real_path, device, inode, mtime_ns, examined FROM interpreters"
+        " ORDER BY executable");
+    std::vector<std::string> changed;
+    while (select.executeStep()) {
+      auto executable = select.getColumn(0).getString();
+      const auto binary = identify_binary(executable);
+      const bool examined = select.getColumn(5).getInt() != 0;
+      if (binary && !(examined && *binary == read_binary(select))) changed.push_back(std::move(executable));
+    }
+    return changed;
+  }
+
+  void set_examined(const std::string& executable, const BinaryIdentity& binary) {
+    SQLite::Statement update(*database_,
+                             "UPDATE interpreters SET examined = 1 WHERE executable = ?"
+                             " AND (real_path, device, inode, mtime_ns) IS (?, ?, ?, ?)");
+    bind_text(update, 1, executable);
+    bind_binary(update, 2, binary);
+    update.exec();
+  }
+
   IndexCounts counts() {
     IndexCounts counts;
     SQLite::Statement select(*database_, "SELECT state, count(*) FROM entries GROUP BY state");
@@ -342,13 +371,16 @@ class Index::Database {
     SQLite::Statement select(
         *database_,
         "SELECT s.path, e.pyc, i.executable, i.cache_tag, e.optimize, e.state, e.error_type, e.error_message,"
-        " e.error_line, e.error_column, e.warnings FROM entries e JOIN sources s ON s.id = e.source"
+        " e.error_line, e.error_column, e.warnings, e.umask, e.magic FROM entries e JOIN sources s ON s.id = "
+        "e.source"
         " JOIN interpreters i ON i.id = e.interpreter"
         " WHERE (?1 = '' OR e.state = ?1) AND (?2 = '' OR s.path = ?2 OR (s.path > ?2 || '/' AND s.path < ?2 "
         "|| '0'))"
+        " AND (?3 = '' OR i.executable = ?3)"
         " ORDER BY s.path, e.pyc");
     bind_text(select, 1, filter.state ? word(*filter.state) : "");
     bind_text(select, 2, filter.path);
+    bind_text(select, 3, filter.executable);
     while (select.executeStep()) visit(read_entry(select));
   }
 
@@ -359,15 +391,19 @@ class Index::Database {
       if (look_at(entry.source)) return;
       (remove_bytecode(entry.pyc) ? done.removed : done.kept).push_back(entry.pyc);
     });
+    forget(done.removed);
+    return done;
+  }
+
+  void forget(std::span<const std::string> pycs) {
     SQLite::Transaction transaction(*database_, SQLite::TransactionBehavior::IMMEDIATE);
     SQLite::Statement drop(*database_, "DELETE FROM entries WHERE pyc = ?");
-    for (const auto& pyc : done.removed) {
+    for (const auto& pyc : pycs) {
       drop.reset();
       bind_text(drop, 1, pyc);
       drop.exec();
     }
     transaction.commit();
-    return done;
   }
 
   std::optional<std::string> set_aside;
@@ -382,9 +418,10 @@ class Index::Database {
   static constexpr const char* kUpsertEntry =
       "INSERT INTO entries (pyc, source, interpreter, optimize, source_mtime_ns, source_size, pyc_mtime_ns, "
       "pyc_size,"
-      " state, error_type, error_message, error_line, error_column, error_is_of_source, warnings, magic)"
+      " state, error_type, error_message, error_line, error_column, error_is_of_source, warnings, magic, "
+      "umask)"
       " VALUES (?1, (SELECT id FROM sources WHERE path = ?2), ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13,"
-      " ?14, ?15, (SELECT magic FROM interpreters WHERE id = ?3))"
+      " ?14, ?15, (SELECT magic FROM interpreters WHERE id = ?3), ?17)"
       " ON CONFLICT (pyc) DO UPDATE SET source = excluded.source, interpreter = excluded.interpreter,"
       " optimize = excluded.optimize, source_mtime_ns = excluded.source_mtime_ns, source_size = "
       "excluded.source_size,"
@@ -393,13 +430,27 @@ class Index::Database {
       "excluded.error_line,"
       " error_column = excluded.error_column, error_is_of_source = excluded.error_is_of_source,"
       " magic = excluded.magic,"
-      // A fresh file was not compiled just now: what it said then still holds.
-      " warnings = iif(?16, warnings, excluded.warnings)"
+      // A fresh file was not written just now: what it said then still holds, and whose it is.
+      " warnings = iif(?16, warnings, excluded.warnings), umask = iif(?16, umask, excluded.umask)"
       " WHERE (interpreter, magic, source_mtime_ns, source_size, pyc_mtime_ns, pyc_size, state, "
       "error_message)"
       " IS NOT (excluded.interpreter, excluded.magic, excluded.source_mtime_ns, excluded.source_size, "
       "excluded.pyc_mtime_ns,"
-      " excluded.pyc_size, excluded.state, excluded.error_message)";
+      " excluded.pyc_size, excluded.state, excluded.error_message) OR NOT (?16 OR umask = excluded.umask)";
+
+  // Four columns from INDEX on.
+  static void bind_binary(SQLite::Statement& statement, int index, const BinaryIdentity& binary) {
+    bind_text(statement, index, binary.real_path);
+    statement.bind(index + 1, as_signed(binary.device));
+    statement.bind(index + 2, as_signed(binary.inode));
+    statement.bind(index + 3, binary.mtime_ns);
+  }
+
+  // From the second column on.
+  static BinaryIdentity read_binary(SQLite::Statement& select) {
+    return {select.getColumn(1).getString(), static_cast<std::uint64_t>(select.getColumn(2).getInt64()),
+            static_cast<std::uint64_t>(select.getColumn(3).getInt64()), select.getColumn(4).getInt64()};
+  }
 
   // Returns its id.
   std::int64_t record_interpreter(const InterpreterInfo& interpreter) {
@@ -412,12 +463,12 @@ class Index::Database {
         " ON CONFLICT (executable) DO UPDATE SET real_path = excluded.real_path, device = excluded.device,"
         " inode = excluded.inode, mtime_ns = excluded.mtime_ns, implementation = excluded.implementation,"
         " version = excluded.version, cache_tag = excluded.cache_tag, magic = excluded.magic,"
-        " prefix = excluded.prefix RETURNING id");
+        " prefix = excluded.prefix, examined = examined AND (real_path, device, inode, mtime_ns, cache_tag, "
+        "magic)"
+        " IS (excluded.real_path, excluded.device, excluded.inode, excluded.mtime_ns, excluded.cache_tag,"
+        " excluded.magic) RETURNING id");
     bind_text(upsert, 1, interpreter.executable);
-    bind_text(upsert, 2, interpreter.binary.real_path);
-    upsert.bind(3, as_signed(interpreter.binary.device));
-    upsert.bind(4, as_signed(interpreter.binary.inode));
-    upsert.bind(5, interpreter.binary.mtime_ns);
+    bind_binary(upsert, 2, interpreter.binary);
     bind_text(upsert, 6, interpreter.implementation);
     bind_text(upsert, 7, interpreter.version);
     bind_text(upsert, 8, interpreter.cache_tag);
@@ -472,6 +523,7 @@ class Index::Database {
     upsert.bind(14, file.error && is_of_source(*file.error) ? 1 : 0);
     if (!file.warnings.empty()) bind_text(upsert, 15, file.warnings);
     upsert.bind(16, file.outcome == FileOutcome::fresh ? 1 : 0);
+    upsert.bind(17, static_cast<int>(file.umask));
     upsert.exec();
   }
 
@@ -574,6 +626,14 @@ Result<std::vector<InterpreterInfo>> Index::interpreters() {
   return guarded([&] { return database_->interpreters(); });
 }
 
+Result<std::vector<std::string>> Index::changed_interpreters() {
+  return guarded([&] { return database_->changed_interpreters(); });
+}
+
+Result<void> Index::set_examined(const std::string& executable, const BinaryIdentity& binary) {
+  return guarded([&] { database_->set_examined(executable, binary); });
+}
+
 Result<KnownErrors> Index::known_errors() {
   return guarded([&] { return database_->known_errors(); });
 }
@@ -584,6 +644,10 @@ Result<void> Index::refresh(const std::stop_token& stop) {
 
 Result<CleanedOrphans> Index::clean_orphans(const IndexFilter& filter) {
   return guarded([&] { return database_->clean_orphans(filter); });
+}
+
+Result<void> Index::forget(std::span<const std::string> pycs) {
+  return guarded([&] { database_->forget(pycs); });
 }
 
 Result<void> Index::list(const IndexFilter& filter, const std::function<void(const IndexEntry&)>& visit) {

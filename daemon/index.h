@@ -8,6 +8,8 @@
 //   interpreters  one row an executable, the link in a virtual environment included
 //     executable TEXT UNIQUE, real_path, device, inode, mtime_ns: of the binary behind it
 //     (daemon/interpreter.h) implementation, version, cache_tag, magic: the header's first four bytes, prefix
+//     examined: 0 from when it was found to be another than before, until all of its entries were looked at
+//     (daemon/recompile.h); a kill in between does not lose it
 //   sources       one row a source file
 //     path TEXT UNIQUE absolute, device, inode, mtime_ns, size: as last seen
 //   entries       one row a bytecode file, there or wanted
@@ -21,6 +23,7 @@
 //               error_column say why
 //       orphan  the bytecode is there, its source is gone
 //     magic: of the bytecode, for a link may have been moved to another version since
+//     umask: of the user for whom it was written, for it may be written again in the background
 //     warnings TEXT: what compiling it said; NULL if it was not seen being compiled, or nothing was said
 //     An entry with neither source nor bytecode is dropped.
 //
@@ -61,9 +64,11 @@ struct IndexEntry {
   std::string executable;  // of the interpreter
   std::string cache_tag;
   int optimize = 0;
+  std::uint32_t magic = 0;  // of the bytecode
   EntryState state{};
   std::optional<CompileError> error;
   std::string warnings;
+  std::uint32_t umask = 0;  // of the user for whom it was written
 };
 
 // What clean() did, by path of the bytecode file.
@@ -84,7 +89,8 @@ struct IndexCounts {
 
 struct IndexFilter {
   std::optional<EntryState> state;
-  std::string path;  // a source, or a directory with all below it; absolute; empty: everything
+  std::string path;        // a source, or a directory with all below it; absolute; empty: everything
+  std::string executable;  // of the interpreter; empty: of any
 };
 
 // Blocks, and belongs to one thread at a time. Every failure of SQLite comes back as Reason::system. Never
@@ -116,6 +122,13 @@ class Index {
   // All of them, by path.
   Result<std::vector<InterpreterInfo>> interpreters();
 
+  // Those that are others than when their entries were examined the last time: by what was recorded since, or
+  // by the file at their path, which may not have been recorded yet. One that is gone is not among them.
+  Result<std::vector<std::string>> changed_interpreters();
+
+  // All entries of the interpreter were examined, while BINARY was behind its path.
+  Result<void> set_examined(const std::string& executable, const BinaryIdentity& binary);
+
   // Looks at every source and bytecode file again: two stats each, and a look into the bytecode where one of
   // them has changed. STOP ends it between batches; what was found until then is kept.
   Result<void> refresh(const std::stop_token& stop = {});
@@ -123,6 +136,9 @@ class Index {
   // Removes the bytecode files of orphans that pass FILTER, whose state does not count, directories that are
   // empty without them, and their entries. Looks again before: a source that is back keeps its bytecode.
   Result<CleanedOrphans> clean_orphans(const IndexFilter& filter);
+
+  // Drops the entries of these bytecode files, which were removed on purpose.
+  Result<void> forget(std::span<const std::string> pycs);
 
   // Calls VISIT for the entries that pass FILTER, by path of the source. VISIT must not use the index.
   Result<void> list(const IndexFilter& filter, const std::function<void(const IndexEntry&)>& visit);

@@ -66,27 +66,63 @@ asio::awaitable<Result<IndexSummary>> IndexThread::summarize() {
   return run_blocking(thread_, [this] { return summarize_here(); });
 }
 
-void IndexThread::record(InterpreterInfo interpreter, int optimize, std::vector<FileResult> files) {
-  asio::post(thread_, [this, interpreter = std::move(interpreter), optimize, files = std::move(files)] {
+template <class Function>
+void IndexThread::write_behind(Function change) {
+  asio::post(thread_, [this, change = std::move(change)] {
     const auto done = caught([&]() -> Result<void> {
       Index* index = TRY(this->index());
-      return index->record(interpreter, optimize, files);
+      return change(*index);
     });
     if (!done) spdlog::error("cannot write the index: {}", done.error().message);
   });
 }
 
-KnownErrors IndexThread::known_errors() {
-  const auto ask = [this] {
-    return caught([&]() -> Result<KnownErrors> {
+void IndexThread::record(InterpreterInfo interpreter, int optimize, std::vector<FileResult> files) {
+  write_behind([interpreter = std::move(interpreter), optimize, files = std::move(files)](Index& index) {
+    return index.record(interpreter, optimize, files);
+  });
+}
+
+void IndexThread::forget(std::vector<std::string> pycs) {
+  write_behind([pycs = std::move(pycs)](Index& index) { return index.forget(pycs); });
+}
+
+void IndexThread::set_examined(std::string executable, BinaryIdentity binary) {
+  write_behind([executable = std::move(executable), binary = std::move(binary)](Index& index) {
+    return index.set_examined(executable, binary);
+  });
+}
+
+// The answer, or an empty one.
+template <class Function>
+auto IndexThread::wait_for(Function question) -> typename std::invoke_result_t<Function, Index&>::value_type {
+  using Answer = std::invoke_result_t<Function, Index&>;
+  const auto ask = [&] {
+    return caught([&]() -> Answer {
       Index* index = TRY(this->index());
-      return index->known_errors();
+      return question(*index);
     });
   };
-  auto known = asio::post(thread_, asio::use_future(ask)).get();
-  if (known) return std::move(*known);
-  spdlog::error("cannot read the index: {}", known.error().message);
+  auto answer = asio::post(thread_, asio::use_future(ask)).get();
+  if (answer) return std::move(*answer);
+  spdlog::error("cannot read the index: {}", answer.error().message);
   return {};
+}
+
+KnownErrors IndexThread::known_errors() {
+  return wait_for([](Index& index) { return index.known_errors(); });
+}
+
+std::vector<std::string> IndexThread::changed_interpreters() {
+  return wait_for([](Index& index) { return index.changed_interpreters(); });
+}
+
+std::vector<IndexEntry> IndexThread::entries(const IndexFilter& filter) {
+  return wait_for([&filter](Index& index) -> Result<std::vector<IndexEntry>> {
+    std::vector<IndexEntry> found;
+    TRY_VOID(index.list(filter, [&](const IndexEntry& entry) { found.push_back(entry); }));
+    return found;
+  });
 }
 
 void IndexThread::close() {

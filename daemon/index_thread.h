@@ -7,6 +7,7 @@
 #include <optional>
 #include <stop_token>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "common/result.h"
@@ -34,8 +35,15 @@ class IndexThread {
   // Written behind: returns at once. What fails is logged; the index is derivable.
   void record(InterpreterInfo interpreter, int optimize, std::vector<FileResult> files);
 
-  // What is known not to compile. Blocks: not for the thread that runs everything else.
+  void forget(std::vector<std::string> pycs);
+  void set_examined(std::string executable, BinaryIdentity binary);
+
+  // These block: they are not for the thread that runs everything else. What fails is logged, too.
+  // What is known not to compile.
   KnownErrors known_errors();
+  std::vector<std::string> changed_interpreters();
+  // As the index has them: no file is looked at.
+  std::vector<IndexEntry> entries(const IndexFilter& filter);
 
   // Cuts a long refresh short, for good.
   void interrupt() { stop_.request_stop(); }
@@ -44,6 +52,10 @@ class IndexThread {
   void close();
 
  private:
+  template <class Function>
+  auto wait_for(Function question) -> typename std::invoke_result_t<Function, Index&>::value_type;
+  template <class Function>
+  void write_behind(Function change);
   Result<Index*> index();  // on the thread
   Result<Index*> refreshed_index();
   Result<IndexSummary> summarize_here();

@@ -121,6 +121,14 @@ Result<BinaryIdentity> identify_binary(const std::string& path) {
                         status.st_mtim.tv_sec * 1'000'000'000 + status.st_mtim.tv_nsec};
 }
 
+bool has_pycache(const InterpreterInfo& interpreter) {
+  return interpreter.major >= 3;
+}
+
+bool has_hash_based(const InterpreterInfo& interpreter) {
+  return interpreter.major > 3 || (interpreter.major == 3 && interpreter.minor >= 7);
+}
+
 Result<InterpreterInfo> probe_interpreter(const std::string& path, int timeout_ms) {
   const auto line = TRY(run_probe(path, timeout_ms));
   auto info = parse_probe(line);

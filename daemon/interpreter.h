@@ -41,6 +41,9 @@ Result<InterpreterInfo> probe_interpreter(const std::string& path, int timeout_m
 // What PATH, followed through symlinks, is now. One realpath and one stat.
 Result<BinaryIdentity> identify_binary(const std::string& path);
 
+bool has_pycache(const InterpreterInfo& interpreter);     // PEP 3147: from 3.2 on
+bool has_hash_based(const InterpreterInfo& interpreter);  // PEP 552: from 3.7 on
+
 // Reads what probe.py printed into everything but PATH and BINARY.
 Result<InterpreterInfo> parse_probe(const std::string& line);
 

@@ -2,12 +2,9 @@
 
 #include <spdlog/spdlog.h>
 #include <sys/eventfd.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <boost/asio/post.hpp>
-#include <chrono>
-#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <optional>
@@ -18,23 +15,23 @@
 #include "common/overlay.h"
 #include "common/paths.h"
 #include "common/pyc.h"
+#include "daemon/background.h"
+#include "daemon/blocking.h"
 #include "daemon/caught.h"
 #include "daemon/pyc_file.h"
 #include "daemon/source_text.h"
-#include "daemon/temporary_file.h"
+#include "daemon/store_object.h"
 
 namespace kiln {
 
 namespace asio = boost::asio;
-namespace fs = std::filesystem;
-
 namespace {
 
 constexpr std::size_t kMaxPending = 64;
 constexpr std::size_t kMaxRefused = 16'384;
-constexpr int kNiceness = 10;  // of the thread, and of the workers that it starts
 constexpr std::uint64_t kMaxOptimize = 2;
-constexpr auto kTemporaryAge = std::chrono::minutes(1);  // daemon/pyc_file.h
+constexpr std::uint64_t kSweepsPerLimit = 16;
+constexpr std::uint64_t kLargestPart = 4;  // a file that takes more than this part of the limit is left out
 
 // Whether FILE begins with HEADER and holds a whole module.
 bool is_good(const std::string& file, const std::string& header, std::uint32_t magic) {
@@ -53,13 +50,13 @@ struct Overlay::Work {
 
   const OverlayWish& wish;
   CompileWorker worker;
-  std::vector<FileResult> done;
+  std::vector<FileResult> done;     // not recorded yet
+  std::uint64_t written_bytes = 0;  // of these
 };
 
-Overlay::Overlay(std::string dir, IndexThread& index)
-    : dir_(std::move(dir)), index_(index), cancel_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
-  // Linux has a niceness for each thread, which its children inherit.
-  asio::post(thread_, [] { ::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), kNiceness); });
+Overlay::Overlay(std::string dir, std::uint64_t limit, IndexThread& index)
+    : dir_(std::move(dir)), limit_(limit), index_(index), cancel_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+  asio::post(thread_, enter_background);
 }
 
 Overlay::~Overlay() {
@@ -69,15 +66,17 @@ Overlay::~Overlay() {
 
 void Overlay::stop() {
   stopped_ = true;
+  sweeping_.request_stop();
   ::eventfd_write(cancel_.get(), 1);
 }
 
 void Overlay::join() {
   thread_.join();
+  sweeper_.join();  // which the other one gives work
 }
 
 void Overlay::fill(OverlayWish wish) {
-  if (stopped_ || wish.sources.optimize > kMaxOptimize || pending_ >= kMaxPending) return;
+  if (stopped_ || limit_ == 0 || wish.sources.optimize > kMaxOptimize || pending_ >= kMaxPending) return;
   ++pending_;
   asio::post(thread_, [this, wish = std::move(wish)] {
     work(wish);
@@ -91,9 +90,16 @@ void Overlay::work(const OverlayWish& wish) {
   if (!done && done.error().reason != Reason::shutting_down) {
     spdlog::warn("cannot fill the overlay: {}", done.error().message);
   }
+  keep(work);
+}
+
+// The index first: what a sweep removes must leave it, and not come in afterwards.
+void Overlay::keep(Work& work) {
+  const OverlayWish& wish = work.wish;
   if (work.done.empty()) return;
   spdlog::info("overlay: {} sources for {}", work.done.size(), wish.interpreter.executable);
-  index_.record(wish.interpreter, static_cast<int>(wish.sources.optimize), std::move(work.done));
+  index_.record(wish.interpreter, static_cast<int>(wish.sources.optimize), std::exchange(work.done, {}));
+  count_written(std::exchange(work.written_bytes, 0));
 }
 
 Result<void> Overlay::fill_all(Work& work) {
@@ -101,6 +107,7 @@ Result<void> Overlay::fill_all(Work& work) {
   for (const std::string& source : work.wish.sources.paths) {
     if (stopped_) break;
     TRY_VOID(fill_one(work, source));
+    if (work.written_bytes >= limit_ / kSweepsPerLimit) keep(work);
   }
   return {};
 }
@@ -111,6 +118,7 @@ Result<void> Overlay::fill_one(Work& work, const std::string& source) {
   const int optimize = static_cast<int>(work.wish.sources.optimize);
   FileResult file;
   file.source = source;
+  file.umask = static_cast<std::uint32_t>(work.wish.sources.umask & 0777);
   file.pyc = overlay_path(dir_, cache_from_source(source, interpreter.cache_tag, optimize));
   if (file.pyc.empty()) return {};
   auto text = read_source(source);
@@ -128,10 +136,14 @@ Result<void> Overlay::fill_one(Work& work, const std::string& source) {
     work.done.push_back(std::move(file));
     return {};
   }
-  const auto umask = static_cast<mode_t>(work.wish.sources.umask & 0777);
-  const auto written = write_pyc(file.pyc, *header, compiled.code, text->mode, umask);
+  if (disk_bytes(header->size() + compiled.code.size()) > limit_ / kLargestPart) {
+    refuse(file);
+    return {};
+  }
+  const auto written = write_pyc(file.pyc, *header, compiled.code, text->mode, file.umask);
   if (!written) return Error{Reason::system, written.error().message, {}};
   file.pyc_stamp = *written;
+  work.written_bytes += disk_bytes(written->size);
   file.outcome = FileOutcome::compiled;
   work.done.push_back(std::move(file));
   return {};
@@ -147,36 +159,64 @@ void Overlay::refuse(const FileResult& file) {
   refused_[file.pyc] = file.source_stamp;
 }
 
-namespace {
-
-// A file without a source, one that a kill left half written, or a directory with nothing in it.
-bool is_orphan(const std::string& dir, const fs::directory_entry& entry) {
-  std::error_code failed;
-  if (entry.is_directory(failed)) return fs::is_empty(entry.path(), failed) && !failed;
-  const std::string name = entry.path().filename();
-  if (name.starts_with(kTemporaryPrefix)) {
-    return entry.last_write_time(failed) < fs::file_time_type::clock::now() - kTemporaryAge && !failed;
+Result<OverlayUsage> Overlay::sweep_here(const std::function<void(OverlaySweep&)>& remove) {
+  OverlaySweep sweep(dir_);
+  written_ = 0;
+  TRY_VOID(sweep.scan(sweeping_.get_token()));
+  remove(sweep);
+  bytes_ = sweep.usage().bytes;
+  counted_ = true;
+  if (!sweep.removed().empty()) {
+    spdlog::info("overlay: removed {} files; {} files, {} bytes are left", sweep.usage().removed_files,
+                 sweep.usage().files, sweep.usage().bytes);
+    index_.forget(sweep.removed());
   }
-  const std::string source = overlaid_source(dir, entry.path().string());
-  const auto status = fs::status(source, failed);
-  return !source.empty() && status.type() == fs::file_type::not_found;
+  return sweep.usage();
 }
 
-std::size_t remove_orphans_below(const std::string& root, const fs::path& dir) {
-  std::size_t removed = 0;
-  std::error_code failed;
-  for (const auto& entry : fs::directory_iterator(dir, failed)) {
-    const bool is_dir = entry.is_directory(failed) && !entry.is_symlink(failed);
-    if (is_dir) removed += remove_orphans_below(root, entry.path());
-    if (is_orphan(root, entry) && fs::remove(entry.path(), failed) && !is_dir) ++removed;
-  }
-  return removed;
+asio::awaitable<Result<OverlayUsage>> Overlay::gc() {
+  return run_blocking(sweeper_, [this] {
+    return sweep_here([this](OverlaySweep& sweep) {
+      sweep.remove_orphans({}, sweeping_.get_token());
+      sweep.shrink(limit_, sweeping_.get_token());
+    });
+  });
 }
 
-}  // namespace
+asio::awaitable<Result<std::vector<std::string>>> Overlay::remove_orphans(std::vector<std::string> sources) {
+  return run_blocking(sweeper_, [this, sources = std::move(sources)]() -> Result<std::vector<std::string>> {
+    std::vector<std::string> removed;
+    TRY_VOID(sweep_here([&](OverlaySweep& sweep) {
+      sweep.remove_orphans(sources, sweeping_.get_token());
+      removed = sweep.removed();
+    }));
+    return removed;
+  });
+}
 
-std::size_t remove_overlay_orphans(const std::string& dir) {
-  return remove_orphans_below(dir, dir);
+asio::awaitable<Result<std::uint64_t>> Overlay::bytes() {
+  return run_blocking(sweeper_, [this]() -> Result<std::uint64_t> {
+    if (!counted_) TRY_VOID(sweep_here([](OverlaySweep&) {}));
+    return bytes_.load();
+  });
+}
+
+// Orphans stay: the tree may be on a disk that is not there at this moment.
+void Overlay::shrink() {
+  asio::post(sweeper_, [this] {
+    const auto done = caught([this] {
+      return sweep_here([this](OverlaySweep& sweep) { sweep.shrink(limit_, sweeping_.get_token()); });
+    });
+    if (!done) spdlog::error("cannot shrink the overlay: {}", done.error().message);
+  });
+}
+
+void Overlay::count_written(std::uint64_t bytes) {
+  bytes_ += bytes;
+  written_ += bytes;
+  if (written_ < limit_ / kSweepsPerLimit) return;
+  written_ = 0;
+  shrink();
 }
 
 }  // namespace kiln

@@ -6,10 +6,15 @@
 #pragma once
 
 #include <atomic>
+#include <boost/asio/awaitable.hpp>
 #include <boost/asio/thread_pool.hpp>
 #include <cstddef>
+#include <cstdint>
+#include <functional>
 #include <map>
+#include <stop_token>
 #include <string>
+#include <vector>
 
 #include "common/image_channel.h"
 #include "common/unique_fd.h"
@@ -17,6 +22,7 @@
 #include "daemon/file_result.h"
 #include "daemon/index_thread.h"
 #include "daemon/interpreter.h"
+#include "daemon/overlay_sweep.h"
 
 namespace kiln {
 
@@ -27,14 +33,26 @@ struct OverlayWish {
 
 class Overlay {
  public:
-  // DIR, CACHE/overlay, is created when there is something to put in. What is written is recorded in INDEX.
-  Overlay(std::string dir, IndexThread& index);
+  // DIR, CACHE/overlay, is created when there is something to put in. What is written is recorded in INDEX,
+  // what is removed leaves it. From now on the overlay is kept within LIMIT, in bytes, as it grows; with 0
+  // nothing is put in. See shrink() for what lay there.
+  Overlay(std::string dir, std::uint64_t limit, IndexThread& index);
   ~Overlay();
 
   const std::string& dir() const { return dir_; }
+  std::uint64_t limit() const { return limit_; }
 
   // Returns at once. Too many wishes at a time are forgotten: the next runs will have them again.
   void fill(OverlayWish wish);
+
+  // Removes orphans, and what is beyond the limit.
+  boost::asio::awaitable<Result<OverlayUsage>> gc();
+  // Removes orphans of sources at or below SOURCES, absolute; none: all. The files that were removed.
+  boost::asio::awaitable<Result<std::vector<std::string>>> remove_orphans(std::vector<std::string> sources);
+  // Bytes that files take, about.
+  boost::asio::awaitable<Result<std::uint64_t>> bytes();
+  // Removes what is beyond the limit some time soon; what fails is logged.
+  void shrink();
 
   // Has all work end early. Does not wait for it.
   void stop();
@@ -48,18 +66,23 @@ class Overlay {
   Result<void> fill_one(Work& work, const std::string& source);
   bool is_refused(const FileResult& file) const;
   void refuse(const FileResult& file);
+  void keep(Work& work);
+  void count_written(std::uint64_t bytes);
+  Result<OverlayUsage> sweep_here(const std::function<void(OverlaySweep&)>& remove);  // on its thread
 
   const std::string dir_;
+  const std::uint64_t limit_;
   IndexThread& index_;
   UniqueFd cancel_;  // an eventfd, readable once all shall end
   std::atomic<bool> stopped_{false};
   std::atomic<std::size_t> pending_{0};
   std::map<std::string, FileStamp> refused_;  // by path in the overlay: the source as it was; on the thread
+  std::atomic<std::uint64_t> bytes_{0};
+  std::atomic<std::uint64_t> written_{0};  // since the last sweep
+  bool counted_ = false;                   // on the sweeper
+  std::stop_source sweeping_;
+  boost::asio::thread_pool sweeper_{1};  // a thread of its own: who asks must not wait for a compiler
   boost::asio::thread_pool thread_{1};
 };
-
-// Removes from the overlay at DIR what has lost its source, and directories that are empty then. Returns the
-// number of files. Blocks.
-std::size_t remove_overlay_orphans(const std::string& dir);
 
 }  // namespace kiln

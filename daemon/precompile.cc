@@ -17,6 +17,7 @@
 #include "common/pyc.h"
 #include "common/source_hash.h"
 #include "daemon/bytecode_maker.h"
+#include "daemon/bytecode_place.h"
 #include "daemon/caught.h"
 #include "daemon/freshness.h"
 #include "daemon/pyc_file.h"
@@ -59,14 +60,6 @@ std::optional<PycKind> wanted_kind(const proto::PrecompileRequest& request) {
     default:
       return std::nullopt;
   }
-}
-
-bool has_pycache(const InterpreterInfo& interpreter) {
-  return interpreter.major >= 3;
-}
-
-bool has_hash_based(const InterpreterInfo& interpreter) {
-  return interpreter.major > 3 || (interpreter.major == 3 && interpreter.minor >= 7);
 }
 
 // One bytecode file to be made.
@@ -164,11 +157,8 @@ class Precompilation {
   }
 
   std::string place(const PrecompiledBatch& batch, const std::string& source) const {
-    const auto& interpreter = batch.interpreter;
-    if (request_.legacy() || !has_pycache(interpreter)) {
-      return legacy_cache_path(source, {interpreter.major, interpreter.minor}, batch.optimize);
-    }
-    return cache_from_source(source, interpreter.cache_tag, batch.optimize, request_.pycache_prefix());
+    return bytecode_path({request_.pycache_prefix(), request_.legacy()}, batch.interpreter, source,
+                         batch.optimize);
   }
 
   // Empty: there is none for it. Bytecode that is asked for in other places has none.
@@ -185,6 +175,7 @@ class Precompilation {
     result.source = source.path;
     result.source_stamp = source.stamp;
     result.pyc = place(batch, source.path);
+    result.umask = request_.umask();
     const auto check = look_at(batch, source, result);
     if (check.freshness == Freshness::fresh && !request_.force()) {
       result.outcome = FileOutcome::fresh;

@@ -29,7 +29,21 @@ proto::PrecompileEvent::Summary failed(const Error& error) {
   return summary;
 }
 
+void fill_overlay(PrecompiledBatch& batch, std::uint32_t umask, Overlay& overlay) {
+  if (batch.uncached.empty()) return;
+  OverlayWish wish{batch.interpreter, {}};
+  wish.sources.optimize = static_cast<std::uint64_t>(batch.optimize);
+  wish.sources.umask = umask;
+  wish.sources.paths = std::move(batch.uncached);
+  overlay.fill(std::move(wish));
+}
+
 }  // namespace
+
+void keep_results(PrecompiledBatch batch, std::uint32_t umask, IndexThread& index, Overlay& overlay) {
+  fill_overlay(batch, umask, overlay);
+  index.record(std::move(batch.interpreter), batch.optimize, std::move(batch.files));
+}
 
 struct PrecompileService::Job {
   using Channel =
@@ -54,6 +68,7 @@ struct PrecompileService::Job {
 asio::awaitable<void> PrecompileService::serve(Session& session, const proto::PrecompileRequest& request) {
   const auto job = std::make_shared<Job>(co_await asio::this_coro::executor, request);
   const std::stop_callback on_shutdown(stopped_.get_token(), [&stop = job->stop] { stop.request_stop(); });
+  ++wanted_;
   asio::post(thread_, [this, job] { run(*job); });
   co_await (stream(session, *job) || session.wait_for_hang_up());
   job->stop.request_stop();
@@ -78,12 +93,18 @@ void PrecompileService::run(Job& job) {
   const auto done = caught([&] { return work(job); });
   *last.mutable_summary() = done ? *done : failed(done.error());
   job.send(last);
+  --wanted_;
+  wanted_.notify_all();
+}
+
+void PrecompileService::wait_until_idle() {
+  for (auto wanted = wanted_.load(); wanted != 0; wanted = wanted_.load()) wanted_.wait(wanted);
 }
 
 // The summary is sent by the caller, last, so that whoever has seen it finds its results in the index.
 Result<proto::PrecompileEvent::Summary> PrecompileService::work(Job& job) {
   std::vector<InterpreterInfo> interpreters;
-  for (const auto& path : job.request.python()) interpreters.push_back(TRY(interpreter(path)));
+  for (const auto& path : job.request.python()) interpreters.push_back(TRY(interpreters_.at(path)));
   const auto sink = [&job](const proto::PrecompileEvent& event) {
     if (!event.has_summary()) job.send(event);
   };
@@ -93,8 +114,7 @@ Result<proto::PrecompileEvent::Summary> PrecompileService::work(Job& job) {
                done.summary.restored(), done.summary.fresh(), done.summary.errors());
   for (auto& batch : done.batches) {
     remember(batch);
-    fill_overlay(batch, job.request.umask());
-    index_.record(std::move(batch.interpreter), batch.optimize, std::move(batch.files));
+    keep_results(std::move(batch), job.request.umask(), index_, overlay_);
   }
   return done.summary;
 }
@@ -105,13 +125,8 @@ const KnownErrors& PrecompileService::known_errors() {
   return *known_errors_;
 }
 
-void PrecompileService::fill_overlay(PrecompiledBatch& batch, std::uint32_t umask) {
-  if (batch.uncached.empty()) return;
-  OverlayWish wish{batch.interpreter, {}};
-  wish.sources.optimize = static_cast<std::uint64_t>(batch.optimize);
-  wish.sources.umask = umask;
-  wish.sources.paths = std::move(batch.uncached);
-  overlay_.fill(std::move(wish));
+void PrecompileService::forget_known_errors() {
+  asio::post(thread_, [this] { known_errors_.reset(); });
 }
 
 void PrecompileService::remember(const PrecompiledBatch& batch) {
@@ -127,17 +142,6 @@ void PrecompileService::remember(const PrecompiledBatch& batch) {
 
 void PrecompileService::end_idle_workers() {
   asio::post(thread_, [this] { compilers_.end_idle_since(CompilerPool::Clock::now() - kWorkersIdle); });
-}
-
-Result<InterpreterInfo> PrecompileService::interpreter(const std::string& path) {
-  const auto known = interpreters_.find(path);
-  if (known != interpreters_.end()) {
-    const auto binary = identify_binary(known->second.executable);
-    if (binary && *binary == known->second.binary) return known->second;
-  }
-  InterpreterInfo info = TRY(probe_interpreter(path));
-  interpreters_.insert_or_assign(path, info);
-  return info;
 }
 
 PrecompileService::~PrecompileService() {

@@ -25,16 +25,40 @@ constexpr std::array<std::string_view, 16> kEffects{
     "socket.*",     "os.remove",   "os.rename", "os.mkdir",       "os.rmdir", "os.link",
     "os.symlink",   "os.truncate", "os.kill",   "os.chdir"};
 
-// The ARGUMENT-th argument of an event, if it is a path.
-std::string path_argument(PyObject* arguments, Py_ssize_t argument) {
-  if (PyTuple_Size(arguments) <= argument) return {};
-  PyObject* object = PyTuple_GetItem(arguments, argument);
+// OBJECT, if it is a path.
+std::string path_of(PyObject* object) {
   if (PyBytes_Check(object)) return PyBytes_AsString(object);
   if (!PyUnicode_Check(object)) return {};
   const PythonRef bytes{PyUnicode_EncodeFSDefault(object)};
   if (bytes) return PyBytes_AsString(bytes.get());
   PyErr_Clear();
   return {};
+}
+
+// The ARGUMENT-th argument of an event, if it is a path.
+std::string path_argument(PyObject* arguments, Py_ssize_t argument) {
+  return PyTuple_Size(arguments) > argument ? path_of(PyTuple_GetItem(arguments, argument)) : std::string();
+}
+
+bool is_below(std::string_view path, std::string_view directory) {
+  return path.starts_with(directory) && path.substr(directory.size()).starts_with('/');
+}
+
+// Below sys.pycache_prefix everything is bytecode, or directories for it; but the prefix may be any
+// directory, so that names have to tell. importlib creates the way to it as well, as far as that is missing.
+bool is_bytecode_below_prefix(std::string_view event, std::string_view path) {
+  PyObject* set = PySys_GetObject("pycache_prefix");  // borrowed
+  std::string prefix = set != nullptr ? path_of(set) : std::string();
+  while (prefix.ends_with('/')) prefix.pop_back();
+  if (prefix.empty() || path.empty()) return false;
+  if (event == "os.mkdir") return path == prefix || is_below(path, prefix) || is_below(prefix, path);
+  // NAME.TAG.pyc, or with a number behind it while it is written (importlib's _write_atomic)
+  return is_below(path, prefix) && path.substr(path.rfind('/')).find(".pyc") != std::string_view::npos;
+}
+
+// The interpreter's own, which it writes and reads at any start.
+bool is_bytecode(std::string_view event, std::string_view path) {
+  return path.find("__pycache__") != std::string_view::npos || is_bytecode_below_prefix(event, path);
 }
 
 bool is_for_writing(PyObject* arguments) {
@@ -50,8 +74,8 @@ void problem(const std::string& text) {
 
 void watch(std::string_view event, PyObject* arguments) {
   const std::string path = path_argument(arguments, 0);
-  // The interpreter's own bytecode, and image.py looking for leftovers.
-  if (path.find("__pycache__") != std::string::npos || path.starts_with("/proc/self/")) return;
+  // Or image.py, looking for leftovers.
+  if (is_bytecode(event, path) || path.starts_with("/proc/self/")) return;
   if (event == "open" && is_for_writing(arguments)) return problem("start-up code writes " + path);
   if (event == "open" || event == "os.listdir" || event == "os.scandir") {
     if (path.starts_with('/')) watched->paths.push_back(path);

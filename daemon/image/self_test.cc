@@ -10,9 +10,12 @@
 namespace kiln::image {
 namespace {
 
-// Each line that fails is a promise that a child of this interpreter could not keep.
+// Each line that fails is a promise that a child of this interpreter could not keep. What it imports no
+// program has imported: its bytecode is not left behind.
 constexpr char kProgram[] =
-    "import signal, sys, threading\n"
+    "import sys\n"
+    "sys.dont_write_bytecode = True\n"
+    "import signal, threading\n"
     "try:\n"
     "    sys._getframe(1)\n"
     "except ValueError:\n"

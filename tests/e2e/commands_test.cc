@@ -2,8 +2,12 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <poll.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 
 #include "tests/e2e/harness.h"
@@ -15,6 +19,7 @@ namespace {
 using testing::ContainsRegex;
 using testing::HasSubstr;
 using testing::MatchesRegex;
+using testing::StartsWith;
 
 class Commands : public testing::Test {
  protected:
@@ -125,16 +130,43 @@ TEST_F(Commands, GcShrinksTheStore) {
   const std::string older = put_object("00", 'a');
   const std::string newer = put_object("ff", 'b');
   fs::last_write_time(older, fs::last_write_time(newer) - std::chrono::hours(2));
-  EXPECT_EQ(kiln({"gc"}).out, "store: 2 objects, 16.0 KiB; removed 0 objects, 0 B\n");
+  kiln({"gc"});
+  EXPECT_EQ(
+      kiln({"gc"}).out,
+      "store: 2 objects, 16.0 KiB; removed 0 objects, 0 B\noverlay: 0 files, 0 B; removed 0 files, 0 B\n");
   EXPECT_EQ(store_bytes(), "16384\n");
-  EXPECT_EQ(kiln({"gc", "--limit", "12KiB"}).out, "store: 1 object, 8.0 KiB; removed 1 object, 8.0 KiB\n");
+  EXPECT_THAT(kiln({"gc", "--limit", "12KiB"}).out,
+              StartsWith("store: 1 object, 8.0 KiB; removed 1 object, 8.0 KiB\n"));
   EXPECT_FALSE(fs::exists(older));
   EXPECT_TRUE(fs::exists(newer));
   const Outcome last = kiln({"gc", "--limit", "0", "--json"});
-  EXPECT_EQ(last.out, R"({"objects":0,"bytes":0,"removed_objects":1,"removed_bytes":8192})"
+  EXPECT_EQ(last.out, R"({"objects":0,"bytes":0,"removed_objects":1,"removed_bytes":8192,)"
+                      R"("overlay":{"files":0,"bytes":0,"removed_files":0,"removed_bytes":0}})"
                       "\n");
   EXPECT_EQ(describe_status(last.status), "exit 0");
   EXPECT_EQ(store_bytes(), "0\n");
+}
+
+// The overlay's bytecode of module NAME in a tree that is gone, or is not: what is in it nobody reads.
+std::string put_in_overlay(const std::string& name) {
+  const std::string path = cache_dir() + "/overlay" + work_dir() + "/" + name + ".cpython-311.pyc";
+  write_file(path, std::string(5000, 'x'));
+  return path;
+}
+
+TEST_F(Commands, GcRemovesWhatTheOverlayHasOfSourcesThatAreGone) {
+  const std::string gone = put_in_overlay("gone");
+  const std::string there = put_in_overlay("there");
+  write_file(work_dir() + "/there.py", "x = 1\n");
+  EXPECT_THAT(kiln({"gc"}).out, HasSubstr("overlay: 1 file, 8.0 KiB; removed 1 file, 8.0 KiB\n"));
+  EXPECT_FALSE(fs::exists(gone));
+  EXPECT_TRUE(fs::exists(there));
+  EXPECT_THAT(kiln({"status"}).out, HasSubstr("overlay_bytes: 8.0 KiB of 512.0 MiB\n"));
+  EXPECT_EQ(kiln({"clean", "--orphans"}).out, "");
+  fs::remove(work_dir() + "/there.py");
+  EXPECT_EQ(kiln({"clean", "--orphans", "elsewhere"}).out, "");
+  EXPECT_EQ(kiln({"clean", "--orphans", "."}).out, "removed " + there + "\n");
+  EXPECT_FALSE(fs::exists(there));
 }
 
 TEST_F(Commands, GcOfAStoreThatCannotBeReadIsAnError) {
@@ -296,6 +328,53 @@ TEST_F(Commands, OrphansAreListedAndRemovedOnRequest) {
   EXPECT_EQ(kiln({"list", "--state", "orphan", "src"}).out, "");
   EXPECT_EQ(kiln({"clean", "--orphans", "src"}).out, "");
   EXPECT_EQ(describe_status(kiln({"clean"}).status), "exit 2");
+}
+
+// Waits until PATH exists, whose directory does; false at the deadline.
+bool await_file(const std::string& path) {
+  const UniqueFd events{::inotify_init1(IN_CLOEXEC)};
+  const std::string directory = fs::path(path).parent_path();
+  EXPECT_GE(::inotify_add_watch(events.get(), directory.c_str(), IN_MOVED_TO), 0);
+  while (!fs::exists(path)) {
+    pollfd readable{events.get(), POLLIN, 0};
+    if (::poll(&readable, 1, kDeadlineMs) <= 0) return false;
+    char buffer[4096];
+    if (::read(events.get(), buffer, sizeof buffer) < 0) return false;
+  }
+  return true;
+}
+
+// Each time the command is the moment at which the daemon notices: it does the rest by itself.
+TEST_F(Commands, AMovedLinkHasItsEntriesCompiled) {
+  const auto& pythons = interpreters();
+  const auto other =
+      std::ranges::find_if(pythons, [](const Python& python) { return python.minor != any_python().minor; });
+  if (other == pythons.end()) GTEST_SKIP() << "one version of Python only";
+  const std::string link = work_dir() + "/bin/python";
+  fs::create_directories(work_dir() + "/bin");
+  const auto link_to = [&](const Python& python) {
+    fs::remove(link);
+    fs::create_symlink(python.path, link);
+  };
+  const auto pyc = [](const std::string& tree, const Python& python) {
+    return work_dir() + "/" + tree + "/__pycache__/m.cpython-3" + std::to_string(python.minor) + ".pyc";
+  };
+  write_file(work_dir() + "/a/m.py", "x = 1\n");
+  write_file(work_dir() + "/b/m.py", "x = 2\n");
+  link_to(any_python());
+  EXPECT_EQ(describe_status(kiln({"precompile", "--python", link, "a", "b"}).status), "exit 0");
+  const std::string before = read_file(pyc("a", any_python()));
+  link_to(*other);
+  kiln({"list", "a"});
+  EXPECT_TRUE(await_file(pyc("a", *other)));
+  EXPECT_TRUE(await_file(pyc("b", *other)));
+  EXPECT_EQ(read_file(pyc("a", any_python())), before);
+
+  kiln({"daemon", "stop"});
+  fs::remove(pyc("b", any_python()));
+  link_to(any_python());
+  kiln({"daemon", "start"});
+  EXPECT_TRUE(await_file(pyc("b", any_python())));
 }
 
 class Precompile : public testing::TestWithParam<Python> {

@@ -83,6 +83,45 @@ std::string in_new_session(const std::string& arguments) {
   return take_log_line(outcome.err).reason;
 }
 
+class FreshPrefix : public testing::TestWithParam<Python> {};
+
+// The interpreter fills it while it starts, as an image too: that is no start-up code of the user's.
+TEST_P(FreshPrefix, IsServedAndFilledAsByPython) {
+  reset_work_dir();
+  const std::string prefix = home_dir() + "/fresh-prefix/not/there/yet";
+  const auto environment = environment_with({"PYTHONPYCACHEPREFIX=" + prefix});
+  const std::vector<std::string> program{"-c",
+                                         "import json, sys; print(json.__cached__, sys.pycache_prefix)"};
+  const auto with = [&](std::vector<std::string> argv) {
+    argv.insert(argv.end(), program.begin(), program.end());
+    return run({.argv = std::move(argv), .environment = environment});
+  };
+  const auto names = [&] {
+    std::vector<std::string> found;
+    for (const auto& [name, content] : snapshot(home_dir() + "/fresh-prefix")) found.push_back(name);
+    std::filesystem::remove_all(home_dir() + "/fresh-prefix");
+    return found;
+  };
+  const Outcome expected = with({GetParam().path});
+  const auto expected_names = names();
+
+  constexpr int kMostTries = 200;
+  LogLine log;
+  for (int i = 0; i < kMostTries && log.mode != "bare"; ++i) {
+    Outcome outcome = with({kiln_binary(), "run", "--python", GetParam().path});
+    log = take_log_line(outcome.err);
+    EXPECT_NE(log.reason, "startup-code") << log.line;
+    EXPECT_EQ(outcome.out, expected.out);
+    EXPECT_EQ(outcome.err, expected.err);
+    EXPECT_EQ(describe_status(outcome.status), describe_status(expected.status));
+  }
+  EXPECT_EQ(log.mode, "bare") << log.line;
+  EXPECT_EQ(names(), expected_names);
+}
+
+INSTANTIATE_TEST_SUITE_P(Each, FreshPrefix, testing::ValuesIn(interpreters()),
+                         [](const auto& info) { return info.param.name; });
+
 TEST(Lifecycle, ASessionLeaderIsExecutedAtOnce) {
   EXPECT_EQ(in_new_session("-c pass"), "session");
 }

@@ -11,6 +11,7 @@ TEST(Config, HasDefaults) {
   EXPECT_EQ(config->log_level, "info");
   EXPECT_EQ(config->image_limit, 64U);
   EXPECT_EQ(config->store_limit, 2ULL << 30);
+  EXPECT_EQ(config->overlay_limit, 512ULL << 20);
   EXPECT_TRUE(read_config("/nowhere/kiln.toml"));
 }
 
@@ -21,6 +22,9 @@ TEST(Config, TakesWhatItKnows) {
   EXPECT_EQ(config->log_level, "debug");
   EXPECT_EQ(config->image_limit, 3U);
   EXPECT_EQ(config->store_limit, 500'000'000U);
+  EXPECT_EQ(parse_config("[overlay]\nlimit = \"1 GiB\"\n", "kiln.toml")->overlay_limit, 1ULL << 30);
+  EXPECT_EQ(parse_config("[overlay]\nlimit = -1\n", "kiln.toml").error().message,
+            "kiln.toml:2: overlay.limit is a size such as \"500MB\" or \"2GiB\"");
   EXPECT_EQ(parse_config("[store]\nlimit = 4096\n", "kiln.toml")->store_limit, 4096U);
   EXPECT_EQ(parse_config("[store]\nlimit = 0\n", "kiln.toml")->store_limit, 0U);
 }

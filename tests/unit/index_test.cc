@@ -143,6 +143,68 @@ TEST_F(IndexTest, ARecordReplacesTheFormerOne) {
   }));
 }
 
+TEST_F(IndexTest, KeepsTheUmaskOfWhoHadItWritten) {
+  auto index = open();
+  auto file = compiled("a.py");
+  const auto umask = [&] {
+    std::uint32_t found = 0;
+    EXPECT_TRUE(index.list({}, [&](const IndexEntry& entry) { found = entry.umask; }));
+    return found;
+  };
+  file.umask = 0027;
+  ASSERT_TRUE(index.record(python(), 0, std::vector{file}));
+  EXPECT_EQ(umask(), 0027U);
+  file.umask = 0022;
+  file.outcome = FileOutcome::fresh;  // somebody else found it good
+  ASSERT_TRUE(index.record(python(), 0, std::vector{file}));
+  EXPECT_EQ(umask(), 0027U);
+  file.outcome = FileOutcome::compiled;
+  ASSERT_TRUE(index.record(python(), 0, std::vector{file}));
+  EXPECT_EQ(umask(), 0022U);
+}
+
+TEST_F(IndexTest, AnOlderOneIsMigrated) {
+  {
+    auto index = open();
+    ASSERT_TRUE(index.record(python(), 0, std::vector{compiled("a.py")}));
+  }
+  execute(path(),
+          "ALTER TABLE entries DROP COLUMN umask; ALTER TABLE interpreters DROP COLUMN examined;"
+          "PRAGMA user_version = 2");
+  auto index = open();
+  EXPECT_FALSE(index.set_aside());
+  EXPECT_TRUE(index.list({}, [](const IndexEntry& entry) { EXPECT_EQ(entry.umask, 0022U); }));
+  EXPECT_EQ(index.counts()->fresh, 1U);
+}
+
+// The interpreter is a file of this test.
+TEST_F(IndexTest, AnInterpreterHasChangedUntilItWasExamined) {
+  auto index = open();
+  const std::string executable = scratch_.write("python", "1");
+  auto interpreter = python(executable);
+  const auto record = [&] {
+    interpreter.binary = identify_binary(executable).value();
+    ASSERT_TRUE(index.record(interpreter));
+  };
+  record();
+  EXPECT_THAT(*index.changed_interpreters(), ElementsAre());
+  set_mtime(executable, 1'700'000'000);
+  EXPECT_THAT(*index.changed_interpreters(), ElementsAre(executable));
+  const auto former = interpreter.binary;
+  record();
+  EXPECT_THAT(*index.changed_interpreters(), ElementsAre(executable));
+  ASSERT_TRUE(index.set_examined(executable, former));
+  EXPECT_THAT(*index.changed_interpreters(), ElementsAre(executable));
+  ASSERT_TRUE(index.set_examined(executable, interpreter.binary));
+  record();
+  EXPECT_THAT(*index.changed_interpreters(), ElementsAre());
+  ++interpreter.magic;
+  record();
+  EXPECT_THAT(*index.changed_interpreters(), ElementsAre(executable));
+  std::filesystem::remove(executable);
+  EXPECT_THAT(*index.changed_interpreters(), ElementsAre());
+}
+
 TEST_F(IndexTest, SkippedFilesAreNotRecorded) {
   auto index = open();
   auto file = compiled("a.py");

@@ -1,10 +1,12 @@
 #include "daemon/overlay.h"
 
+#include <fcntl.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <utime.h>
 
+#include <ctime>
 #include <memory>
 
 #include "common/overlay.h"
@@ -18,11 +20,15 @@ namespace {
 
 class OverlayTest : public testing::Test {
  protected:
+  static constexpr std::uint64_t kLimit = 1ULL << 30;
+  static constexpr std::uint64_t kBlock = 4096;  // which each file here takes
+
   // Fills with SOURCES and waits for the end of it.
-  void fill(std::vector<std::string> sources, int optimize = 0, mode_t umask = 022) {
+  void fill(std::vector<std::string> sources, int optimize = 0, mode_t umask = 022,
+            std::uint64_t limit = kLimit) {
     IndexThread index(index_path_);
     {
-      Overlay overlay(dir_, index);
+      Overlay overlay(dir_, limit, index);
       overlay.fill({system_python(), {std::move(sources), umask, static_cast<std::uint64_t>(optimize)}});
       overlay.join();
     }
@@ -118,27 +124,110 @@ TEST_F(OverlayTest, ADirectoryOfOthersIsNotUsed) {
 TEST_F(OverlayTest, WhatIsNotStartedWhenItIsStoppedIsForgotten) {
   const std::string source = scratch_.write("mod.py", "x = 1\n");
   IndexThread index(index_path_);
-  Overlay overlay(dir_, index);
+  Overlay overlay(dir_, kLimit, index);
   overlay.stop();
   overlay.fill({system_python(), {{source}, 022, 0}});
   overlay.join();
   EXPECT_EQ(read_file(kept(source)), "");
 }
 
-TEST_F(OverlayTest, OrphansCanBeRemoved) {
+TEST_F(OverlayTest, IsKeptWithinItsLimitAsItGrows) {
+  std::vector<std::string> sources;
+  for (int i = 0; i < 20; ++i) sources.push_back(scratch_.write("m" + std::to_string(i) + ".py", "x = 1\n"));
+  fill(sources, 0, 022, 10 * kBlock);
+  std::size_t kept_files = 0;
+  for (const auto& source : sources) kept_files += std::filesystem::exists(kept(source)) ? 1 : 0;
+  EXPECT_GE(kept_files, 9U);
+  EXPECT_LE(kept_files, 10U);
+  EXPECT_EQ(entries().size(), kept_files);  // what was removed is not called stale
+}
+
+TEST_F(OverlayTest, WithALimitOfNothingThereIsNone) {
+  const std::string source = scratch_.write("mod.py", "x = 1\n");
+  fill({source}, 0, 022, 0);
+  EXPECT_FALSE(std::filesystem::exists(dir_));
+}
+
+class OverlaySweepTest : public OverlayTest {
+ protected:
+  OverlaySweep scanned() const {
+    OverlaySweep sweep(dir_);
+    EXPECT_TRUE(sweep.scan({}));
+    return sweep;
+  }
+
+  // As if it had been written, and read, so many days ago.
+  void set_age(const std::string& path, std::time_t written_days, std::time_t read_days) const {
+    constexpr std::time_t kDay_s = 86'400;
+    const std::time_t now = std::time(nullptr);
+    const timespec times[] = {{now - read_days * kDay_s, 0}, {now - written_days * kDay_s, 0}};
+    EXPECT_EQ(::utimensat(AT_FDCWD, path.c_str(), times, 0), 0);
+  }
+};
+
+TEST_F(OverlaySweepTest, RemovesOrphansWhereItIsAsked) {
   const std::string stays = scratch_.write("a/stays.py", "x = 1\n");
   const std::string goes = scratch_.write("b/c/goes.py", "x = 1\n");
-  fill({stays, goes});
-  const std::string half = kept(stays).substr(0, kept(stays).rfind('/')) + "/.kiln-1-1";
-  std::ofstream(half) << "half";
-  EXPECT_EQ(remove_overlay_orphans(dir_), 0U);
-  std::filesystem::remove(goes);
-  const utimbuf long_ago{1, 1};
-  ::utime(half.c_str(), &long_ago);
-  EXPECT_EQ(remove_overlay_orphans(dir_), 2U);
-  EXPECT_TRUE(std::filesystem::exists(kept(stays)));
+  const std::string elsewhere = scratch_.write("d/elsewhere.py", "x = 1\n");
+  fill({stays, goes, elsewhere});
+  std::filesystem::remove_all(scratch_ / "b");
+  std::filesystem::remove(elsewhere);
+  auto sweep = scanned();
+  EXPECT_EQ(sweep.usage().files, 3U);
+  sweep.remove_orphans({scratch_ / "a", scratch_ / "b"}, {});
+  EXPECT_THAT(sweep.removed(), testing::ElementsAre(kept(goes)));
   EXPECT_FALSE(std::filesystem::exists(dir_ + scratch_.path() + "/b"));
-  EXPECT_EQ(remove_overlay_orphans(scratch_ / "missing"), 0U);
+  EXPECT_TRUE(std::filesystem::exists(kept(elsewhere)));
+  sweep.remove_orphans({}, {});
+  EXPECT_FALSE(std::filesystem::exists(kept(elsewhere)));
+  EXPECT_TRUE(std::filesystem::exists(kept(stays)));
+  EXPECT_EQ(sweep.usage().files, 1U);
+  EXPECT_EQ(sweep.usage().bytes, kBlock);
+  EXPECT_EQ(sweep.usage().removed_files, 2U);
+  EXPECT_EQ(sweep.usage().removed_bytes, 2 * kBlock);
+}
+
+TEST_F(OverlaySweepTest, TheLongestUnusedGoesFirst) {
+  std::vector<std::string> sources;
+  for (const char* name : {"read.py", "written.py", "old.py", "older.py"}) {
+    sources.push_back(scratch_.write(name, "x = 1\n"));
+  }
+  fill(sources);
+  set_age(kept(sources[0]), 9, 1);
+  set_age(kept(sources[1]), 2, 9);
+  set_age(kept(sources[2]), 5, 4);
+  set_age(kept(sources[3]), 8, 5);
+  auto sweep = scanned();
+  sweep.shrink(4 * kBlock, {});
+  EXPECT_TRUE(sweep.removed().empty());
+  sweep.shrink(3 * kBlock, {});  // down to 90 %, which is two of them
+  EXPECT_THAT(sweep.removed(), testing::ElementsAre(kept(sources[3]), kept(sources[2])));
+  sweep.shrink(0, {});
+  EXPECT_EQ(sweep.usage().bytes, 0U);
+  EXPECT_TRUE(std::filesystem::is_empty(dir_));
+}
+
+TEST_F(OverlaySweepTest, RemovesWhatAKillLeftAndNothingElse) {
+  const std::string source = scratch_.write("mod.py", "x = 1\n");
+  fill({source});
+  const std::string directory = kept(source).substr(0, kept(source).rfind('/'));
+  const std::string half = directory + "/.kiln-1-1";
+  const std::string foreign = directory + "/note.txt";
+  std::ofstream(half) << "half";
+  std::ofstream(foreign) << "text";
+  scanned();
+  EXPECT_TRUE(std::filesystem::exists(half));  // somebody writes it at this moment
+  set_age(half, 1, 1);
+  EXPECT_EQ(scanned().usage().removed_bytes, kBlock);
+  EXPECT_FALSE(std::filesystem::exists(half));
+  scanned().shrink(0, {});
+  EXPECT_TRUE(std::filesystem::exists(foreign));
+}
+
+TEST_F(OverlaySweepTest, WhatIsNotThereIsEmpty) {
+  EXPECT_EQ(scanned().usage().files, 0U);
+  scratch_.write("cache/overlay", "a file");
+  EXPECT_FALSE(OverlaySweep(dir_).scan({}));
 }
 
 }  // namespace

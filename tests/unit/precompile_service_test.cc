@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "common/fd_passing.h"
+#include "common/pyc.h"
 #include "tests/unit/pythons.h"
 #include "tests/unit/scratch.h"
 
@@ -82,7 +83,7 @@ class PrecompileServiceTest : public testing::Test {
   asio::io_context context_{1};
   IndexThread index_{scratch_ / "index.db"};
   Store store_{scratch_ / "store", 0};
-  Overlay overlay_{scratch_ / "overlay", index_};
+  Overlay overlay_{scratch_ / "overlay", 1ULL << 30, index_};
   PrecompileService service_{index_, store_, overlay_};
 };
 
@@ -107,6 +108,23 @@ TEST_F(PrecompileServiceTest, RequestsThatComeTogetherTakeTurns) {
   ASSERT_TRUE(summaries[0] && summaries[1]);
   EXPECT_EQ(summaries[0]->compiled() + summaries[1]->compiled(), static_cast<std::uint64_t>(kFiles));
   EXPECT_EQ(summaries[0]->fresh() + summaries[1]->fresh(), static_cast<std::uint64_t>(kFiles));
+}
+
+TEST_F(PrecompileServiceTest, WhoYieldsWaitsForTheEndOfAllRequests) {
+  Pair first(context_);
+  Pair second(context_);
+  serve(first);
+  serve(second);
+  context_.poll();
+  std::optional<Summary> summaries[2];
+  std::jthread one([&] { summaries[0] = read_summary(first.client.get()); });
+  std::jthread other([&] { summaries[1] = read_summary(second.client.get()); });
+  std::jthread loop([&] { context_.run(); });
+  service_.wait_until_idle();
+  for (int i = 0; i < kFiles; ++i) {
+    const auto source = scratch_ / ("src/m" + std::to_string(i) + ".py");
+    EXPECT_TRUE(std::filesystem::exists(cache_from_source(source, system_python().cache_tag, 0)));
+  }
 }
 
 TEST_F(PrecompileServiceTest, AMissingInterpreterIsAFailure) {

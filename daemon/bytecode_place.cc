@@ -1,0 +1,35 @@
+#include "daemon/bytecode_place.h"
+
+#include "common/magic.h"
+#include "common/overlay.h"
+#include "common/pyc.h"
+#include "daemon/temporary_file.h"
+
+namespace kiln {
+
+std::string bytecode_path(const BytecodePlace& place, const InterpreterInfo& interpreter,
+                          const std::string& source, int optimize) {
+  if (place.legacy || !has_pycache(interpreter)) {
+    return legacy_cache_path(source, {interpreter.major, interpreter.minor}, optimize);
+  }
+  return cache_from_source(source, interpreter.cache_tag, optimize, place.prefix);
+}
+
+std::optional<BytecodePlace> place_of(const std::string& pyc, const std::string& source, std::uint32_t magic,
+                                      const std::string& overlay) {
+  const std::string name = pyc.substr(pyc.rfind('/') + 1);
+  const std::string directory = directory_of(pyc);
+  const std::string parent = directory_of(source);
+  if (!parse_pyc_name(name)) {
+    if (directory != parent) return std::nullopt;
+    const auto format = bytecode_format(magic);
+    const bool is_python2 = format && format->version.major < 3;
+    return BytecodePlace{.legacy = !is_python2};
+  }
+  const std::string cached = parent + "/__pycache__/" + name;
+  if (pyc == cached || (!overlay.empty() && pyc == overlay_path(overlay, cached))) return BytecodePlace{};
+  if (!directory.ends_with(parent)) return std::nullopt;
+  return BytecodePlace{.prefix = directory.substr(0, directory.size() - parent.size())};
+}
+
+}  // namespace kiln

@@ -1,0 +1,310 @@
+// Bytecode that nobody asks for: after the interpreter's binary, or a source, has changed.
+#include "daemon/recompile.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "common/embedded_filename.h"
+#include "common/pyc.h"
+#include "daemon/freshness.h"
+#include "tests/unit/pythons.h"
+#include "tests/unit/scratch.h"
+
+namespace kiln {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string body_of(const std::string& pyc) {
+  return read_file(pyc).substr(16);
+}
+
+PycKind kind_of(const std::string& pyc) {
+  return parse_pyc_header(read_file(pyc)).value().kind;
+}
+
+class RecompilerTest : public testing::Test {
+ protected:
+  RecompilerTest() { fs::create_directories(scratch_ / "bin"); }
+
+  // The interpreter `python` is TARGET from now on.
+  void link_to(const InterpreterInfo& target) const {
+    fs::remove(link_);
+    fs::create_symlink(target.executable, link_);
+  }
+
+  InterpreterInfo linked() const { return probe_interpreter(link_).value(); }
+
+  // As `kiln precompile` does, in a scratch directory, of SPELLING.
+  void precompile(
+      const std::string& spelling,
+      const std::function<void(proto::PrecompileRequest&)>& change = [](proto::PrecompileRequest&) {}) {
+    proto::PrecompileRequest request;
+    request.add_targets()->set_path(scratch_ / spelling);
+    request.mutable_targets(0)->set_spelling(spelling);
+    request.add_optimize(0);
+    request.set_umask(0022);
+    change(request);
+    const KnownErrors none;
+    CompilerPool compilers;
+    const auto interpreter = linked();
+    auto done =
+        kiln::precompile(request, std::span(&interpreter, 1), {compilers, store_, overlay_.dir(), none},
+                         [](const proto::PrecompileEvent&) {}, {});
+    EXPECT_EQ(done.summary.failure(), "");
+    for (auto& batch : done.batches) keep_results(std::move(batch), request.umask(), index_, overlay_);
+  }
+
+  // What the daemon does when it notices, to the end of it.
+  void look_at_interpreters() {
+    Recompiler recompiler(index_, store_, overlay_, requested_);
+    recompiler.look_at_interpreters();
+    recompiler.drain();
+  }
+
+  void look_at_source(const std::string& path) {
+    Recompiler recompiler(index_, store_, overlay_, requested_);
+    recompiler.look_at_source(path);
+    recompiler.drain();
+  }
+
+  static std::string cached(const std::string& source, const InterpreterInfo& interpreter) {
+    return cache_from_source(source, interpreter.cache_tag, 0);
+  }
+
+  static bool is_fresh(const std::string& pyc, const std::string& source,
+                       const InterpreterInfo& interpreter) {
+    return check_pyc(pyc, {interpreter.magic, stamp_of(source), {}, {}}).freshness == Freshness::fresh;
+  }
+
+  std::vector<IndexEntry> entries_of(const std::string& source) {
+    return index_.entries({.state = {}, .path = source, .executable = {}});
+  }
+
+  const Scratch scratch_;
+  const std::string link_ = scratch_ / "bin/python";
+  IndexThread index_{scratch_ / "index.db"};
+  Store store_{scratch_ / "store", 0};
+  Overlay overlay_{scratch_ / "overlay", 1ULL << 30, index_};
+  PrecompileService requested_{index_, store_, overlay_};
+};
+
+// Two versions that differ in magic number and tag.
+class MovedLink : public RecompilerTest {
+ protected:
+  void SetUp() override {
+    const auto& pythons = all_pythons();
+    const auto [first, last] = std::ranges::minmax_element(
+        pythons, {}, [](const InterpreterInfo& info) { return std::pair(info.major, info.minor); });
+    if (first->magic == last->magic) GTEST_SKIP() << "one version of Python only";
+    old_ = *first;
+    new_ = *last;
+    link_to(old_);
+  }
+
+  InterpreterInfo old_;
+  InterpreterInfo new_;
+};
+
+TEST_F(MovedLink, CompilesForTheNewVersionAndLeavesTheOldOnes) {
+  const auto source = scratch_.write("src/a.py", "x = 1\n");
+  precompile("src");
+  const auto before = read_file(cached(source, old_));
+  link_to(new_);
+  look_at_interpreters();
+  EXPECT_TRUE(is_fresh(cached(source, new_), source, new_));
+  EXPECT_EQ(read_file(cached(source, old_)), before);
+  EXPECT_EQ(find_filename(body_of(cached(source, new_)), new_.magic).value().name, "src/a.py");
+  EXPECT_EQ(entries_of(source).size(), 2U);
+  EXPECT_TRUE(index_.changed_interpreters().empty());
+}
+
+TEST_F(MovedLink, AndBackAgain) {
+  const auto source = scratch_.write("src/a.py", "x = 1\n");
+  precompile("src");
+  link_to(new_);
+  look_at_interpreters();
+  scratch_.write("src/a.py", "x = 22\n");
+  link_to(old_);
+  look_at_interpreters();
+  EXPECT_TRUE(is_fresh(cached(source, old_), source, old_));
+  EXPECT_FALSE(is_fresh(cached(source, new_), source, new_));
+}
+
+TEST_F(MovedLink, IsNoticedWhateverRecordedItFirst) {
+  const auto source = scratch_.write("src/a.py", "x = 1\n");
+  precompile("src");
+  link_to(new_);
+  scratch_.write("other/b.py", "x = 1\n");
+  precompile("other");
+  look_at_interpreters();
+  EXPECT_TRUE(is_fresh(cached(source, new_), source, new_));
+}
+
+TEST_F(MovedLink, IsExaminedByTheNextDaemonIfThisOneWasStopped) {
+  const auto source = scratch_.write("src/a.py", "x = 1\n");
+  precompile("src");
+  link_to(new_);
+  index_.record(linked(), 0, {});
+  {
+    Recompiler recompiler(index_, store_, overlay_, requested_);
+    recompiler.stop();
+    recompiler.look_at_interpreters();
+    recompiler.drain();
+    recompiler.join();
+  }
+  EXPECT_FALSE(fs::exists(cached(source, new_)));
+  look_at_interpreters();
+  EXPECT_TRUE(fs::exists(cached(source, new_)));
+}
+
+TEST_F(MovedLink, WhatTheOldVersionCouldNotCompileIsTriedAgain) {
+  if (old_.minor >= 10 || new_.minor < 10) GTEST_SKIP() << "no versions before and after 3.10";
+  const auto source = scratch_.write("src/a.py", "match 1:\n  case 1: pass\n");
+  precompile("src");
+  ASSERT_EQ(entries_of(source).at(0).state, EntryState::error);
+  link_to(new_);
+  look_at_interpreters();
+  EXPECT_TRUE(is_fresh(cached(source, new_), source, new_));
+}
+
+TEST_F(MovedLink, KeepsInvalidationModePrefixAndUmask) {
+  const auto hashed = scratch_.write("hashed/a.py", "x = 1\n");
+  const auto prefixed = scratch_.write("prefixed/a.py", "x = 1\n");
+  precompile("hashed", [](auto& request) {
+    request.set_invalidation(proto::PrecompileRequest::UNCHECKED_HASH);
+    request.set_umask(0027);
+  });
+  precompile("prefixed", [&](auto& request) { request.set_pycache_prefix(scratch_ / "prefix"); });
+  link_to(new_);
+  look_at_interpreters();
+  EXPECT_EQ(kind_of(cached(hashed, new_)), PycKind::unchecked_hash);
+  struct stat status {};
+  ASSERT_EQ(::stat(cached(hashed, new_).c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 0777, 0640U);
+  EXPECT_TRUE(fs::exists(cache_from_source(prefixed, new_.cache_tag, 0, scratch_ / "prefix")));
+  EXPECT_FALSE(fs::exists(cached(prefixed, new_)));
+}
+
+TEST_F(MovedLink, BesideTheSourceTheOldVersionsFileStays) {
+  const auto source = scratch_.write("src/a.py", "x = 1\n");
+  precompile("src", [](auto& request) { request.set_legacy(true); });
+  const auto before = read_file(source + "c");
+  link_to(new_);
+  look_at_interpreters();
+  EXPECT_EQ(read_file(source + "c"), before);
+  EXPECT_FALSE(fs::exists(cached(source, new_)));
+  fs::remove(source + "c");
+  precompile("src", [](auto& request) { request.set_legacy(true); });
+  link_to(old_);
+  fs::remove(source + "c");
+  look_at_interpreters();
+  EXPECT_TRUE(is_fresh(source + "c", source, old_));
+}
+
+TEST_F(MovedLink, ASourceThatIsGoneIsNotMissed) {
+  const auto source = scratch_.write("src/a.py", "x = 1\n");
+  precompile("src");
+  fs::remove(source);
+  link_to(new_);
+  look_at_interpreters();
+  EXPECT_FALSE(fs::exists(cached(source, new_)));
+  EXPECT_TRUE(index_.changed_interpreters().empty());
+}
+
+TEST_F(MovedLink, WhatIsNoInterpreterIsLeftAlone) {
+  const auto source = scratch_.write("src/a.py", "x = 1\n");
+  precompile("src");
+  InterpreterInfo none;
+  none.executable = "/bin/false";
+  link_to(none);
+  look_at_interpreters();
+  EXPECT_FALSE(index_.changed_interpreters().empty());
+  link_to(new_);
+  look_at_interpreters();
+  EXPECT_TRUE(fs::exists(cached(source, new_)));
+}
+
+TEST_F(MovedLink, RootDoesNotWriteIntoTheTreesOfOthers) {
+  if (::geteuid() != 0) GTEST_SKIP() << "not root";
+  constexpr uid_t kSomebody = 1;
+  const auto source = scratch_.write("src/a.py", "x = 1\n");
+  const auto roots = scratch_.write("roots/a.py", "x = 1\n");
+  precompile("src");
+  precompile("roots");
+  ASSERT_EQ(::chown((scratch_ / "src/__pycache__").c_str(), kSomebody, kSomebody), 0);
+  link_to(new_);
+  look_at_interpreters();
+  EXPECT_FALSE(fs::exists(cached(source, new_)));
+  EXPECT_TRUE(fs::exists(cached(roots, new_)));
+}
+
+TEST_F(RecompilerTest, AnUpgradedBinaryHasWhatIsWrongMended) {
+  link_to(system_python());
+  const auto good = scratch_.write("src/good.py", "x = 1\n");
+  const auto bad = scratch_.write("src/bad.py", "x = 1\n");
+  precompile("src");
+  const auto before = stamp_of(cached(good, system_python()));
+  ASSERT_EQ(::truncate(cached(bad, system_python()).c_str(), 20), 0);
+  fs::remove(link_);
+  fs::copy_file(fs::canonical(system_python().executable), link_);
+  look_at_interpreters();
+  EXPECT_TRUE(is_fresh(cached(bad, system_python()), bad, system_python()));
+  EXPECT_EQ(stamp_of(cached(good, system_python())), before);
+}
+
+TEST_F(RecompilerTest, AChangedSourceIsCompiledIfItHasAnEntry) {
+  link_to(system_python());
+  const auto known = scratch_.write("src/known.py", "x = 1\n");
+  precompile("src", [](auto& request) {
+    request.set_umask(0077);
+    request.set_invalidation(proto::PrecompileRequest::CHECKED_HASH);
+  });
+  const auto unknown = scratch_.write("src/unknown.py", "x = 1\n");
+  scratch_.write("src/known.py", "x = 22\n");
+  look_at_source(known);
+  look_at_source(unknown);
+  const auto pyc = cached(known, system_python());
+  ASSERT_TRUE(fs::exists(pyc));
+  EXPECT_EQ(kind_of(pyc), PycKind::checked_hash);
+  EXPECT_EQ(find_filename(body_of(pyc), system_python().magic).value().name, "src/known.py");
+  EXPECT_EQ(read_file(pyc).find("x = 1"), std::string::npos);
+  struct stat status {};
+  ASSERT_EQ(::stat(pyc.c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 0777, 0600U);
+  EXPECT_FALSE(fs::exists(cached(unknown, system_python())));
+  EXPECT_EQ(entries_of(known).at(0).state, EntryState::fresh);
+}
+
+TEST_F(RecompilerTest, ManySourcesAtOnce) {
+  link_to(system_python());
+  constexpr int kFiles = 100;
+  std::vector<std::string> sources;
+  for (int i = 0; i < kFiles; ++i) {
+    sources.push_back(scratch_.write("src/m" + std::to_string(i) + ".py", "x = 1\n"));
+  }
+  precompile("src");
+  Recompiler recompiler(index_, store_, overlay_, requested_);
+  for (const auto& source : sources) {
+    std::ofstream(source) << "x = 22\n";
+    recompiler.look_at_source(source);
+    recompiler.look_at_source(source);
+  }
+  recompiler.drain();
+  for (const auto& source : sources) {
+    EXPECT_TRUE(is_fresh(cached(source, system_python()), source, system_python())) << source;
+  }
+}
+
+TEST_F(RecompilerTest, NothingToDoIsDone) {
+  look_at_interpreters();
+  look_at_source(scratch_ / "nothing.py");
+  EXPECT_TRUE(entries_of({}).empty());
+}
+
+}  // namespace
+}  // namespace kiln
