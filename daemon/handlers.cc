@@ -10,6 +10,7 @@
 #include "daemon/images.h"
 #include "daemon/index_thread.h"
 #include "daemon/precompile_service.h"
+#include "daemon/settings.h"
 #include "daemon/store_thread.h"
 
 namespace kiln {
@@ -74,10 +75,17 @@ void describe(const IndexSummary& summary, proto::Status& status) {
 
 void describe(std::uint64_t store_bytes, std::uint64_t store_limit, proto::Status& status) {
   status.mutable_cache()->set_store_bytes(store_bytes);
+  if (store_limit == Store::kNoLimit) return;
   auto& limit = *status.add_limits();
   limit.set_name("store_bytes");
   limit.set_used(store_bytes);
   limit.set_limit(store_limit);
+}
+
+Error images_disabled(const Config& config) {
+  const auto origin = config.origins.find("images.enabled");
+  if (origin == config.origins.end()) return {Reason::images_disabled, {}, {}};
+  return {Reason::images_disabled, "images.enabled is false, by " + origin->second.back().text(), {}};
 }
 
 }  // namespace
@@ -113,6 +121,12 @@ asio::awaitable<void> Handlers::run(Session& session, const proto::RunRequest& r
     const Error elsewhere{Reason::namespace_differs, {}, {}};
     co_return co_await session.refuse(elsewhere);
   }
+  const auto config = settings_.of(request);
+  if (!config) co_return co_await session.refuse(config.error());
+  if (!config->images_enabled) {
+    const Error disabled = images_disabled(*config);
+    co_return co_await session.refuse(disabled);
+  }
   auto decision = images_.route(request, session.hand_over());
   if (const auto* error = std::get_if<Error>(&decision)) co_return co_await session.refuse(*error);
   if (const auto* start = std::get_if<Images::Start>(&decision)) {
@@ -134,6 +148,7 @@ asio::awaitable<void> Handlers::status(Session& session) {
   daemon.set_cache_dir(facts_.cache_dir);
   daemon.set_log(facts_.log);
   daemon.set_resident_bytes(resident_bytes());
+  if (settings_.error()) daemon.set_configuration_error(settings_.error()->message);
   images_.describe(status);
   const auto summary = co_await index_.summarize();
   if (!summary) co_return co_await session.refuse(summary.error());
@@ -171,6 +186,8 @@ asio::awaitable<void> Handlers::clean(Session& session, const proto::CleanReques
 asio::awaitable<void> Handlers::gc(Session& session, const proto::GcRequest& request) {
   std::optional<std::uint64_t> limit;
   if (request.has_limit()) limit = request.limit();
+  // What the limit was meant to be is not known, and what is removed is gone.
+  if (!limit && settings_.error()) co_return co_await session.refuse(*settings_.error());
   const auto usage = co_await store_.gc(limit);
   if (!usage) co_return co_await session.refuse(usage.error());
   proto::Reply reply;

@@ -12,6 +12,7 @@ namespace kiln {
 class Images;
 class IndexThread;
 class PrecompileService;
+class Settings;
 class StoreThread;
 
 // Facts about this daemon that status shows.
@@ -29,9 +30,10 @@ struct DaemonFacts {
 // twice.
 class Handlers {
  public:
-  Handlers(DaemonFacts facts, Images& images, IndexThread& index, StoreThread& store,
+  Handlers(DaemonFacts facts, Settings& settings, Images& images, IndexThread& index, StoreThread& store,
            PrecompileService& precompile, std::function<void()> stop)
       : facts_(std::move(facts)),
+        settings_(settings),
         images_(images),
         index_(index),
         store_(store),
@@ -50,6 +52,7 @@ class Handlers {
   boost::asio::awaitable<void> answer_ping(Session& session);
 
   DaemonFacts facts_;
+  Settings& settings_;
   Images& images_;
   IndexThread& index_;
   StoreThread& store_;
