@@ -4,16 +4,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-// Debian's library is a shared one, and the client is static: it is compiled here, for its one user.
-#define TOML_HEADER_ONLY 1
-#include <toml++/toml.h>
-
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <optional>
 #include <utility>
 
+#include "common/toml.h"
 #include "common/unique_fd.h"
 
 namespace kiln {
@@ -85,18 +82,6 @@ class Reader {
   std::uint64_t line_ = 0;
 };
 
-// The line of the first byte that TOML has nowhere (control characters but tab and line ends), if there is
-// one. toml++ 3.3 trips over an assertion of its own at a NUL in a key.
-std::optional<std::size_t> line_of_control_character(const std::string& text) {
-  const auto is_control = [](char byte) {
-    const auto code = static_cast<unsigned char>(byte);
-    return (code < 0x20 && code != '\t' && code != '\n' && code != '\r') || code == 0x7f;
-  };
-  const auto found = std::ranges::find_if(text, is_control);
-  if (found == text.end()) return std::nullopt;
-  return 1 + static_cast<std::size_t>(std::count(text.begin(), found, '\n'));
-}
-
 Error unreadable(const std::string& path, const std::string& why) {
   return {Reason::config, "cannot read " + path + ": " + why, {}};
 }
@@ -117,9 +102,6 @@ Result<std::string> contents(int fd, const std::string& path) {
 }  // namespace
 
 Result<ConfigFile> parse_config(const std::string& text, const std::string& path, ConfigScope scope) {
-  if (const auto line = line_of_control_character(text)) {
-    return Error{Reason::config, path + ":" + std::to_string(*line) + ": a control character", kHint};
-  }
   ConfigFile file{path, scope, {}};
   try {
     Reader reader(file);
