@@ -12,7 +12,7 @@ namespace {
 // Takes the part before the first slash, and the slash, from REST.
 std::string take_part(std::string_view& rest) {
   const auto slash = std::min(rest.find('/'), rest.size());
-  const std::string part(rest.substr(0, slash));
+  std::string part(rest.substr(0, slash));
   rest.remove_prefix(std::min(slash + 1, rest.size()));
   return part;
 }
