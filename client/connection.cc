@@ -69,7 +69,7 @@ Result<proto::Reply> Connection::receive() {
   }
   if (reply.has_refusal()) {
     const auto reason = reason_from_word(reply.refusal().reason());
-    return Error{reason.value_or(Reason::protocol), reply.refusal().detail(), {}};
+    return Error{reason.value_or(Reason::protocol), reply.refusal().detail(), reply.refusal().hint()};
   }
   return reply;
 }

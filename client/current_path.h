@@ -11,4 +11,7 @@ namespace kiln {
 // Each of PATHS, absolute, with no "." or ".." left in it. Fails if the current directory is gone.
 Result<std::vector<std::string>> absolute_paths(const std::vector<std::string>& paths);
 
+// The same of one.
+Result<std::string> absolute_path_of(const std::string& path);
+
 }  // namespace kiln

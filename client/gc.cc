@@ -72,7 +72,7 @@ int gc_command(std::span<char*> arguments) {
   const auto done = collect(parse_bytes(limit));
   if (!done) {
     print_error(done.error());
-    return kExitUnable;
+    return exit_code(done.error());
   }
   if (as_json) {
     std::printf("%s\n", json_text(to_json(*done)).c_str());

@@ -16,6 +16,7 @@
 
 #include "common/fd_passing.h"
 #include "common/name_pattern.h"
+#include "common/paths.h"
 
 extern char** environ;
 
@@ -61,6 +62,14 @@ bool depends_on_cwd(const proto::ImageKey& key) {
 std::string current_dir() {
   std::array<char, 4096> buffer{};
   return ::getcwd(buffer.data(), buffer.size()) != nullptr ? buffer.data() : std::string();
+}
+
+// Where the configuration of the program's project is looked for.
+std::string place_of(const PythonCommand& command) {
+  const std::string cwd = current_dir();
+  if (command.kind != TargetKind::file) return cwd;
+  const bool is_unknown = cwd.empty() && !command.target.starts_with('/');
+  return is_unknown ? std::string() : absolute_path(command.target, cwd);
 }
 
 // All open descriptors but OWN_FD, ascending.
@@ -109,6 +118,7 @@ proto::RunRequest make_run_request(const Context& context, const ChosenInterpret
   }
   std::ranges::sort(*key.mutable_environment());
   if (depends_on_cwd(key)) key.set_cwd(current_dir());
+  request.set_place(place_of(command));
   request.set_mount_namespace(context.mount_namespace);
   request.set_root_device(context.root_device);
   request.set_root_inode(context.root_inode);

@@ -29,6 +29,7 @@ constexpr std::array kCommands{
     Command{"gc", kiln::gc_command, "shrink the store of compiled code to its limit"},
     Command{"inspect", kiln::inspect_command, "show what a bytecode file holds, and whether it is fresh"},
     Command{"status", kiln::status_command, "daemon, images, cache, interpreters"},
+    Command{"config", kiln::config_command, "every setting, with its value and where that comes from"},
     Command{"daemon", kiln::daemon_command, "start, stop, restart, run the daemon; show its log"},
 };
 
@@ -49,7 +50,8 @@ void print_help() {
       "  KILN_RUNTIME_DIR  socket and locks (default $XDG_RUNTIME_DIR/kiln, else /tmp/kiln-UID)\n"
       "  KILN_CACHE_DIR    index, store, log (default $XDG_CACHE_HOME/kiln, else ~/.cache/kiln)\n"
       "  KILN_CONFIG       configuration (default $XDG_CONFIG_HOME/kiln/kiln.toml, else "
-      "~/.config/kiln/kiln.toml)");
+      "~/.config/kiln/kiln.toml)\n"
+      "  KILN_SECTION_KEY  in the place of a key of the configuration: see `kiln config --describe`");
 }
 
 bool is_python_name(std::string_view name) {

@@ -13,9 +13,11 @@
 
 #include "client/command.h"
 #include "client/connection.h"
+#include "client/current_path.h"
 #include "client/interpreter_choice.h"
 #include "client/precompile_report.h"
 #include "common/arguments.h"
+#include "common/config.h"
 #include "common/paths.h"
 #include "common/print_error.h"
 
@@ -61,6 +63,16 @@ void define_options(CLI::App& app, PrecompileArguments& parsed) {
                "left_out; with --check stale)");
 }
 
+// What the configuration of its project leaves out below a target. Of a file nothing is left out.
+Result<void> add_exclusions(proto::PrecompileRequest::Target& target) {
+  std::error_code ignored;
+  if (!std::filesystem::is_directory(target.path(), ignored)) return {};
+  const std::string dir = TRY(absolute_path_of(target.path()));
+  const Config config = TRY(load_config(dir));
+  for (const auto& pattern : patterns_below(dir, config.precompile_exclude)) target.add_exclude(pattern);
+  return {};
+}
+
 // The umask can be read only by setting it; there is one thread.
 mode_t own_umask() {
   const mode_t mask = ::umask(0);
@@ -88,6 +100,7 @@ Result<proto::Request> build_request(const PrecompileArguments& arguments) {
     auto& target = *precompile.add_targets();
     target.set_path(absolute_path(path, cwd));
     target.set_spelling(path);
+    TRY_VOID(add_exclusions(target));
   }
   TRY_VOID(add_pythons(arguments, precompile));
   precompile.set_jobs(arguments.jobs);
@@ -187,7 +200,7 @@ int precompile_command(std::span<char*> arguments) {
   const auto summary = precompile(wanted);
   if (!summary) {
     print_error(summary.error());
-    return kExitUnable;
+    return exit_code(summary.error());
   }
   if (!summary->failure().empty()) print_error({Reason::system, summary->failure(), {}});
   return exit_code(*summary);

@@ -36,6 +36,8 @@ json::object to_json(const proto::Status& status) {
                         {"build_id", daemon.build_id()}, {"uptime_s", daemon.uptime_s()},
                         {"socket", daemon.socket()},     {"cache_dir", daemon.cache_dir()},
                         {"log", daemon.log()},           {"resident_bytes", daemon.resident_bytes()}};
+  if (!daemon.configuration_error().empty())
+    document["daemon"].as_object()["configuration_error"] = daemon.configuration_error();
   json::array& interpreters = (document["interpreters"] = json::array()).as_array();
   for (const auto& one : status.interpreters()) {
     interpreters.push_back(
@@ -85,6 +87,8 @@ void print_screen(const proto::Status& status) {
   std::printf("daemon\n  pid %d, kilnd %s, up %s, %s\n  socket %s\n  log    %s\n", daemon.pid(),
               daemon.version().c_str(), duration_text(daemon.uptime_s()).c_str(),
               bytes_text(daemon.resident_bytes()).c_str(), daemon.socket().c_str(), daemon.log().c_str());
+  if (!daemon.configuration_error().empty())
+    std::printf("  configuration ignored: %s\n", daemon.configuration_error().c_str());
   print_images(status);
   std::puts("interpreters");
   if (status.interpreters().empty()) std::puts("  none yet");

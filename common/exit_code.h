@@ -1,11 +1,18 @@
 // What every command of Kiln exits with.
 #pragma once
 
+#include "common/result.h"
+
 namespace kiln {
 
 constexpr int kExitDone = 0;
 constexpr int kExitFix = 1;     // something that the user must put right
 constexpr int kExitUsage = 2;   // wrong usage
 constexpr int kExitUnable = 3;  // Kiln itself could not
+
+// A mistake in the configuration is the user's to put right; what else fails in a command is ours.
+inline int exit_code(const Error& error) {
+  return error.reason == Reason::config ? kExitFix : kExitUnable;
+}
 
 }  // namespace kiln

@@ -12,8 +12,8 @@ namespace kiln {
 namespace {
 
 // A variable's value, if it holds an absolute path: the XDG specification has relative ones ignored.
-const char* absolute_variable(const char* name) {
-  const char* value = std::getenv(name);
+const char* absolute_variable(const Variables& variables, const char* name) {
+  const char* value = variables(name);
   return value != nullptr && value[0] == '/' ? value : nullptr;
 }
 
@@ -22,19 +22,21 @@ std::string without_trailing_slashes(std::string path) {
   return path;
 }
 
-Result<std::string> overridable(const char* override_name, const char* xdg_name, const char* below_home,
-                                const char* suffix) {
-  if (const char* value = std::getenv(override_name); value != nullptr && value[0] != '\0') {
+// Nothing: no home is known.
+Result<std::optional<std::string>> overridable(const Variables& variables, const char* override_name,
+                                               const char* xdg_name, const char* below_home,
+                                               const char* suffix) {
+  if (const char* value = variables(override_name); value != nullptr && value[0] != '\0') {
     if (value[0] != '/') {
       return Error{Reason::system, std::string(override_name) + " is not an absolute path: " + value, {}};
     }
     return without_trailing_slashes(value);
   }
-  if (const char* value = absolute_variable(xdg_name)) return without_trailing_slashes(value) + suffix;
-  if (const char* home = absolute_variable("HOME"))
+  if (const char* value = absolute_variable(variables, xdg_name))
+    return without_trailing_slashes(value) + suffix;
+  if (const char* home = absolute_variable(variables, "HOME"))
     return without_trailing_slashes(home) + below_home + suffix;
-  return Error{Reason::system, std::string("neither HOME nor ") + override_name + " is set",
-               std::string("export ") + override_name + "=/absolute/path"};
+  return std::nullopt;
 }
 
 Result<void> make_dirs(const std::string& dir) {
@@ -57,17 +59,20 @@ Result<std::string> runtime_dir() {
     }
     return without_trailing_slashes(value);
   }
-  if (const char* value = absolute_variable("XDG_RUNTIME_DIR"))
+  if (const char* value = absolute_variable(::getenv, "XDG_RUNTIME_DIR"))
     return without_trailing_slashes(value) + "/kiln";
   return "/tmp/kiln-" + std::to_string(::geteuid());
 }
 
 Result<std::string> cache_dir() {
-  return overridable("KILN_CACHE_DIR", "XDG_CACHE_HOME", "/.cache", "/kiln");
+  const auto dir = TRY(overridable(::getenv, "KILN_CACHE_DIR", "XDG_CACHE_HOME", "/.cache", "/kiln"));
+  if (dir) return *dir;
+  return Error{Reason::system, "neither HOME nor KILN_CACHE_DIR is set",
+               "export KILN_CACHE_DIR=/absolute/path"};
 }
 
-Result<std::string> config_file() {
-  return overridable("KILN_CONFIG", "XDG_CONFIG_HOME", "/.config", "/kiln/kiln.toml");
+Result<std::optional<std::string>> config_file(const Variables& variables) {
+  return overridable(variables, "KILN_CONFIG", "XDG_CONFIG_HOME", "/.config", "/kiln/kiln.toml");
 }
 
 std::string socket_path(const std::string& runtime_dir) {

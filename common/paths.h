@@ -7,6 +7,9 @@
 //   config    $KILN_CONFIG, else $XDG_CONFIG_HOME/kiln/kiln.toml, else ~/.config/kiln/kiln.toml
 #pragma once
 
+#include <cstdlib>
+#include <functional>
+#include <optional>
 #include <string>
 
 #include "common/result.h"
@@ -17,7 +20,11 @@ namespace kiln {
 // All are absolute and hold no trailing slash. None of them creates anything.
 Result<std::string> runtime_dir();
 Result<std::string> cache_dir();
-Result<std::string> config_file();
+
+// An environment: a variable's value by its name, null if it is not set. One's own, or a client's.
+using Variables = std::function<const char*(const char* name)>;
+// Nothing: these variables name no home.
+Result<std::optional<std::string>> config_file(const Variables& variables = ::getenv);
 
 std::string socket_path(const std::string& runtime_dir);  // RUNTIME/kilnd.sock
 std::string lifetime_lock_path(

@@ -48,6 +48,8 @@ constexpr std::array kRows{
     Row{Reason::namespace_differs, "namespace", "the daemon lives in another mount namespace or root"},
     Row{Reason::overloaded, "overloaded", "too many runs at once"},
     Row{Reason::shutting_down, "shutting-down", "the daemon is shutting down"},
+    Row{Reason::images_disabled, "images-disabled", "the configuration says images.enabled = false"},
+    Row{Reason::config, "config", "there is a mistake in the configuration"},
     Row{Reason::protocol, "protocol", "a malformed message"},
     Row{Reason::foreign_user, "foreign-user", "the peer belongs to another user"},
     Row{Reason::target_missing, "target-missing", "the program was not found"},

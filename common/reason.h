@@ -43,6 +43,8 @@ enum class Reason : std::uint8_t {
   namespace_differs,
   overloaded,
   shutting_down,
+  images_disabled,
+  config,
   protocol,
   foreign_user,
   // The child could not become the program.

@@ -14,6 +14,7 @@
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <csignal>
 #include <ctime>
 #include <optional>
 
@@ -21,7 +22,6 @@
 #include "common/paths.h"
 #include "common/unique_fd.h"
 #include "common/version.h"
-#include "daemon/config.h"
 #include "daemon/file_stamp.h"
 #include "daemon/handlers.h"
 #include "daemon/images.h"
@@ -30,6 +30,7 @@
 #include "daemon/precompile_service.h"
 #include "daemon/recompile.h"
 #include "daemon/server.h"
+#include "daemon/settings.h"
 #include "daemon/store_thread.h"
 #include "daemon/task_group.h"
 
@@ -56,15 +57,15 @@ void open_log(const std::string& path, bool foreground) {
   spdlog::set_default_logger(std::move(logger));
 }
 
-Config configure() {
-  const auto path = config_file();
-  const auto config = path ? read_config(*path) : Result<Config>{path.error()};
-  if (!config) {
-    spdlog::error("configuration ignored: {}", config.error().message);
-    return {};
-  }
-  spdlog::set_level(spdlog::level::from_str(config->log_level));
-  return *config;
+bool has_terminal() {
+  return static_cast<bool>(UniqueFd{::open("/dev/tty", O_RDONLY | O_CLOEXEC | O_NOCTTY)});
+}
+
+// SIGHUP has two meanings: a daemon in the foreground ends with its terminal, unless nohup(1) started it.
+bool ends_with_terminal() {
+  struct sigaction action {};
+  ::sigaction(SIGHUP, nullptr, &action);
+  return action.sa_handler != SIG_IGN && has_terminal();
 }
 
 // Empty: another daemon holds it.
@@ -96,23 +97,24 @@ DaemonFacts facts_of(const std::string& runtime, const std::string& cache) {
 
 class Daemon {
  public:
-  Daemon(asio::io_context& context, asio::local::stream_protocol::acceptor socket, DaemonFacts facts,
-         const Config& config)
+  Daemon(asio::io_context& context, asio::local::stream_protocol::acceptor socket, DaemonFacts facts)
       : socket_path_(facts.socket),
         tasks_(context.get_executor()),
-        images_(context.get_executor(), tasks_, config.image_limit),
+        images_(context.get_executor(), tasks_, settings_.config().images_limit),
         index_(facts.cache_dir + "/index.db"),
-        store_(facts.cache_dir + "/store", config.store_limit),
-        overlay_(overlay_dir(facts.cache_dir), config.overlay_limit, index_),
+        store_(facts.cache_dir + "/store", store_limit()),
+        overlay_(overlay_dir(facts.cache_dir), overlay_limit(), index_),
         precompile_(index_, store_.store(), overlay_),
         recompiler_(index_, store_.store(), overlay_, precompile_),
-        handlers_(std::move(facts), images_, index_, store_, precompile_, overlay_, recompiler_,
+        handlers_(std::move(facts), settings_, images_, index_, store_, precompile_, overlay_, recompiler_,
                   [this] { stop(); }),
         server_(std::move(socket), handlers_),
-        signals_(context, SIGTERM, SIGINT),
+        signals_(context, SIGTERM, SIGINT, SIGHUP),
         check_(context),
         shrink_(context),
-        tend_(context) {}
+        tend_(context) {
+    configure();
+  }
 
   asio::awaitable<void> run() {
     images_.on_greeting = [this](const std::string& path, const ImageGreeting& greeting) {
@@ -121,7 +123,7 @@ class Daemon {
     images_.on_uncached = [this](const std::string& path, const ImageGreeting& greeting,
                                  const UncachedSources& sources) { fill_overlay(path, greeting, sources); };
     recompiler_.look_at_interpreters();
-    tasks_.spawn(wait_for_signal());
+    tasks_.spawn(wait_for_signals());
     tasks_.spawn(watch_socket());
     tasks_.spawn(shrink_later());
     tasks_.spawn(tend_workers());
@@ -171,11 +173,36 @@ class Daemon {
     if (const auto info = interpreter_of(path, greeting)) overlay_.fill({*info, sources});
   }
 
-  asio::awaitable<void> wait_for_signal() {
+  // With a mistake from the start there is none: what the user's limit is cannot be known, and what is
+  // removed is gone.
+  std::uint64_t store_limit() const {
+    return settings_.error() ? Store::kNoLimit : settings_.config().store_limit.count;
+  }
+
+  std::uint64_t overlay_limit() const {
+    return settings_.error() ? Store::kNoLimit : settings_.config().overlay_limit.count;
+  }
+
+  void configure() {
+    if (settings_.error()) return spdlog::error("configuration ignored: {}", settings_.error()->message);
+    const Config& config = settings_.config();
+    spdlog::set_level(spdlog::level::from_str(config.log_level));
+    images_.set_limit(config.images_limit);
+    store_.set_limit(config.store_limit.count);
+    overlay_.set_limit(config.overlay_limit.count);
+  }
+
+  asio::awaitable<void> wait_for_signals() {
     boost::system::error_code failed;
-    const int signal = co_await signals_.async_wait(asio::redirect_error(asio::use_awaitable, failed));
-    if (failed) co_return;
-    spdlog::info("signal {}", signal);
+    while (true) {
+      const int signal = co_await signals_.async_wait(asio::redirect_error(asio::use_awaitable, failed));
+      if (failed) co_return;
+      spdlog::info("signal {}", signal);
+      const bool hung_up = ends_with_terminal_ && !has_terminal();
+      if (signal != SIGHUP || hung_up) break;
+      settings_.reload();
+      configure();
+    }
     stop();
   }
 
@@ -211,6 +238,8 @@ class Daemon {
   }
 
   std::string socket_path_;
+  const bool ends_with_terminal_ = ends_with_terminal();
+  Settings settings_;
   TaskGroup tasks_;
   Images images_;
   IndexThread index_;
@@ -244,12 +273,11 @@ Result<void> run_daemon(const DaemonOptions& options) {
   TRY(open_private_dir(cache));
   open_log(log_path(cache), options.foreground);
   spdlog::info("kilnd {} starts", build_id());
-  const Config config = configure();
   if (::chdir("/") != 0) return errno_error("cannot enter /");
 
   asio::io_context context(1);
   auto socket = TRY(listen_on(context.get_executor(), socket_path(runtime)));
-  Daemon daemon(context, std::move(socket), facts_of(runtime, cache), config);
+  Daemon daemon(context, std::move(socket), facts_of(runtime, cache));
   asio::co_spawn(context, daemon.run(), [](std::exception_ptr failure) {
     if (failure) std::rethrow_exception(failure);
   });

@@ -12,6 +12,7 @@
 #include "daemon/overlay.h"
 #include "daemon/precompile_service.h"
 #include "daemon/recompile.h"
+#include "daemon/settings.h"
 #include "daemon/store_thread.h"
 
 namespace kiln {
@@ -74,7 +75,9 @@ void describe(const IndexSummary& summary, proto::Status& status) {
   }
 }
 
+// A limit that is not known is left out.
 void add_limit(const char* name, std::uint64_t used, std::uint64_t limit, proto::Status& status) {
+  if (limit == Store::kNoLimit) return;
   auto& added = *status.add_limits();
   added.set_name(name);
   added.set_used(used);
@@ -86,6 +89,12 @@ void describe(const OverlayUsage& usage, proto::GcReply::Overlay& done) {
   done.set_bytes(usage.bytes);
   done.set_removed_files(usage.removed_files);
   done.set_removed_bytes(usage.removed_bytes);
+}
+
+Error images_disabled(const Config& config) {
+  const auto origin = config.origins.find("images.enabled");
+  if (origin == config.origins.end()) return {Reason::images_disabled, {}, {}};
+  return {Reason::images_disabled, "images.enabled is false, by " + origin->second.back().text(), {}};
 }
 
 }  // namespace
@@ -121,6 +130,12 @@ asio::awaitable<void> Handlers::run(Session& session, const proto::RunRequest& r
     const Error elsewhere{Reason::namespace_differs, {}, {}};
     co_return co_await session.refuse(elsewhere);
   }
+  const auto config = settings_.of(request);
+  if (!config) co_return co_await session.refuse(config.error());
+  if (!config->images_enabled) {
+    const Error disabled = images_disabled(*config);
+    co_return co_await session.refuse(disabled);
+  }
   auto decision = images_.route(request, session.hand_over());
   if (const auto* error = std::get_if<Error>(&decision)) co_return co_await session.refuse(*error);
   if (const auto* start = std::get_if<Images::Start>(&decision)) {
@@ -149,6 +164,7 @@ asio::awaitable<void> Handlers::status(Session& session) {
   daemon.set_cache_dir(facts_.cache_dir);
   daemon.set_log(facts_.log);
   daemon.set_resident_bytes(resident_bytes());
+  if (settings_.error()) daemon.set_configuration_error(settings_.error()->message);
   images_.describe(status);
   const auto summary = co_await index_.summarize();
   if (!summary) co_return co_await session.refuse(summary.error());
@@ -194,6 +210,8 @@ asio::awaitable<void> Handlers::clean(Session& session, const proto::CleanReques
 asio::awaitable<void> Handlers::gc(Session& session, const proto::GcRequest& request) {
   std::optional<std::uint64_t> limit;
   if (request.has_limit()) limit = request.limit();
+  // What the limit was meant to be is not known, and what is removed is gone.
+  if (!limit && settings_.error()) co_return co_await session.refuse(*settings_.error());
   const auto usage = co_await store_.gc(limit);
   if (!usage) co_return co_await session.refuse(usage.error());
   const auto overlay = co_await overlay_.gc();

@@ -14,6 +14,7 @@ class IndexThread;
 class Overlay;
 class PrecompileService;
 class Recompiler;
+class Settings;
 class StoreThread;
 
 // Facts about this daemon that status shows.
@@ -31,10 +32,11 @@ struct DaemonFacts {
 // twice.
 class Handlers {
  public:
-  Handlers(DaemonFacts facts, Images& images, IndexThread& index, StoreThread& store,
+  Handlers(DaemonFacts facts, Settings& settings, Images& images, IndexThread& index, StoreThread& store,
            PrecompileService& precompile, Overlay& overlay, Recompiler& recompiler,
            std::function<void()> stop)
       : facts_(std::move(facts)),
+        settings_(settings),
         images_(images),
         index_(index),
         store_(store),
@@ -56,6 +58,7 @@ class Handlers {
   boost::asio::awaitable<void> answer_ping(Session& session);
 
   DaemonFacts facts_;
+  Settings& settings_;
   Images& images_;
   IndexThread& index_;
   StoreThread& store_;

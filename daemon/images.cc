@@ -121,7 +121,7 @@ Images::Decision Images::decide(Image& image, int connection) {
 }
 
 Images::Decision Images::start(const proto::RunRequest& request, std::string key_bytes) {
-  make_room();
+  keep_at_most(limit_ - 1);
   int pair[2];
   if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
     return errno_error("cannot create a channel");
@@ -216,8 +216,8 @@ void Images::let_go(const ImagePointer& image) {
 }
 
 // The least recently used idle image, or an old failure, goes.
-void Images::make_room() {
-  while (images_.size() >= limit_) {
+void Images::keep_at_most(std::size_t count) {
+  while (images_.size() > count) {
     const ImagePointer oldest =
         *std::ranges::min_element(images_, {}, [](const ImagePointer& image) { return image->last_used; });
     let_go(oldest);
@@ -236,6 +236,11 @@ std::string Images::state_text(const Image& image) {
       return "failed: " + std::string(word(image.failure.reason));
   }
   return "";
+}
+
+void Images::set_limit(std::size_t limit) {
+  limit_ = limit;
+  keep_at_most(limit_);
 }
 
 void Images::describe(proto::Status& status) const {

@@ -47,6 +47,9 @@ class Images {
   // Hands CONNECTION to an image, or says what to do instead. CONNECTION stays the caller's, who closes it.
   Decision route(const proto::RunRequest& request, int connection);
 
+  // From now on it is LIMIT; the images beyond it go at once.
+  void set_limit(std::size_t limit);
+
   // Appends one entry an image or failure.
   void describe(proto::Status& status) const;
 
@@ -96,7 +99,7 @@ class Images {
   bool is_obsolete(const Image& image) const;
   static bool inputs_hold(const Image& image);
   static std::string state_text(const Image& image);
-  void make_room();
+  void keep_at_most(std::size_t count);
 
   boost::asio::any_io_executor executor_;
   TaskGroup& tasks_;

@@ -41,6 +41,8 @@ class Overlay {
 
   const std::string& dir() const { return dir_; }
   std::uint64_t limit() const { return limit_; }
+  // Holds for what is put in from now on.
+  void set_limit(std::uint64_t limit) { limit_ = limit; }
 
   // Returns at once. Too many wishes at a time are forgotten: the next runs will have them again.
   void fill(OverlayWish wish);
@@ -71,7 +73,7 @@ class Overlay {
   Result<OverlayUsage> sweep_here(const std::function<void(OverlaySweep&)>& remove);  // on its thread
 
   const std::string dir_;
-  const std::uint64_t limit_;
+  std::atomic<std::uint64_t> limit_;
   IndexThread& index_;
   UniqueFd cancel_;  // an eventfd, readable once all shall end
   std::atomic<bool> stopped_{false};

@@ -123,8 +123,9 @@ class Precompilation {
 
   void find_sources() {
     SourceList list;
-    const std::vector<std::string> exclude(request_.exclude().begin(), request_.exclude().end());
     for (const auto& target : request_.targets()) {
+      std::vector<std::string> exclude(request_.exclude().begin(), request_.exclude().end());
+      exclude.insert(exclude.end(), target.exclude().begin(), target.exclude().end());
       walk_sources(
           {target.path(), target.spelling()}, exclude, [this] { return cancel_.raised(); }, list);
     }

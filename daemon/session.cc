@@ -79,6 +79,7 @@ asio::awaitable<void> Session::refuse(const Error& error) {
   proto::Reply reply;
   reply.mutable_refusal()->set_reason(std::string(word(error.reason)));
   reply.mutable_refusal()->set_detail(error.message);
+  reply.mutable_refusal()->set_hint(error.hint);
   co_await this->reply(reply);
 }
 

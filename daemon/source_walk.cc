@@ -78,7 +78,8 @@ class Walk {
   bool is_excluded(const std::string& name, const std::string& way) const {
     return std::ranges::any_of(exclude_, [&](const std::string& pattern) {
       const bool whole = pattern.find('/') != std::string::npos;
-      return ::fnmatch(pattern.c_str(), (whole ? way : name).c_str(), whole ? FNM_PATHNAME : 0) == 0;
+      const char* glob = pattern.c_str() + (pattern.starts_with('/') ? 1 : 0);
+      return ::fnmatch(glob, (whole ? way : name).c_str(), whole ? FNM_PATHNAME : 0) == 0;
     });
   }
 

@@ -85,7 +85,7 @@ std::string Store::path_of(const StoreKey& key) const {
 }
 
 std::optional<StoredCode> Store::find(const StoreKey& key) {
-  if (limit_ == 0) return std::nullopt;
+  if (limit() == 0) return std::nullopt;
   const Sha256 digest = digest_of(key);
   const std::string path = object_path(directory_, digest);
   // Whatever lies there, opening it must not block.
@@ -104,14 +104,14 @@ std::optional<StoredCode> Store::find(const StoreKey& key) {
 }
 
 Result<void> Store::keep(const StoreKey& key, const StoredCode& stored) {
-  if (limit_ == 0) return {};
+  if (limit() == 0) return {};
   if (stored.code.size() > kMaxStoredCode || stored.warnings.size() > kMaxStoredCode - stored.code.size()) {
     return Error{Reason::system, "too long for the store", {}};
   }
   const Sha256 digest = digest_of(key);
   const std::string object = encode_object(digest, stored);
   const std::uint64_t size = disk_bytes(object.size());
-  if (size > limit_ / kObjectShare) return {};
+  if (size > limit() / kObjectShare) return {};
   const std::string path = object_path(directory_, digest);
   errno = write_object(path, object);
   if (errno != 0) return errno_error("cannot write " + path);
@@ -121,7 +121,7 @@ Result<void> Store::keep(const StoreKey& key, const StoredCode& stored) {
 
 void Store::count_written(std::uint64_t bytes) {
   bytes_.fetch_add(bytes, std::memory_order_relaxed);
-  const std::uint64_t share = limit_ / kGrowthShare;
+  const std::uint64_t share = limit() / kGrowthShare;
   if (written_.fetch_add(bytes, std::memory_order_relaxed) + bytes <= share) return;
   written_.store(0, std::memory_order_relaxed);
   if (on_growth) on_growth();

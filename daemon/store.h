@@ -53,6 +53,8 @@ struct StoreUsage {
 // All functions may be called from any thread.
 class Store {
  public:
+  static constexpr std::uint64_t kNoLimit = ~0ULL;
+
   // DIRECTORY is absolute; it is created when it is first written to, mode 0700. LIMIT in bytes; with 0
   // nothing is found and nothing kept.
   Store(std::string directory, std::uint64_t limit) : directory_(std::move(directory)), limit_(limit) {}
@@ -70,9 +72,10 @@ class Store {
   // most; a LIMIT of 0 empties the store. Removes what a kill left. STOP cuts it short; the counts are then
   // of what was seen. Fails only if the directory is there but cannot be read.
   Result<StoreUsage> gc(std::uint64_t limit, const std::stop_token& stop = {});
-  Result<StoreUsage> gc(const std::stop_token& stop = {}) { return gc(limit_, stop); }
+  Result<StoreUsage> gc(const std::stop_token& stop = {}) { return gc(limit(), stop); }
 
-  std::uint64_t limit() const { return limit_; }
+  std::uint64_t limit() const { return limit_.load(std::memory_order_relaxed); }
+  void set_limit(std::uint64_t limit) { limit_.store(limit, std::memory_order_relaxed); }
   // What objects take, in bytes: as the last gc found it, with what this process has kept since. Other
   // processes' objects are seen by the next gc.
   std::uint64_t approximate_bytes() const { return bytes_.load(std::memory_order_relaxed); }
@@ -88,7 +91,7 @@ class Store {
   void count_written(std::uint64_t bytes);
 
   const std::string directory_;
-  const std::uint64_t limit_;
+  std::atomic<std::uint64_t> limit_;
   std::atomic<std::uint64_t> bytes_{0};
   std::atomic<std::uint64_t> written_{0};  // since the last gc, or the last call of on_growth
 };

@@ -46,6 +46,13 @@ void StoreThread::shrink() {
   });
 }
 
+void StoreThread::set_limit(std::uint64_t limit) {
+  if (limit == store_.limit()) return;
+  const bool is_less = limit < store_.limit();
+  store_.set_limit(limit);
+  if (is_less) shrink();
+}
+
 void StoreThread::close() {
   interrupt();
   thread_.join();

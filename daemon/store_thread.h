@@ -29,6 +29,9 @@ class StoreThread {
   // A gc some time soon; what fails is logged.
   void shrink();
 
+  // From now on it is LIMIT; what is beyond it goes soon.
+  void set_limit(std::uint64_t limit);
+
   // Cuts a gc short, for good.
   void interrupt() { stop_.request_stop(); }
   // The same, and joins. The store itself may still be used; nothing shrinks it then.

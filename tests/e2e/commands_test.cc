@@ -34,9 +34,9 @@ TEST_F(Commands, Version) {
 
 TEST_F(Commands, HelpOnEverything) {
   const std::vector<std::vector<std::string>> commands{
-      {"--help"},         {"run", "--help"},    {"precompile", "--help"}, {"status", "--help"},
-      {"gc", "--help"},   {"daemon", "--help"}, {"inspect", "--help"},    {"list", "--help"},
-      {"clean", "--help"}};
+      {"--help"},          {"run", "--help"},    {"precompile", "--help"}, {"status", "--help"},
+      {"gc", "--help"},    {"daemon", "--help"}, {"inspect", "--help"},    {"list", "--help"},
+      {"clean", "--help"}, {"config", "--help"}};
   for (const auto& command : commands) {
     const Outcome outcome = kiln(command);
     EXPECT_THAT(outcome.out, HasSubstr("kiln")) << command[0];
@@ -63,6 +63,8 @@ TEST_F(Commands, WrongUsageHasOneForm) {
   const std::vector<std::vector<std::string>> commands{{"status", "--bogus"},
                                                        {"status", "extra"},
                                                        {"gc", "extra"},
+                                                       {"config", "--bogus"},
+                                                       {"config", "--describe", "--json"},
                                                        {"gc", "--limit", "much"},
                                                        {"precompile"},
                                                        {"precompile", "--bogus", "x"},

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "common/config_key.h"
 #include "common/frame.h"
 #include "common/image_channel.h"
 #include "common/launch.h"
@@ -48,10 +49,19 @@ std::vector<std::string> store_seeds() {
           encode_object({}, {std::string(10'000, 'x'), "a warning"})};
 }
 
+std::vector<std::string> config_seeds() {
+  std::string all;
+  for (const auto& key : config_keys()) {
+    all += std::string(key.name) + " = " + toml_text(default_config(), key) + "\n";
+  }
+  return {all, "[watch]\nignore = [\"a b\", \"c/*\"]\nlimit = 7\n[daemon]\nidle_exit = \"90s\"\n"};
+}
+
 std::vector<std::string> seeds_of(const std::string& fuzzer) {
   if (fuzzer == "launch") return launch_seeds();
   if (fuzzer == "frame") return frame_seeds();
   if (fuzzer == "greeting") return greeting_seeds();
+  if (fuzzer == "config") return config_seeds();
   if (fuzzer == "store") return store_seeds();
   return {};
 }

@@ -181,5 +181,20 @@ TEST_F(ImagesTest, TheLeastRecentlyUsedMakesRoom) {
   EXPECT_TRUE(start()) << "the oldest of five should have made room in four places";
 }
 
+TEST_F(ImagesTest, ALowerLimitLetsGoOfTheLeastRecentlyUsed) {
+  std::vector<UniqueFd> channels;
+  for (const char* option : {"-B", "-O", "-s"}) {
+    request_.mutable_key()->clear_options();
+    request_.mutable_key()->add_options(option);
+    channels.push_back(start());
+    greet(channels.back(), served_);
+  }
+  images_.set_limit(1);
+  settle();
+  EXPECT_TRUE(is_handed_over(channels[2]));
+  request_.mutable_key()->set_options(0, "-B");
+  EXPECT_TRUE(start()) << "it was let go";
+}
+
 }  // namespace
 }  // namespace kiln

@@ -388,6 +388,15 @@ TEST_F(PrecompileTest, WhatMatchesIsLeftOut) {
   EXPECT_EQ(done.summary.left_out(0), ".git");
 }
 
+TEST_F(PrecompileTest, ATargetHasExclusionsOfItsOwn) {
+  for (const char* name : {"a/gen/x.py", "a/deep/gen/x.py", "b/gen/x.py"}) scratch_.write(name, "x = 1\n");
+  auto asked = request("a");
+  *asked.add_targets() = request("b").targets(0);
+  asked.mutable_targets(0)->add_exclude("/gen");
+  EXPECT_THAT(counts(run(asked)), ElementsAre(2, 0, 0));
+  EXPECT_FALSE(std::filesystem::exists(scratch_ / "a/gen/__pycache__"));
+}
+
 TEST_F(PrecompileTest, WhatDidNotCompileIsNotTriedBeforeItChanges) {
   scratch_.write("src/bad.py", "def f(:\n");
   const auto first = run(request("src"));

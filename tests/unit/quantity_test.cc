@@ -24,6 +24,40 @@ TEST(Quantity, RefusesWhatIsNoAmount) {
   }
 }
 
+TEST(Quantity, WritesBytesAsItReadsThem) {
+  EXPECT_EQ(exact_bytes_text(0), "0");
+  EXPECT_EQ(exact_bytes_text(1023), "1023");
+  EXPECT_EQ(exact_bytes_text(1024), "1KiB");
+  EXPECT_EQ(exact_bytes_text(500'000'000), "500MB");
+  EXPECT_EQ(exact_bytes_text(2ULL << 30), "2GiB");
+  for (std::uint64_t bytes : {1ULL, 1000ULL, 1500ULL, 1536ULL, 1ULL << 40, ~0ULL}) {
+    EXPECT_EQ(parse_bytes(exact_bytes_text(bytes)), bytes);
+  }
+}
+
+TEST(Quantity, ReadsDurations) {
+  using namespace std::chrono_literals;
+  EXPECT_EQ(parse_duration("0s"), 0s);
+  EXPECT_EQ(parse_duration("90 S"), 90s);
+  EXPECT_EQ(parse_duration("30min"), 30min);
+  EXPECT_EQ(parse_duration("2h"), 2h);
+  EXPECT_EQ(parse_duration("7d"), 168h);
+  EXPECT_EQ(parse_duration("36525d"), 36525 * 24h);
+  for (const char* text : {"", "30", "min", "-1s", "1.5h", "1  s", "1m", "1 h ", "36526d",
+                           "18446744073709551615d", "18446744073709551616s", "never"}) {
+    EXPECT_FALSE(parse_duration(text)) << text;
+  }
+}
+
+TEST(Quantity, WritesDurationsAsItReadsThem) {
+  using namespace std::chrono_literals;
+  EXPECT_EQ(exact_duration_text(0s), "0s");
+  EXPECT_EQ(exact_duration_text(90s), "90s");
+  EXPECT_EQ(exact_duration_text(30min), "30min");
+  EXPECT_EQ(exact_duration_text(26h), "26h");
+  EXPECT_EQ(exact_duration_text(48h), "2d");
+}
+
 TEST(Quantity, WritesForPeople) {
   EXPECT_EQ(bytes_text(0), "0 B");
   EXPECT_EQ(bytes_text(1023), "1023 B");

@@ -62,6 +62,15 @@ TEST_F(StoreThreadTest, KeepsTheStoreWithinItsLimitAsItGrows) {
   EXPECT_LE(wait_for(thread_.bytes()).value(), (64 + 5) * kBlock);
 }
 
+TEST_F(StoreThreadTest, ALowerLimitIsKeptAtOnce) {
+  fill(20);
+  thread_.set_limit(10 * kBlock);
+  EXPECT_EQ(thread_.store().limit(), 10 * kBlock);
+  EXPECT_EQ(wait_for(thread_.bytes()).value(), 9 * kBlock);
+  thread_.set_limit(64 * kBlock);
+  EXPECT_EQ(wait_for(thread_.gc(std::nullopt))->objects, 9U);
+}
+
 TEST_F(StoreThreadTest, AClosedOneMayStillBeWrittenTo) {
   thread_.close();
   fill(20);

@@ -1,0 +1,24 @@
+// Patterns of files and directories that are left out below some directory, as of fnmatch(3).
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace kiln {
+
+// A GLOB without a slash is meant for every name, at any depth. One with a slash is meant for a way down from
+// BASE, an absolute directory; with none, from the directory that is walked.
+struct PathPattern {
+  std::string glob;
+  std::string base;
+
+  bool operator==(const PathPattern&) const = default;
+};
+
+// PATTERNS as daemon/source_walk.h takes them for a walk of DIRECTORY (absolute, without "." and ".."). Those
+// that are meant for other places are dropped, and so are those that match DIRECTORY itself, or a directory
+// above it: whoever names a directory means it.
+std::vector<std::string> patterns_below(const std::string& directory,
+                                        const std::vector<PathPattern>& patterns);
+
+}  // namespace kiln

@@ -1,0 +1,63 @@
+#include "daemon/settings.h"
+
+#include <ctime>
+#include <filesystem>
+#include <string_view>
+
+namespace kiln {
+namespace {
+
+constexpr std::size_t kMaxFiles = 256;
+// The kernel stamps files with a clock that lags by up to a tick (10 ms at 100 Hz): what was written twice
+// within it has one stamp.
+constexpr std::int64_t kClockSlack_ns = 20'000'000;
+
+std::int64_t wall_clock_ns() {
+  timespec now{};
+  ::clock_gettime(CLOCK_REALTIME, &now);
+  return std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
+}
+
+// Of several variables of one name the first counts, as for getenv(3).
+const char* value_in(const proto::RunRequest& run, std::string_view name) {
+  for (const std::string& variable : run.environment()) {
+    if (variable.starts_with(name) && variable.size() > name.size() && variable[name.size()] == '=')
+      return variable.c_str() + name.size() + 1;
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+Result<std::shared_ptr<const ConfigFile>> ConfigCache::read(const std::string& path, ConfigScope scope) {
+  const auto key = std::make_pair(path, scope);
+  const FileStamp stamp = stamp_of(path);  // before the file is read: a later change has another
+  const auto known = entries_.find(key);
+  if (known != entries_.end() && known->second.stamp == stamp) return known->second.file;
+  auto file = read_config_file(path, scope);
+  if (stamp.changed_ns + kClockSlack_ns >= wall_clock_ns()) return file;
+  if (entries_.size() >= kMaxFiles) entries_.clear();
+  entries_.insert_or_assign(key, Entry{stamp, file});
+  return file;
+}
+
+void Settings::reload() {
+  auto config = load_config({}, variables_);
+  error_.reset();
+  if (config) {
+    config_ = std::move(*config);
+  } else {
+    error_ = config.error();
+  }
+}
+
+Result<Config> Settings::of(const proto::RunRequest& run) {
+  const std::string place = std::filesystem::path(run.place()).lexically_normal().string();
+  const Variables variables = [&](const char* name) { return value_in(run, name); };
+  const ConfigReader read = [&](const std::string& path, ConfigScope scope) {
+    return cache_.read(path, scope);
+  };
+  return load_config(place, variables, read);
+}
+
+}  // namespace kiln

@@ -1,0 +1,48 @@
+#include "common/path_pattern.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace kiln {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+std::vector<std::string> below(const std::string& directory, const std::string& glob,
+                               const std::string& base) {
+  return patterns_below(directory, {{glob, base}});
+}
+
+TEST(PathPattern, ANameIsMeantAtAnyDepth) {
+  EXPECT_THAT(below("/p/src", "build", "/p"), ElementsAre("build"));
+  EXPECT_THAT(below("/elsewhere", "*.tmp", ""), ElementsAre("*.tmp"));
+}
+
+TEST(PathPattern, AWayWithoutABaseBeginsAtTheWalkedDirectory) {
+  EXPECT_THAT(below("/p/src", "gen/*.py", ""), ElementsAre("gen/*.py"));
+}
+
+TEST(PathPattern, AWayBeginsAtItsBase) {
+  EXPECT_THAT(below("/p", "src/gen/*.py", "/p"), ElementsAre("/src/gen/*.py"));
+  EXPECT_THAT(below("/p", "/src", "/p"), ElementsAre("/src"));
+  EXPECT_THAT(below("/p/src", "src/gen/*.py", "/p"), ElementsAre("/gen/*.py"));
+  EXPECT_THAT(below("/p/src/gen", "src/gen/*.py", "/p"), ElementsAre("/*.py"));
+  EXPECT_THAT(below("/p/src/gen", "s*/[fg]en/*.py", "/p"), ElementsAre("/*.py"));
+  EXPECT_THAT(below("/p", "p/x", "/"), ElementsAre("/x"));
+  EXPECT_THAT(below("/", "p/x", "/"), ElementsAre("/p/x"));
+}
+
+TEST(PathPattern, AWayToOtherPlacesIsDropped) {
+  EXPECT_THAT(below("/p/lib", "src/gen/*.py", "/p"), IsEmpty());
+  EXPECT_THAT(below("/q", "src/x", "/p"), IsEmpty());
+  EXPECT_THAT(below("/pq/src", "src/x", "/p"), IsEmpty());
+}
+
+TEST(PathPattern, WhoeverNamesADirectoryMeansIt) {
+  EXPECT_THAT(below("/p/src/gen", "src/gen", "/p"), IsEmpty());
+  EXPECT_THAT(below("/p/src/gen/deep", "src/gen", "/p"), IsEmpty());
+}
+
+}  // namespace
+}  // namespace kiln
