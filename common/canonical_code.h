@@ -4,7 +4,9 @@
 // in the compiling process. 3.11 made it the same everywhere. Up to 3.10 it depends on what the process
 // compiled before, so python -m compileall does not always write the bytes that it wrote the last time, and
 // Kiln cannot equal it. It writes the canonical form instead, which Python reads as the very same code:
-// FLAG_REF is on the objects that a reference follows for, and on no other; references count those alone.
+// FLAG_REF is on the objects that a reference follows for, and on no other; references count those alone. And
+// strings of one character that is none of a name are not marked as interned, which they are if anything in
+// the process has done it.
 //
 // Rejected: marshalling code anew in an interpreter, which costs more and leaves the reference counts in.
 #pragma once

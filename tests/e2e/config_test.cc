@@ -73,6 +73,7 @@ TEST_F(ConfigFiles, EachValueIsShownWithItsOrigin) {
                 user_ +
                 ":2\n"
                 "store.limit         \"500MB\"             environment variable KILN_STORE_LIMIT\n"
+                "overlay.limit       \"512MiB\"            default\n"
                 "precompile.exclude  []                  default\n"
                 "watch.policy        \"imported\"          default\n"
                 "watch.ignore        [\"*.tmp\", \"build\"]  " +

@@ -55,6 +55,22 @@ TEST(CanonicalCode, FlagsAreWhereReferencesFollow) {
             code(pair(text("once"), code(pair(twice, reference(0)), flagged(name))), reference(1)));
 }
 
+// CPython has one object for each of these strings, which anything may have interned.
+TEST(CanonicalCode, OneCharacterIsInternedOnlyIfItIsOfAName) {
+  using namespace std::string_literals;
+  const auto canonical = [](const std::string& constant) {
+    return canonical_code(flagged(code(flagged(constant), "N")), kPython37).value();
+  };
+  EXPECT_EQ(canonical("Z\1{"), code("z\1{", "N"));
+  EXPECT_EQ(canonical("z\1{"), code("z\1{", "N"));
+  EXPECT_EQ(canonical("Z\1_"), code("Z\1_", "N"));
+  EXPECT_EQ(canonical("Z\2{}"), code("Z\2{}", "N"));
+  EXPECT_EQ(canonical("t\2\0\0\0\xc3\xa9"s), code("u\2\0\0\0\xc3\xa9"s, "N"));
+  EXPECT_EQ(canonical("t\2\0\0\0\xc4\x80"s), code("t\2\0\0\0\xc4\x80"s, "N")) << "U+0100 is not Latin-1";
+  EXPECT_EQ(canonical_code(code(pair(flagged("Z\1{"), reference(0)), "N"), kPython37).value(),
+            code(pair(flagged("z\1{"), reference(0)), "N"));
+}
+
 TEST(CanonicalCode, AnObjectMayReferToItself) {
   const auto list = flagged(std::string("[\1\0\0\0", 5));
   EXPECT_EQ(canonical_code(flagged(code(list + reference(1), "N")), kPython37).value(),
