@@ -14,7 +14,8 @@ namespace kiln {
 struct Changes {
   std::vector<std::string> files;        // something happened to this name; it may be there or not
   std::vector<std::string> directories;  // its entries should be looked at, not what is below them
-  std::vector<std::string> trees;        // it should be looked at with all below it; it may be gone
+  std::vector<std::string>
+      trees;  // it should be looked at with all below it; it may be gone, or a file by now
 };
 
 // Absolute paths throughout, without trailing slashes.
