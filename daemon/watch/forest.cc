@@ -26,6 +26,13 @@ bool is_heard(const Directory& directory, Tick since) {
   return heard && directory.since <= since;
 }
 
+// One that is not watched may be so when what its path leads to has changed. Other file systems are not asked
+// before each answer: they may be slow.
+bool may_change(const Directory& directory) {
+  return directory.watch >= 0 || directory.coverage == Coverage::missing ||
+         directory.coverage == Coverage::unreadable || directory.coverage == Coverage::failed;
+}
+
 bool is_ignored(const Forest::Root& root, std::string_view way) {
   for (std::size_t start = 0; start < way.size();) {
     const auto end = std::min(way.find('/', start), way.size());
@@ -36,6 +43,11 @@ bool is_ignored(const Forest::Root& root, std::string_view way) {
     start = end + 1;
   }
   return false;
+}
+
+const Name* held_name(const Directory& above, std::string_view path) {
+  const auto found = above.names.find(name_of(path));
+  return found != above.names.end() && found->second.held > 0 ? &found->second : nullptr;
 }
 
 }  // namespace
@@ -103,9 +115,9 @@ void Forest::add_root(const std::string& path, std::vector<std::string> ignore) 
 
 void Forest::remove_root(const std::string& path) {
   if (roots_.erase(path) == 0) return;
-  if (Directory* const directory = find(path)) directory->root = false;
-  prune(path);
-  release(path);
+  Directory& directory = ensure(path);
+  directory.root = false;
+  release(directory);
   retry_limited_roots();
 }
 
@@ -120,7 +132,7 @@ void Forest::remove_directory(const std::string& path) {
   Directory* const directory = find(path);
   if (directory == nullptr || directory->held == 0) return;
   --directory->held;
-  release(path);
+  if (!directory->wanted_itself()) release(*directory);
 }
 
 void Forest::add_file(const std::string& path) {
@@ -147,12 +159,10 @@ void Forest::remove_file(const std::string& path) {
   remove_directory(*directory->path);
 }
 
-// PATH is wanted less than it was.
-void Forest::release(const std::string& path) {
-  Directory* const directory = find(path);
-  if (directory == nullptr || directory->wanted_itself()) return;
-  wanted_.erase(directory);
-  prune(path);
+// DIRECTORY is wanted less than it was; it may be gone afterwards.
+void Forest::release(Directory& directory) {
+  if (!directory.wanted_itself()) wanted_.erase(&directory);
+  prune(std::string(*directory.path));
   retry_limited_directories();
 }
 
@@ -253,12 +263,14 @@ void Forest::reset(Directory& directory) {
 
 // What PATH leads to is not what it was. What is wanted for itself is looked at again.
 void Forest::forget_tree(const std::string& path) {
-  forget_below(path);
   const auto itself = directories_.find(path);
-  if (itself == directories_.end()) return;
+  if (itself == directories_.end()) return forget_below(path);
   changes_.add_tree(path);
   reset(itself->second);
-  if (itself->second.wanted_itself()) return enqueue(itself->second);
+  const bool stays = itself->second.wanted_itself();
+  if (stays) enqueue(itself->second);  // before those below, to which it leads
+  forget_below(path);
+  if (stays) return;
   orphan_children(itself->second);
   directories_.erase(itself);
 }
@@ -453,9 +465,7 @@ std::vector<Directory*> Forest::tops() const {
   for (Directory* const directory : wanted_) {
     const bool vouched = directory->parent != nullptr && !directory->linked &&
                          directory->parent->coverage == Coverage::watched;
-    const bool may_change = directory->watch >= 0 || directory->coverage == Coverage::missing ||
-                            directory->coverage == Coverage::unreadable;
-    if (!vouched && may_change) tops.push_back(directory);
+    if (!vouched && may_change(*directory)) tops.push_back(directory);
   }
   return tops;
 }
@@ -616,16 +626,17 @@ void Forest::looked(const Look& look, const Look::Item& item, Name::State state,
 // --- What is proved
 
 bool Forest::unchanged_since(std::string_view path, Tick tick) const {
+  const Directory* const above = find(directory_of(path));
+  const Name* const name = above != nullptr ? held_name(*above, path) : nullptr;
   const Directory* const itself = find(path);
-  if (itself != nullptr && is_heard(*itself, tick)) return itself->changed <= tick;
-  const Directory* const directory = find(directory_of(path));
-  if (directory == nullptr || !is_heard(*directory, tick)) return false;
-  const auto found = directory->names.find(name_of(path));
-  if (found == directory->names.end()) return false;
-  const Name& name = found->second;
-  const bool proved = name.state == Name::State::heard || name.state == Name::State::absent ||
-                      directory->coverage == Coverage::missing;
-  return proved && name.held > 0 && name.changed <= tick;
+  // Where a directory is missing, there may be a file, or come a symlink that leads nowhere: no stat tells it
+  // from nothing. So it says nothing about the file of that name.
+  const bool is_directory = itself != nullptr && (name == nullptr || itself->coverage == Coverage::watched);
+  if (is_directory && is_heard(*itself, tick)) return itself->changed <= tick;
+  if (name == nullptr || !is_heard(*above, tick)) return false;
+  const bool proved = name->state == Name::State::heard || name->state == Name::State::absent ||
+                      above->coverage == Coverage::missing;
+  return proved && name->changed <= tick;
 }
 
 std::optional<std::vector<std::string>> Forest::tree_unchanged_since(std::string_view path, Tick tick) {

@@ -135,7 +135,7 @@ class Forest {
   void retry_limited_directories();
   void retry_limited_roots();
   void limit(const std::string& path);
-  void release(const std::string& path);
+  void release(Directory& directory);
 
   void link(int watch, const Target& target);
   void unlink(int& watch, const Target& target);

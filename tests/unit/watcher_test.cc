@@ -338,6 +338,30 @@ TEST_F(WatcherTest, ARootMayComeLater) {
   EXPECT_TRUE(leads_to(watcher_.take_changes(), root + "/p/x.py"));
 }
 
+// It leads to itself, or to a file, or nowhere: there is nothing to watch, and nothing to be busy with.
+TEST_F(WatcherTest, ARootMayBeASymlinkThatLeadsToNoDirectory) {
+  const auto root = scratch_ / "r";
+  scratch_.write("file", "");
+  watcher_.add_root(root);
+  for (const char* name : {"a", "a/b", "a/b/c"}) watcher_.add_file(root + "/" + name + "/x.py");
+  for (const auto& target : {root, root + "/a", scratch_ / "file", scratch_ / "nowhere"}) {
+    fs::create_symlink(target, root);
+    const Tick tick = settle();
+    EXPECT_EQ(report().state, RootState::missing) << target;
+    EXPECT_EQ(watcher_.drain(), tick) << target;
+    EXPECT_TRUE(proved(root + "/a/x.py", tick)) << target;
+    fs::remove(root);
+    scratch_.write("r/a/x.py", "x");
+    EXPECT_FALSE(proved(root + "/a/x.py", tick)) << target;
+    expect_heard(root + "/a/x.py", root, [&] { append(root + "/a/x.py"); });
+    fs::remove_all(root);
+  }
+  for (const char* name : {"a", "a/b", "a/b/c"}) watcher_.remove_file(root + "/" + name + "/x.py");
+  watcher_.remove_root(root);
+  settle();
+  EXPECT_EQ(watcher_.describe().directories, 0U);
+}
+
 TEST_F(WatcherTest, ARootThatIsAFileIsMissing) {
   const auto root = scratch_.write("r", "");
   watch_root(root);
@@ -744,6 +768,19 @@ TEST_F(UntrustedWatcherTest, OnePartOfATreeKeepsTheWholeFromBeingProved) {
   EXPECT_TRUE(tree_proved(scratch_ / "r/a", tick));
   EXPECT_FALSE(tree_proved(scratch_ / "r", tick));
   EXPECT_THAT(report().unwatched, ElementsAre(HasSubstr("/r/net: nfs")));
+}
+
+// A stat cannot tell a symlink that leads nowhere from nothing, and nobody hears of it here.
+TEST_F(UntrustedWatcherTest, AHeldFileIsNotProvedByADirectoryOfThatNameThatIsMissing) {
+  fs::create_directory(scratch_ / "net");
+  const auto path = scratch_ / "net/a";
+  hold(path);
+  const Tick tick = hold(path + "/x.py");
+  EXPECT_FALSE(proved(path, tick));
+  EXPECT_TRUE(proved(path + "/x.py", tick));
+  fs::create_symlink("nowhere", path);
+  EXPECT_FALSE(proved(path, tick));
+  EXPECT_TRUE(proved(path + "/x.py", tick));
 }
 
 // Root reads everything, so a child process that is somebody else looks.
