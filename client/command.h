@@ -16,6 +16,8 @@ int gc_command(std::span<char*> arguments);
 int inspect_command(std::span<char*> arguments);
 int status_command(std::span<char*> arguments);
 int config_command(std::span<char*> arguments);
+int watch_command(std::span<char*> arguments);
+int unwatch_command(std::span<char*> arguments);
 int daemon_command(std::span<char*> arguments);
 
 }  // namespace kiln

@@ -27,6 +27,8 @@ constexpr std::array kCommands{
     Command{"list", kiln::list_command, "the bytecode files that Kiln knows of, and how they are"},
     Command{"clean", kiln::clean_command, "remove bytecode whose source is gone"},
     Command{"gc", kiln::gc_command, "shrink the store of compiled code to its limit"},
+    Command{"watch", kiln::watch_command, "keep the bytecode of directories up to date from now on"},
+    Command{"unwatch", kiln::unwatch_command, "watch directories no longer"},
     Command{"inspect", kiln::inspect_command, "show what a bytecode file holds, and whether it is fresh"},
     Command{"status", kiln::status_command, "daemon, images, cache, interpreters"},
     Command{"config", kiln::config_command, "every setting, with its value and where that comes from"},

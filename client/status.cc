@@ -57,7 +57,12 @@ json::object to_json(const proto::Status& status) {
          {"memory_bytes", one.memory_bytes()}});
   }
   json::array& roots = (document["roots"] = json::array()).as_array();
-  for (const auto& one : status.roots()) roots.push_back({{"path", one.path()}, {"policy", one.policy()}});
+  for (const auto& one : status.roots())
+    roots.push_back({{"path", one.path()},
+                     {"state", one.state()},
+                     {"reason", one.reason()},
+                     {"hint", one.hint()},
+                     {"directories", one.directories()}});
   const auto& cache = status.cache();
   document["cache"] = {{"entries", cache.entries()}, {"fresh", cache.fresh()},
                        {"stale", cache.stale()},     {"error", cache.error()},
@@ -82,6 +87,17 @@ void print_images(const proto::Status& status) {
   }
 }
 
+void print_roots(const proto::Status& status) {
+  if (status.roots().empty()) return;
+  std::puts("watched");
+  for (const auto& root : status.roots()) {
+    std::printf("  %s  %s, directories: %s\n", root.path().c_str(), root.state().c_str(),
+                count_text(root.directories()).c_str());
+    if (!root.reason().empty()) std::printf("    %s\n", root.reason().c_str());
+    if (!root.hint().empty()) std::printf("    hint: %s\n", root.hint().c_str());
+  }
+}
+
 void print_screen(const proto::Status& status) {
   const auto& daemon = status.daemon();
   std::printf("daemon\n  pid %d, kilnd %s, up %s, %s\n  socket %s\n  log    %s\n", daemon.pid(),
@@ -96,6 +112,7 @@ void print_screen(const proto::Status& status) {
     std::printf("  %s  %s, %s, magic %u\n", one.path().c_str(), one.version().c_str(), one.tag().c_str(),
                 one.magic());
   }
+  print_roots(status);
   const auto& cache = status.cache();
   std::printf("cache  %s\n  %llu entries: %llu fresh, %llu stale, %llu error, %llu orphan\n",
               daemon.cache_dir().c_str(), static_cast<unsigned long long>(cache.entries()),

@@ -33,6 +33,7 @@
 #include "daemon/settings.h"
 #include "daemon/store_thread.h"
 #include "daemon/task_group.h"
+#include "daemon/watch_service.h"
 
 namespace kiln {
 
@@ -106,8 +107,9 @@ class Daemon {
         overlay_(overlay_dir(facts.cache_dir), overlay_limit(), index_),
         precompile_(index_, store_.store(), overlay_),
         recompiler_(index_, store_.store(), overlay_, precompile_),
+        watch_(index_, recompiler_, watch_limit(settings_.config())),
         handlers_(std::move(facts), settings_, images_, index_, store_, precompile_, overlay_, recompiler_,
-                  [this] { stop(); }),
+                  watch_, [this] { stop(); }),
         server_(std::move(socket), handlers_),
         signals_(context, SIGTERM, SIGINT, SIGHUP),
         check_(context),
@@ -122,7 +124,10 @@ class Daemon {
     };
     images_.on_uncached = [this](const std::string& path, const ImageGreeting& greeting,
                                  const UncachedSources& sources) { fill_overlay(path, greeting, sources); };
+    images_.on_imports = [this](const std::string& path, const ImageGreeting& greeting,
+                                const RunRecord& run) { note_imports(path, greeting, run); };
     recompiler_.look_at_interpreters();
+    tasks_.spawn(watch_.run());
     tasks_.spawn(wait_for_signals());
     tasks_.spawn(watch_socket());
     tasks_.spawn(shrink_later());
@@ -171,6 +176,13 @@ class Daemon {
 
   void fill_overlay(const std::string& path, const ImageGreeting& greeting, const UncachedSources& sources) {
     if (const auto info = interpreter_of(path, greeting)) overlay_.fill({*info, sources});
+  }
+
+  void note_imports(const std::string& path, const ImageGreeting& greeting, const RunRecord& run) {
+    const auto info = interpreter_of(path, greeting);
+    if (!info) return;
+    watch_.watch_imports(run.imported);
+    index_.record_imports(*info, run);
   }
 
   // With a mistake from the start there is none: what the user's limit is cannot be known, and what is
@@ -247,6 +259,7 @@ class Daemon {
   Overlay overlay_;
   PrecompileService precompile_;
   Recompiler recompiler_;
+  WatchService watch_;
   Handlers handlers_;
   Server server_;
   asio::signal_set signals_;

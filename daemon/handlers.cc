@@ -14,6 +14,7 @@
 #include "daemon/recompile.h"
 #include "daemon/settings.h"
 #include "daemon/store_thread.h"
+#include "daemon/watch_service.h"
 
 namespace kiln {
 
@@ -119,6 +120,8 @@ asio::awaitable<void> Handlers::handle(Session& session, const proto::Request& r
       co_return co_await list(session, request.list());
     case proto::Request::kClean:
       co_return co_await clean(session, request.clean());
+    case proto::Request::kWatch:
+      co_return co_await watch_.serve(session, request.watch());
     default:
       co_return co_await answer_ping(session);
   }
@@ -174,6 +177,7 @@ asio::awaitable<void> Handlers::status(Session& session) {
   add_limit("store_bytes", store_bytes ? *store_bytes : 0, store_.store().limit(), status);
   const auto overlay_bytes = co_await overlay_.bytes();
   add_limit("overlay_bytes", overlay_bytes ? *overlay_bytes : 0, overlay_.limit(), status);
+  watch_.describe(status);
   co_await session.reply(reply);
 }
 

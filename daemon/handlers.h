@@ -16,6 +16,7 @@ class PrecompileService;
 class Recompiler;
 class Settings;
 class StoreThread;
+class WatchService;
 
 // Facts about this daemon that status shows.
 struct DaemonFacts {
@@ -33,7 +34,7 @@ struct DaemonFacts {
 class Handlers {
  public:
   Handlers(DaemonFacts facts, Settings& settings, Images& images, IndexThread& index, StoreThread& store,
-           PrecompileService& precompile, Overlay& overlay, Recompiler& recompiler,
+           PrecompileService& precompile, Overlay& overlay, Recompiler& recompiler, WatchService& watch,
            std::function<void()> stop)
       : facts_(std::move(facts)),
         settings_(settings),
@@ -43,6 +44,7 @@ class Handlers {
         precompile_(precompile),
         overlay_(overlay),
         recompiler_(recompiler),
+        watch_(watch),
         stop_(std::move(stop)) {}
 
   boost::asio::awaitable<void> handle(Session& session, const proto::Request& request);
@@ -65,6 +67,7 @@ class Handlers {
   PrecompileService& precompile_;
   Overlay& overlay_;
   Recompiler& recompiler_;
+  WatchService& watch_;
   std::function<void()> stop_;
 };
 

@@ -179,6 +179,9 @@ void Images::note(Image& image, ImageReport report) {
   if (on_uncached && !report.run.uncached.paths.empty()) {
     on_uncached(image.key.python(), image.greeting, report.run.uncached);
   }
+  if (on_imports && !report.same_imports && !report.run.imported.empty()) {
+    on_imports(image.key.python(), image.greeting, report.run);
+  }
   report.run = {};
   image.report = std::move(report);
 }

@@ -49,6 +49,7 @@ constexpr std::array kMigrations = {
     // 18 is 022: nobody knows any more whose umask it was, and this is the one that most have.
     R"(ALTER TABLE entries ADD COLUMN umask INTEGER NOT NULL DEFAULT 18;)",
     R"(ALTER TABLE interpreters ADD COLUMN examined INTEGER NOT NULL DEFAULT 1;)",
+    R"(CREATE TABLE roots (path TEXT NOT NULL PRIMARY KEY, ignore TEXT NOT NULL);)",
 };
 constexpr int kSchemaVersion = static_cast<int>(kMigrations.size());
 
@@ -272,6 +273,35 @@ class Index::Database {
       upsert_entry(entry, file, id, optimize);
     }
     transaction.commit();
+  }
+
+  std::vector<WatchedRoot> roots() {
+    SQLite::Statement select(*database_, "SELECT path, ignore FROM roots ORDER BY path");
+    std::vector<WatchedRoot> found;
+    while (select.executeStep()) {
+      WatchedRoot root{select.getColumn(0).getString(), {}};
+      const std::string ignore = select.getColumn(1).getString();
+      for (std::size_t at = 0; at < ignore.size(); at += root.ignore.back().size() + 1) {
+        root.ignore.emplace_back(ignore.c_str() + at);
+      }
+      found.push_back(std::move(root));
+    }
+    return found;
+  }
+
+  void add_root(const WatchedRoot& root) {
+    SQLite::Statement insert(*database_, "INSERT OR REPLACE INTO roots (path, ignore) VALUES (?, ?)");
+    bind_text(insert, 1, root.path);
+    std::string ignore;
+    for (const auto& pattern : root.ignore) ignore.append(pattern).push_back('\0');
+    bind_text(insert, 2, ignore);
+    insert.exec();
+  }
+
+  void remove_root(const std::string& path) {
+    SQLite::Statement remove(*database_, "DELETE FROM roots WHERE path = ?");
+    bind_text(remove, 1, path);
+    remove.exec();
   }
 
   KnownErrors known_errors() {
@@ -640,6 +670,18 @@ Result<KnownErrors> Index::known_errors() {
 
 Result<void> Index::refresh(const std::stop_token& stop) {
   return guarded([&] { database_->refresh(stop); });
+}
+
+Result<std::vector<WatchedRoot>> Index::roots() {
+  return guarded([&] { return database_->roots(); });
+}
+
+Result<void> Index::add_root(const WatchedRoot& root) {
+  return guarded([&] { database_->add_root(root); });
+}
+
+Result<void> Index::remove_root(const std::string& path) {
+  return guarded([&] { database_->remove_root(path); });
 }
 
 Result<CleanedOrphans> Index::clean_orphans(const IndexFilter& filter) {

@@ -27,6 +27,9 @@
 //     warnings TEXT: what compiling it said; NULL if it was not seen being compiled, or nothing was said
 //     An entry with neither source nor bytecode is dropped.
 //
+//   roots         one row a directory that the user has watched with all below it
+//     path TEXT absolute; ignore: patterns, each with a NUL behind it
+//
 // Paths are bytes, whatever their encoding. PRAGMA application_id is "kiln", user_version the version of the
 // schema; index.cc has the migrations.
 //
@@ -87,6 +90,12 @@ struct IndexCounts {
   bool operator==(const IndexCounts&) const = default;
 };
 
+// A directory that is watched with all below it.
+struct WatchedRoot {
+  std::string path;                 // absolute
+  std::vector<std::string> ignore;  // patterns (daemon/source_walk.h)
+};
+
 struct IndexFilter {
   std::optional<EntryState> state;
   std::string path;        // a source, or a directory with all below it; absolute; empty: everything
@@ -132,6 +141,11 @@ class Index {
   // Looks at every source and bytecode file again: two stats each, and a look into the bytecode where one of
   // them has changed. STOP ends it between batches; what was found until then is kept.
   Result<void> refresh(const std::stop_token& stop = {});
+
+  // What is watched, by path. One that is added again has the new patterns.
+  Result<std::vector<WatchedRoot>> roots();
+  Result<void> add_root(const WatchedRoot& root);
+  Result<void> remove_root(const std::string& path);
 
   // Removes the bytecode files of orphans that pass FILTER, whose state does not count, directories that are
   // empty without them, and their entries. Looks again before: a source that is back keeps its bytecode.

@@ -4,7 +4,10 @@
 
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_future.hpp>
+#include <map>
+#include <optional>
 
+#include "common/pyc.h"
 #include "daemon/blocking.h"
 
 namespace kiln {
@@ -66,6 +69,27 @@ asio::awaitable<Result<IndexSummary>> IndexThread::summarize() {
   return run_blocking(thread_, [this] { return summarize_here(); });
 }
 
+asio::awaitable<Result<std::vector<WatchedRoot>>> IndexThread::roots() {
+  return run_blocking(thread_, [this]() -> Result<std::vector<WatchedRoot>> {
+    Index* index = TRY(this->index());
+    return index->roots();
+  });
+}
+
+asio::awaitable<Result<void>> IndexThread::add_root(WatchedRoot root) {
+  return run_blocking(thread_, [this, root = std::move(root)]() -> Result<void> {
+    Index* index = TRY(this->index());
+    return index->add_root(root);
+  });
+}
+
+asio::awaitable<Result<void>> IndexThread::remove_root(std::string path) {
+  return run_blocking(thread_, [this, path = std::move(path)]() -> Result<void> {
+    Index* index = TRY(this->index());
+    return index->remove_root(path);
+  });
+}
+
 template <class Function>
 void IndexThread::write_behind(Function change) {
   asio::post(thread_, [this, change = std::move(change)] {
@@ -80,6 +104,43 @@ void IndexThread::write_behind(Function change) {
 void IndexThread::record(InterpreterInfo interpreter, int optimize, std::vector<FileResult> files) {
   write_behind([interpreter = std::move(interpreter), optimize, files = std::move(files)](Index& index) {
     return index.record(interpreter, optimize, files);
+  });
+}
+
+namespace {
+
+// Nothing: not a module with bytecode of its own.
+std::optional<FileResult> imported_file(const std::string& opened, const InterpreterInfo& interpreter,
+                                        const UncachedSources& of_run) {
+  const bool is_bytecode = opened.ends_with(".pyc");
+  const auto source = is_bytecode ? source_from_cache(opened) : std::optional(opened);
+  if (!source || !source->starts_with('/')) return std::nullopt;
+  FileResult file;
+  file.source = *source;
+  file.pyc = is_bytecode
+                 ? opened
+                 : cache_from_source(*source, interpreter.cache_tag, static_cast<int>(of_run.optimize));
+  file.source_stamp = stamp_of(file.source);
+  file.pyc_stamp = stamp_of(file.pyc);
+  if (file.source_stamp == FileStamp{} || file.pyc_stamp == FileStamp{}) return std::nullopt;
+  file.outcome = FileOutcome::fresh;
+  file.umask = static_cast<std::uint32_t>(of_run.umask & 0777);
+  return file;
+}
+
+}  // namespace
+
+void IndexThread::record_imports(InterpreterInfo interpreter, RunRecord run) {
+  if (run.uncached.optimize > 2) return;
+  write_behind([interpreter = std::move(interpreter), run = std::move(run)](Index& index) {
+    std::map<std::string, FileResult> files;  // by bytecode: what is compiled anew is opened as both
+    for (const auto& opened : run.imported) {
+      auto file = imported_file(opened, interpreter, run.uncached);
+      if (file) files.insert_or_assign(file->pyc, std::move(*file));
+    }
+    std::vector<FileResult> results;
+    for (auto& [pyc, file] : files) results.push_back(std::move(file));
+    return index.record(interpreter, static_cast<int>(run.uncached.optimize), results);
   });
 }
 

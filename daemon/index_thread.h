@@ -10,6 +10,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "common/image_channel.h"
 #include "common/result.h"
 #include "daemon/index.h"
 
@@ -32,9 +33,15 @@ class IndexThread {
   // Looks at all files again, then lists those that pass one of FILTERS.
   boost::asio::awaitable<Result<std::vector<IndexEntry>>> list(std::vector<IndexFilter> filters);
   boost::asio::awaitable<Result<CleanedOrphans>> clean_orphans(std::vector<IndexFilter> filters);
+  // As of Index; what is added or removed is kept when they return.
+  boost::asio::awaitable<Result<std::vector<WatchedRoot>>> roots();
+  boost::asio::awaitable<Result<void>> add_root(WatchedRoot root);
+  boost::asio::awaitable<Result<void>> remove_root(std::string path);
   // Written behind: returns at once. What fails is logged; the index is derivable.
   void record(InterpreterInfo interpreter, int optimize, std::vector<FileResult> files);
 
+  // What a run has imported, as entries: of the modules whose bytecode is in its place.
+  void record_imports(InterpreterInfo interpreter, RunRecord run);
   void forget(std::vector<std::string> pycs);
   void set_examined(std::string executable, BinaryIdentity binary);
 

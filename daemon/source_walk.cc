@@ -62,7 +62,7 @@ class Walk {
     if (errno != 0) return fail(spelling);
     std::vector<std::string> directories;
     for (const auto& name : names) {
-      if (is_excluded(name, way + name)) continue;
+      if (is_excluded(exclude_, name, way + name)) continue;
       if (is_real_directory(::dirfd(dir.get()), name)) {
         if (!leave_out(name)) directories.push_back(name);
       } else if (name.ends_with(".py")) {
@@ -75,14 +75,6 @@ class Walk {
   void fail(const std::string& spelling) { list_.errors.push_back({spelling, system_error(errno)}); }
 
  private:
-  bool is_excluded(const std::string& name, const std::string& way) const {
-    return std::ranges::any_of(exclude_, [&](const std::string& pattern) {
-      const bool whole = pattern.find('/') != std::string::npos;
-      const char* glob = pattern.c_str() + (pattern.starts_with('/') ? 1 : 0);
-      return ::fnmatch(glob, (whole ? way : name).c_str(), whole ? FNM_PATHNAME : 0) == 0;
-    });
-  }
-
   bool leave_out(const std::string& name) {
     if (!is_skipped_directory(name)) return false;
     if (name != "__pycache__") ++list_.left_out[name];
@@ -115,6 +107,14 @@ class Walk {
 
 bool is_skipped_directory(std::string_view name) {
   return std::find(kSkipped.begin(), kSkipped.end(), name) != kSkipped.end();
+}
+
+bool is_excluded(const std::vector<std::string>& exclude, const std::string& name, const std::string& way) {
+  return std::ranges::any_of(exclude, [&](const std::string& pattern) {
+    const bool whole = pattern.find('/') != std::string::npos;
+    const char* glob = pattern.c_str() + (pattern.starts_with('/') ? 1 : 0);
+    return ::fnmatch(glob, (whole ? way : name).c_str(), whole ? FNM_PATHNAME : 0) == 0;
+  });
 }
 
 CompileError system_error(int error_number) {

@@ -52,6 +52,9 @@ void walk_sources(const WalkTarget& target, const std::vector<std::string>& excl
 // True for a directory that is left out: __pycache__, .git, node_modules, ...
 bool is_skipped_directory(std::string_view name);
 
+// True if one of the patterns EXCLUDE, as of walk_sources(), matches NAME, to which WAY leads down.
+bool is_excluded(const std::vector<std::string>& exclude, const std::string& name, const std::string& way);
+
 // A failed system call in Python's words: PermissionError, "Permission denied".
 CompileError system_error(int error_number);
 

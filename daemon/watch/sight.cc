@@ -1,0 +1,130 @@
+#include "daemon/watch/sight.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <cstring>
+#include <memory>
+#include <utility>
+
+#include "daemon/file_stamp.h"
+#include "daemon/watch/path_order.h"
+
+namespace kiln {
+namespace {
+
+struct CloseDir {
+  void operator()(DIR* dir) const { ::closedir(dir); }
+};
+
+PathStatus status_of(const struct stat& status) {
+  const FileStamp stamp = stamp_of(status);
+  return {{stamp.device, stamp.inode}, stamp.changed_ns};
+}
+
+Coverage coverage_of(int error_number) {
+  switch (error_number) {
+    case ENOENT:
+    case ENOTDIR:
+    case ELOOP:
+      return Coverage::missing;
+    case EACCES:
+    case EPERM:
+      return Coverage::unreadable;
+    default:
+      return Coverage::failed;
+  }
+}
+
+int open_directory(const std::string& path, int flags) {
+  return ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | flags);
+}
+
+// Null at the end, and errno, which is 0 unless it failed.
+const dirent* next_entry(DIR* dir) {
+  errno = 0;
+  return ::readdir(dir);
+}
+
+}  // namespace
+
+PathStatus path_status(const std::string& path) {
+  struct stat status {};
+  return ::stat(path.c_str(), &status) == 0 ? status_of(status) : PathStatus{};
+}
+
+DirectorySight see_directory(const Visit& visit, const KindOfFileSystem& kind) {
+  DirectorySight sight;
+  // Before it is opened: a change in between shows as a change of this.
+  sight.status = path_status(visit.path);
+  sight.descriptor.reset(open_directory(visit.path, O_NOFOLLOW));
+  // With O_DIRECTORY a symlink is ENOTDIR, or ELOOP on some file systems (open(2)).
+  if (!sight.descriptor && (errno == ENOTDIR || errno == ELOOP) && visit.may_be_link) {
+    sight.descriptor.reset(open_directory(visit.path, 0));
+    sight.linked = true;
+  }
+  struct stat status {};
+  if (!sight.descriptor || ::fstat(sight.descriptor.get(), &status) != 0) {
+    sight.coverage = coverage_of(errno);
+    sight.detail = std::strerror(errno);
+    sight.descriptor.reset();
+    return sight;
+  }
+  sight.status = status_of(status);
+  const FileSystemKind found = kind(sight.descriptor.get());
+  if (!found.trusted) {
+    sight.coverage = Coverage::untrusted;
+    sight.detail = found.name;
+    sight.descriptor.reset();
+  }
+  return sight;
+}
+
+std::optional<Listing> list_directory(UniqueFd descriptor, bool recursive) {
+  Listing listing;
+  struct stat own {};
+  ::fstat(descriptor.get(), &own);
+  const std::unique_ptr<DIR, CloseDir> dir(::fdopendir(descriptor.get()));
+  if (!dir) return std::nullopt;
+  const int fd = descriptor.release();
+  while (const dirent* entry = next_entry(dir.get())) {
+    const std::string_view name = entry->d_name;
+    if (name == "." || name == "..") continue;
+    const bool must_look = entry->d_type == DT_UNKNOWN || (entry->d_type == DT_REG && recursive);
+    struct stat status {};
+    if (must_look && ::fstatat(fd, entry->d_name, &status, AT_SYMLINK_NOFOLLOW) != 0) continue;
+    if (entry->d_type == DT_DIR || S_ISDIR(status.st_mode)) {
+      listing.directories.emplace_back(name);
+      continue;
+    }
+    const bool vouched = S_ISREG(status.st_mode) && status.st_nlink == 1 && status.st_dev == own.st_dev;
+    if (recursive && !vouched && listing.by_stat.size() <= Listing::kMost) listing.by_stat.emplace_back(name);
+  }
+  if (errno != 0) return std::nullopt;
+  return listing;
+}
+
+NameSight see_name(const Look& look, const Look::Item& item) {
+  NameSight sight;
+  sight.descriptor.reset(::open(path_in(look.path, item.name).c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
+  struct stat status {};
+  if (!sight.descriptor || ::fstat(sight.descriptor.get(), &status) != 0) {
+    if (errno == ENOENT) sight.state = Name::State::absent;
+    sight.descriptor.reset();
+    return sight;
+  }
+  const bool single =
+      S_ISREG(status.st_mode) && status.st_nlink == 1 && status.st_dev == look.directory.device;
+  if (item.held && S_ISREG(status.st_mode)) {
+    sight.state = Name::State::heard;
+    return sight;
+  }
+  sight.descriptor.reset();
+  // Directories have entries of their own, and need none as names.
+  if (!item.held && (single || S_ISDIR(status.st_mode))) sight.state = Name::State::absent;
+  return sight;
+}
+
+}  // namespace kiln
