@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -90,6 +91,15 @@ Result<void> add_pythons(const PrecompileArguments& arguments, proto::Precompile
   return {};
 }
 
+// Whose files are meant.
+void add_place(proto::PrecompileRequest& precompile) {
+  struct stat status {};
+  if (::stat("/proc/self/ns/mnt", &status) == 0) precompile.set_mount_namespace(status.st_ino);
+  if (::stat("/", &status) != 0) return;
+  precompile.set_root_device(status.st_dev);
+  precompile.set_root_inode(status.st_ino);
+}
+
 Result<proto::Request> build_request(const PrecompileArguments& arguments) {
   std::error_code failed;
   const std::string cwd = std::filesystem::current_path(failed).string();
@@ -97,6 +107,9 @@ Result<proto::Request> build_request(const PrecompileArguments& arguments) {
   proto::Request request;
   auto& precompile = *request.mutable_precompile();
   for (const auto& path : with_listed_paths(arguments.paths, std::cin)) {
+    if (path.find('\0') != std::string::npos) {
+      return Error{Reason::usage, "a NUL byte in the list on standard input: give one path a line", {}};
+    }
     auto& target = *precompile.add_targets();
     target.set_path(absolute_path(path, cwd));
     target.set_spelling(path);
@@ -110,6 +123,8 @@ Result<proto::Request> build_request(const PrecompileArguments& arguments) {
   precompile.set_legacy(arguments.legacy);
   precompile.set_invalidation(
       wanted_invalidation(arguments.invalidation_mode, std::getenv("SOURCE_DATE_EPOCH")));
+  precompile.set_may_fall_back(!arguments.invalidation_mode);
+  add_place(precompile);
   for (const int level : arguments.levels) precompile.add_optimize(level);
   for (const auto& pattern : arguments.exclude) precompile.add_exclude(pattern);
   const char* prefix = std::getenv("PYTHONPYCACHEPREFIX");
@@ -145,6 +160,7 @@ std::string objection_to(const PrecompileArguments& parsed) {
   if (parsed.legacy && (parsed.levels.size() > 1 || parsed.pythons.size() > 1)) {
     return "--legacy has one place for a source's bytecode: give one --python and one -o";
   }
+  if (std::ranges::find(parsed.paths, "") != parsed.paths.end()) return "an empty PATH";
   if (parsed.check && parsed.force) return "--check writes nothing: it cannot go with --force";
   return {};
 }

@@ -12,6 +12,7 @@ constexpr int kExitUnable = 3;  // Kiln itself could not
 
 // A mistake in the configuration is the user's to put right; what else fails in a command is ours.
 inline int exit_code(const Error& error) {
+  if (error.reason == Reason::usage) return kExitUsage;
   return error.reason == Reason::config ? kExitFix : kExitUnable;
 }
 

@@ -1,6 +1,7 @@
 #include "common/overlay.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -77,7 +78,9 @@ bool is_unwritable(const std::string& pyc) {
   const auto [cache, name] = split(pyc);
   int error = ask_to_write(std::string(cache));
   if (error == ENOENT) error = ask_to_write(std::string(split(cache).head).append("/"));
-  return error == EACCES || error == EROFS || error == EPERM;
+  if (error != EACCES && error != EROFS && error != EPERM) return false;
+  struct stat status {};  // a file of that name is a mistake, which writing will tell
+  return ::stat(std::string(cache).c_str(), &status) != 0 || S_ISDIR(status.st_mode);
 }
 
 }  // namespace kiln

@@ -46,6 +46,13 @@ Result<Compiled> compile(const BytecodeWish& wish, const std::string& source, Co
 
 }  // namespace
 
+bool is_stored_code(std::string_view body, const BytecodeWish& wish, const std::string& source,
+                    Store& store) {
+  const auto stored = store.find(key_of(wish, source));
+  const auto canonical = replace_filename(body, wish.interpreter.magic, kCanonicalName);
+  return stored && canonical && *canonical == stored->code;
+}
+
 Result<MadeBytecode> make_bytecode(const BytecodeWish& wish, const std::string& source,
                                    CompilerPool& compilers, Store& store, int cancel) {
   const StoreKey key = key_of(wish, source);

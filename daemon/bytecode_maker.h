@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "daemon/compiler_pool.h"
 #include "daemon/interpreter.h"
@@ -26,5 +27,9 @@ struct MadeBytecode {
 // (daemon/compile_worker.h).
 Result<MadeBytecode> make_bytecode(const BytecodeWish& wish, const std::string& source,
                                    CompilerPool& compilers, Store& store, int cancel);
+
+// Whether BODY, what follows a bytecode file's header, is what the store has for SOURCE, under whatever file
+// name.
+bool is_stored_code(std::string_view body, const BytecodeWish& wish, const std::string& source, Store& store);
 
 }  // namespace kiln

@@ -12,7 +12,9 @@ std::string bytecode_path(const BytecodePlace& place, const InterpreterInfo& int
   if (place.legacy || !has_pycache(interpreter)) {
     return legacy_cache_path(source, {interpreter.major, interpreter.minor}, optimize);
   }
-  return cache_from_source(source, interpreter.cache_tag, optimize, place.prefix);
+  const bool knows_prefix = interpreter.major > 3 || interpreter.minor >= 8;  // sys.pycache_prefix
+  return cache_from_source(source, interpreter.cache_tag, optimize,
+                           knows_prefix ? place.prefix : std::string());
 }
 
 std::optional<BytecodePlace> place_of(const std::string& pyc, const std::string& source, std::uint32_t magic,

@@ -157,6 +157,9 @@ class Daemon {
                                                        const ImageGreeting& greeting) {
     const auto binary = identify_binary(path);
     if (!binary || greeting.tag.empty()) return std::nullopt;
+    // By now the path may lead to another one than was started.
+    const FileStamp started = stamp_of("/proc/" + std::to_string(greeting.pid) + "/exe");
+    if (started.device != binary->device || started.inode != binary->inode) return std::nullopt;
     InterpreterInfo info;
     info.path = info.executable = path;
     info.binary = *binary;

@@ -128,8 +128,7 @@ asio::awaitable<void> Handlers::handle(Session& session, const proto::Request& r
 }
 
 asio::awaitable<void> Handlers::run(Session& session, const proto::RunRequest& request) {
-  if (request.mount_namespace() != facts_.mount_namespace || request.root_device() != facts_.root_device ||
-      request.root_inode() != facts_.root_inode) {
+  if (!sees_the_same_files(request)) {
     const Error elsewhere{Reason::namespace_differs, {}, {}};
     co_return co_await session.refuse(elsewhere);
   }
@@ -150,6 +149,11 @@ asio::awaitable<void> Handlers::run(Session& session, const proto::RunRequest& r
 
 // Commands that are about bytecode are times at which a changed interpreter should be noticed.
 asio::awaitable<void> Handlers::precompile(Session& session, const proto::PrecompileRequest& request) {
+  if (!sees_the_same_files(request)) {
+    const Error elsewhere{Reason::namespace_differs, std::string(wording(Reason::namespace_differs)),
+                          "KILN_RUNTIME_DIR=DIRECTORY kiln precompile ..., for a daemon of its own"};
+    co_return co_await session.refuse(elsewhere);
+  }
   co_await precompile_.serve(session, request);
   recompiler_.look_at_interpreters();
 }

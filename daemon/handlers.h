@@ -50,6 +50,13 @@ class Handlers {
   boost::asio::awaitable<void> handle(Session& session, const proto::Request& request);
 
  private:
+  // A path means for the client what it means for us.
+  template <class Request>
+  bool sees_the_same_files(const Request& request) const {
+    return request.mount_namespace() == facts_.mount_namespace &&
+           request.root_device() == facts_.root_device && request.root_inode() == facts_.root_inode;
+  }
+
   boost::asio::awaitable<void> run(Session& session, const proto::RunRequest& request);
   boost::asio::awaitable<void> precompile(Session& session, const proto::PrecompileRequest& request);
   boost::asio::awaitable<void> status(Session& session);

@@ -50,6 +50,8 @@ constexpr std::array kMigrations = {
     R"(ALTER TABLE entries ADD COLUMN umask INTEGER NOT NULL DEFAULT 18;)",
     R"(ALTER TABLE interpreters ADD COLUMN examined INTEGER NOT NULL DEFAULT 1;)",
     R"(CREATE TABLE roots (path TEXT NOT NULL PRIMARY KEY, ignore TEXT NOT NULL);)",
+    R"(ALTER TABLE entries ADD COLUMN made_inode INTEGER NOT NULL DEFAULT 0;
+       ALTER TABLE entries ADD COLUMN made_mtime_ns INTEGER NOT NULL DEFAULT 0;)",
 };
 constexpr int kSchemaVersion = static_cast<int>(kMigrations.size());
 
@@ -275,6 +277,20 @@ class Index::Database {
     transaction.commit();
   }
 
+  MadeFiles made_files(const std::string& path) {
+    SQLite::Statement select(*database_,
+                             "SELECT e.pyc, e.made_inode, e.made_mtime_ns FROM entries e"
+                             " JOIN sources s ON s.id = e.source WHERE e.made_inode != 0 AND"
+                             " (s.path = ?1 OR (s.path > ?1 || '/' AND s.path < ?1 || '0'))");
+    bind_text(select, 1, path);
+    MadeFiles files;
+    while (select.executeStep()) {
+      files[select.getColumn(0).getString()] = {static_cast<std::uint64_t>(select.getColumn(1).getInt64()),
+                                                select.getColumn(2).getInt64()};
+    }
+    return files;
+  }
+
   std::vector<WatchedRoot> roots() {
     SQLite::Statement select(*database_, "SELECT path, ignore FROM roots ORDER BY path");
     std::vector<WatchedRoot> found;
@@ -449,9 +465,9 @@ class Index::Database {
       "INSERT INTO entries (pyc, source, interpreter, optimize, source_mtime_ns, source_size, pyc_mtime_ns, "
       "pyc_size,"
       " state, error_type, error_message, error_line, error_column, error_is_of_source, warnings, magic, "
-      "umask)"
+      "umask, made_inode, made_mtime_ns)"
       " VALUES (?1, (SELECT id FROM sources WHERE path = ?2), ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13,"
-      " ?14, ?15, (SELECT magic FROM interpreters WHERE id = ?3), ?17)"
+      " ?14, ?15, (SELECT magic FROM interpreters WHERE id = ?3), ?17, iif(?16, 0, ?18), iif(?16, 0, ?7))"
       " ON CONFLICT (pyc) DO UPDATE SET source = excluded.source, interpreter = excluded.interpreter,"
       " optimize = excluded.optimize, source_mtime_ns = excluded.source_mtime_ns, source_size = "
       "excluded.source_size,"
@@ -461,7 +477,9 @@ class Index::Database {
       " error_column = excluded.error_column, error_is_of_source = excluded.error_is_of_source,"
       " magic = excluded.magic,"
       // A fresh file was not written just now: what it said then still holds, and whose it is.
-      " warnings = iif(?16, warnings, excluded.warnings), umask = iif(?16, umask, excluded.umask)"
+      " warnings = iif(?16, warnings, excluded.warnings), umask = iif(?16, umask, excluded.umask),"
+      " made_inode = iif(?16, made_inode, excluded.made_inode),"
+      " made_mtime_ns = iif(?16, made_mtime_ns, excluded.made_mtime_ns)"
       " WHERE (interpreter, magic, source_mtime_ns, source_size, pyc_mtime_ns, pyc_size, state, "
       "error_message)"
       " IS NOT (excluded.interpreter, excluded.magic, excluded.source_mtime_ns, excluded.source_size, "
@@ -554,6 +572,7 @@ class Index::Database {
     if (!file.warnings.empty()) bind_text(upsert, 15, file.warnings);
     upsert.bind(16, file.outcome == FileOutcome::fresh ? 1 : 0);
     upsert.bind(17, static_cast<int>(file.umask));
+    upsert.bind(18, as_signed(file.pyc_stamp.inode));
     upsert.exec();
   }
 
@@ -670,6 +689,10 @@ Result<KnownErrors> Index::known_errors() {
 
 Result<void> Index::refresh(const std::stop_token& stop) {
   return guarded([&] { database_->refresh(stop); });
+}
+
+Result<MadeFiles> Index::made_files(const std::string& path) {
+  return guarded([&] { return database_->made_files(path); });
 }
 
 Result<std::vector<WatchedRoot>> Index::roots() {

@@ -25,6 +25,7 @@
 //     magic: of the bytecode, for a link may have been moved to another version since
 //     umask: of the user for whom it was written, for it may be written again in the background
 //     warnings TEXT: what compiling it said; NULL if it was not seen being compiled, or nothing was said
+//     made_inode, made_mtime_ns: of the bytecode as we wrote it last, 0 if we did not
 //     An entry with neither source nor bytecode is dropped.
 //
 //   roots         one row a directory that the user has watched with all below it
@@ -53,6 +54,7 @@
 #include "daemon/file_result.h"
 #include "daemon/interpreter.h"
 #include "daemon/known_error.h"
+#include "daemon/made_file.h"
 
 namespace kiln {
 
@@ -141,6 +143,9 @@ class Index {
   // Looks at every source and bytecode file again: two stats each, and a look into the bytecode where one of
   // them has changed. STOP ends it between batches; what was found until then is kept.
   Result<void> refresh(const std::stop_token& stop = {});
+
+  // Those of the source PATH, absolute, or of all below that directory.
+  Result<MadeFiles> made_files(const std::string& path);
 
   // What is watched, by path. One that is added again has the new patterns.
   Result<std::vector<WatchedRoot>> roots();

@@ -174,6 +174,10 @@ KnownErrors IndexThread::known_errors() {
   return wait_for([](Index& index) { return index.known_errors(); });
 }
 
+MadeFiles IndexThread::made_files(const std::string& path) {
+  return wait_for([&path](Index& index) { return index.made_files(path); });
+}
+
 std::vector<std::string> IndexThread::changed_interpreters() {
   return wait_for([](Index& index) { return index.changed_interpreters(); });
 }

@@ -48,6 +48,7 @@ class IndexThread {
   // These block: they are not for the thread that runs everything else. What fails is logged, too.
   // What is known not to compile.
   KnownErrors known_errors();
+  MadeFiles made_files(const std::string& path);
   std::vector<std::string> changed_interpreters();
   // As the index has them: no file is looked at.
   std::vector<IndexEntry> entries(const IndexFilter& filter);

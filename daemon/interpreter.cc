@@ -20,6 +20,8 @@
 namespace kiln {
 namespace {
 
+constexpr int kProbeAttempts = 5;
+
 // More than any probe prints; an "interpreter" such as `yes` must not fill the memory.
 constexpr std::size_t kMaxProbeBytes = 64U << 10;
 
@@ -129,7 +131,9 @@ bool has_hash_based(const InterpreterInfo& interpreter) {
   return interpreter.major > 3 || (interpreter.major == 3 && interpreter.minor >= 7);
 }
 
-Result<InterpreterInfo> probe_interpreter(const std::string& path, int timeout_ms) {
+namespace {
+
+Result<InterpreterInfo> probe_once(const std::string& path, int timeout_ms) {
   const auto line = TRY(run_probe(path, timeout_ms));
   auto info = parse_probe(line);
   if (!info) return not_python(path, info.error().message);
@@ -137,6 +141,20 @@ Result<InterpreterInfo> probe_interpreter(const std::string& path, int timeout_m
   if (info->executable.empty()) info->executable = path;  // Python could not find out; PATH did work
   info->binary = TRY(identify_binary(info->executable));
   return info;
+}
+
+}  // namespace
+
+// While it is asked, another file may take its place: then what was said is not of the file that is there
+// now.
+Result<InterpreterInfo> probe_interpreter(const std::string& path, int timeout_ms) {
+  for (int attempt = 0; attempt < kProbeAttempts; ++attempt) {
+    const auto before = TRY(identify_binary(path));
+    auto info = probe_once(path, timeout_ms);
+    const auto after = identify_binary(path);
+    if (after && *after == before) return info;
+  }
+  return Error{Reason::interpreter, path + " becomes another file again and again", {}};
 }
 
 }  // namespace kiln

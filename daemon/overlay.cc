@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <boost/asio/post.hpp>
+#include <boost/asio/use_future.hpp>
 #include <fstream>
 #include <iterator>
 #include <optional>
@@ -82,6 +83,10 @@ void Overlay::fill(OverlayWish wish) {
     work(wish);
     --pending_;
   });
+}
+
+void Overlay::drain() {
+  asio::post(thread_, asio::use_future([] {})).get();
 }
 
 void Overlay::work(const OverlayWish& wish) {

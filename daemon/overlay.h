@@ -46,6 +46,8 @@ class Overlay {
 
   // Returns at once. Too many wishes at a time are forgotten: the next runs will have them again.
   void fill(OverlayWish wish);
+  // Blocks until all that was wished for until now is there, or is not going to be.
+  void drain();
 
   // Removes orphans, and what is beyond the limit.
   boost::asio::awaitable<Result<OverlayUsage>> gc();

@@ -115,10 +115,24 @@ class Precompilation {
     if (has_pycache(interpreter) && interpreter.cache_tag.empty()) {
       return interpreter.executable + " keeps no bytecode files: it has no cache tag";
     }
-    if (!has_hash_based(interpreter) && kind_.value_or(PycKind::timestamp) != PycKind::timestamp) {
+    const bool is_hash_based = kind_.value_or(PycKind::timestamp) != PycKind::timestamp;
+    if (!has_hash_based(interpreter) && is_hash_based && !request_.may_fall_back()) {
       return "Python " + interpreter.version + " knows no hash-based bytecode; 3.7 and later do";
     }
+    if (!has_pycache(interpreter) && wants_level(1) && wants_level(2)) {
+      return "Python " + interpreter.version +
+             " has one file, NAME.pyo, for the levels 1 and 2: give one of them";
+    }
     return {};
+  }
+
+  // As py_compile of that interpreter would have it.
+  std::optional<PycKind> kind_for(const InterpreterInfo& interpreter) const {
+    return has_hash_based(interpreter) ? kind_ : std::nullopt;
+  }
+
+  bool wants_level(int level) const {
+    return std::ranges::find(request_.optimize(), level) != request_.optimize().end();
   }
 
   void find_sources() {
@@ -185,7 +199,8 @@ class Precompilation {
     }
     if (settle_known(batch, source_index)) return std::nullopt;
     if (request_.check()) report_stale(source, result.pyc, check.freshness);
-    return Task{batch_index, source_index, kind_.value_or(check.kind.value_or(PycKind::timestamp))};
+    const auto kind = kind_for(batch.interpreter);
+    return Task{batch_index, source_index, kind.value_or(check.kind.value_or(PycKind::timestamp))};
   }
 
   // The file in its place, or else the overlay's.
@@ -194,8 +209,11 @@ class Precompilation {
       const auto text = read_source(source.path);
       return text ? kiln::source_hash(text->bytes, batch.interpreter.magic) : std::nullopt;
     };
-    const PycQuestion question{batch.interpreter.magic, source.stamp, kind_, hash};
-    const auto check = check_pyc(result.pyc, question);
+    const PycQuestion question{batch.interpreter.magic, source.stamp, kind_for(batch.interpreter), hash};
+    auto check = check_pyc(result.pyc, question);
+    if (check.freshness == Freshness::fresh && is_damaged(batch, source, result.pyc, check.stamp)) {
+      check.freshness = Freshness::body;
+    }
     if (check.freshness == Freshness::fresh) return check;
     const auto overlaid = place_in_overlay(result.pyc);
     if (overlaid.empty() || !is_unwritable(result.pyc)) return check;
@@ -204,6 +222,19 @@ class Precompilation {
     result.pyc = overlaid;
     ++overlaid_;
     return second;
+  }
+
+  // Written over since we made it, and not with the code that we would make.
+  bool is_damaged(const PrecompiledBatch& batch, const SourceFile& source, const std::string& pyc,
+                  const FileStamp& stamp) {
+    const auto made = services_.made_files.find(pyc);
+    if (made == services_.made_files.end() || !made->second.was_written_over(stamp)) return false;
+    const auto text = read_source(source.path);
+    const auto file = read_source(pyc);
+    if (!text || !file) return false;
+    const BytecodeWish wish{batch.interpreter, batch.optimize, source.spelling};
+    const auto body = std::string_view(file->bytes).substr(pyc_header_size(batch.interpreter.magic));
+    return !is_stored_code(body, wish, text->bytes, services_.store);
   }
 
   // A file that did not compile is not tried again until it changes.
@@ -262,7 +293,7 @@ class Precompilation {
   void make(const Task& task) {
     auto& batch = done_.batches[task.batch];
     auto& result = batch.files[task.source];  // no other thread touches it
-    if (!place_in_overlay(result.pyc).empty() && is_unwritable(result.pyc)) return leave_to_overlay(task);
+    const bool to_overlay = !place_in_overlay(result.pyc).empty() && is_unwritable(result.pyc);
     const auto source = read_source(result.source);
     if (!source) return settle(task, source.error());
     result.source_stamp = source->stamp;
@@ -273,6 +304,7 @@ class Precompilation {
     result.warnings = made->compiled.warnings;
     if (!result.warnings.empty()) report_warning(name_file_in(result.warnings, wish.filename));
     if (made->compiled.error) return settle(task, *made->compiled.error);
+    if (to_overlay) return leave_to_overlay(task);
     const auto written = write(task, *source, made->compiled.code);
     if (!written) return settle(task, written.error());
     result.pyc_stamp = *written;
@@ -298,12 +330,11 @@ class Precompilation {
     return write_pyc(result.pyc, header, code, source.mode, request_.umask());
   }
 
-  // Which has rules of its own: what warns has no place there.
+  // Which compiles it by rules of its own: what warns, be it unseen, has no place there.
   void leave_to_overlay(const Task& task) {
     auto& batch = done_.batches[task.batch];
     const std::lock_guard lock(mutex_);
     batch.uncached.push_back(sources_[task.source].path);
-    ++overlaid_;
   }
 
   // The file has failed.

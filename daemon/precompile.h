@@ -16,6 +16,7 @@
 #include "daemon/file_result.h"
 #include "daemon/interpreter.h"
 #include "daemon/known_error.h"
+#include "daemon/made_file.h"
 #include "daemon/store.h"
 #include "proto/kiln.pb.h"
 
@@ -31,6 +32,7 @@ struct PrecompileServices {
   Store& store;
   std::string overlay;  // directory of the overlay (common/overlay.h); empty: none
   const KnownErrors& known_errors;
+  const MadeFiles& made_files;
 };
 
 // What was done for one interpreter and level.

@@ -2,6 +2,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/experimental/concurrent_channel.hpp>
@@ -10,7 +11,11 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/use_future.hpp>
 
+#include "common/overlay.h"
+#include "common/pyc.h"
 #include "daemon/caught.h"
+#include "daemon/file_stamp.h"
+#include "daemon/source_walk.h"
 
 namespace kiln {
 
@@ -36,6 +41,19 @@ void fill_overlay(PrecompiledBatch& batch, std::uint32_t umask, Overlay& overlay
   wish.sources.umask = umask;
   wish.sources.paths = std::move(batch.uncached);
   overlay.fill(std::move(wish));
+}
+
+// Where the overlay will have what the batch leaves to it.
+void add_overlaid(const PrecompiledBatch& batch, const std::string& dir, std::vector<std::string>& places) {
+  for (const auto& source : batch.uncached) {
+    places.push_back(
+        overlay_path(dir, cache_from_source(source, batch.interpreter.cache_tag, batch.optimize)));
+  }
+}
+
+std::uint64_t count_existing(const std::vector<std::string>& files) {
+  return static_cast<std::uint64_t>(
+      std::ranges::count_if(files, [](const std::string& file) { return stamp_of(file) != FileStamp{}; }));
 }
 
 }  // namespace
@@ -108,15 +126,28 @@ Result<proto::PrecompileEvent::Summary> PrecompileService::work(Job& job) {
   const auto sink = [&job](const proto::PrecompileEvent& event) {
     if (!event.has_summary()) job.send(event);
   };
-  const PrecompileServices services{compilers_, store_, overlay_.dir(), known_errors()};
+  const MadeFiles made = made_files(job.request);
+  const PrecompileServices services{compilers_, store_, overlay_.dir(), known_errors(), made};
   Precompiled done = precompile(job.request, interpreters, services, sink, job.stop.get_token());
   spdlog::info("precompile: {} compiled, {} restored, {} fresh, {} errors", done.summary.compiled(),
                done.summary.restored(), done.summary.fresh(), done.summary.errors());
+  std::vector<std::string> overlaid;
   for (auto& batch : done.batches) {
     remember(batch);
+    add_overlaid(batch, overlay_.dir(), overlaid);
     keep_results(std::move(batch), job.request.umask(), index_, overlay_);
   }
+  if (!overlaid.empty()) {
+    overlay_.drain();
+    done.summary.set_overlaid(done.summary.overlaid() + count_existing(overlaid));
+  }
   return done.summary;
+}
+
+MadeFiles PrecompileService::made_files(const proto::PrecompileRequest& request) {
+  MadeFiles all;
+  for (const auto& target : request.targets()) all.merge(index_.made_files(clean_path(target.path())));
+  return all;
 }
 
 // Not asked for each time: the index may be busy with what the last request has done.

@@ -48,6 +48,7 @@ class PrecompileService {
   boost::asio::awaitable<void> stream(Session& session, Job& job);
   void run(Job& job);
   Result<proto::PrecompileEvent::Summary> work(Job& job);
+  MadeFiles made_files(const proto::PrecompileRequest& request);
   const KnownErrors& known_errors();
   void remember(const PrecompiledBatch& batch);
 

@@ -11,6 +11,7 @@
 
 #include "common/embedded_filename.h"
 #include "common/magic.h"
+#include "common/overlay.h"
 #include "common/pyc.h"
 #include "daemon/background.h"
 #include "daemon/bytecode_place.h"
@@ -81,6 +82,9 @@ std::optional<BytecodePlace> place_for(const IndexEntry& entry, const Interprete
   if (is_shared_between_versions(*place, interpreter) && is_of_another_version(pyc, interpreter)) {
     return std::nullopt;
   }
+  // The overlay's entry of a main script: Python keeps none in the tree, so nor do we.
+  const bool overlaid = !overlay.empty() && entry.pyc.starts_with(overlay + "/");
+  if (overlaid && !is_unwritable(pyc)) return std::nullopt;
   if (!may_write_unasked(pyc, ::geteuid())) return std::nullopt;
   return place;
 }
@@ -241,6 +245,11 @@ Result<InterpreterInfo> Recompiler::identify(const std::string& executable) {
     return Error{Reason::interpreter, executable + " is no Python interpreter", {}};
   }
   auto interpreter = interpreters_.at(executable);
+  const auto now = TRY(identify_binary(executable));
+  if (now != binary) {  // it was moved while it was asked
+    look_at_interpreters();
+    return Error{Reason::interpreter, executable + " has become another file", {}};
+  }
   if (!interpreter) {
     spdlog::warn("{}", interpreter.error().message);
     unusable_[executable] = binary;
@@ -270,7 +279,7 @@ bool Recompiler::recompile(const InterpreterInfo& interpreter, const std::vector
 bool Recompiler::recompile(const InterpreterInfo& interpreter, const proto::PrecompileRequest& request,
                            const KnownErrors& known_errors) {
   requested_.wait_until_idle();
-  const PrecompileServices services{compilers_, store_, overlay_.dir(), known_errors};
+  const PrecompileServices services{compilers_, store_, overlay_.dir(), known_errors, {}};
   const auto nobody = [](const proto::PrecompileEvent&) {};
   auto done = precompile(request, std::span(&interpreter, 1), services, nobody, stop_.get_token());
   const auto& summary = done.summary;

@@ -156,6 +156,18 @@ TEST_P(Overlay, KeepsWhatTheTreeCannot) {
   EXPECT_EQ(snapshot(tree_ / ""), before);
 }
 
+TEST_P(Overlay, PrecompilingSaysWhatDoesNotCompileAndWaitsForTheRest) {
+  tree_.write("bad.py", "def f(:\n");
+  Outcome outcome = kiln({"precompile", "--python", python().path, tree_ / ""});
+  EXPECT_EQ(describe_status(outcome.status), "exit 1");
+  EXPECT_THAT(outcome.err, HasSubstr("bad.py:1"));
+  EXPECT_TRUE(fs::exists(kept("util")));
+  EXPECT_TRUE(fs::exists(kept("main")));
+  EXPECT_FALSE(fs::exists(kept("bad")));
+  outcome = kiln({"precompile", "--check", "--python", python().path, tree_ / "util.py"});
+  EXPECT_EQ(describe_status(outcome.status), "exit 0") << outcome.out << outcome.err;
+}
+
 TEST_P(Overlay, AnEditIsSeenAtOnceWhateverItsTime) {
   plant_in_overlay();
   EXPECT_EQ(value(), "planted");

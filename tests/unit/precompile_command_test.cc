@@ -34,6 +34,7 @@ TEST(PrecompileArguments, WrongUsageIsTwo) {
   EXPECT_EQ(std::get<int>(parse({"-o", "3", "src"})), kExitUsage);
   EXPECT_EQ(std::get<int>(parse({"-j", "-1", "src"})), kExitUsage);
   EXPECT_EQ(std::get<int>(parse({"--nonsense", "src"})), kExitUsage);
+  EXPECT_EQ(std::get<int>(parse({"src", ""})), kExitUsage);
   EXPECT_EQ(std::get<int>(parse({"--help"})), kExitDone);
 }
 

@@ -1,8 +1,10 @@
 // Requests on their way through the service's thread and its workers, with a client on a thread of its own.
 #include "daemon/precompile_service.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
@@ -92,6 +94,23 @@ TEST_F(PrecompileServiceTest, ServesARequest) {
   ASSERT_TRUE(summary);
   EXPECT_EQ(summary->failure(), "");
   EXPECT_EQ(summary->compiled(), static_cast<std::uint64_t>(kFiles));
+}
+
+// Overwritten where marshal would not stumble: Python would run it.
+TEST_F(PrecompileServiceTest, BytecodeThatWasWrittenOverIsMadeAnew) {
+  ASSERT_TRUE(ask());
+  const auto pyc = cache_from_source(scratch_ / "src/m7.py", system_python().cache_tag, 0);
+  const std::string whole = read_file(pyc);
+  const auto time = std::filesystem::last_write_time(pyc);
+  const UniqueFd fd{::open(pyc.c_str(), O_WRONLY | O_CLOEXEC)};
+  ASSERT_EQ(::pwrite(fd.get(), "\x07", 1, static_cast<off_t>(kMaxPycHeaderSize + 1)), 1);
+  std::filesystem::last_write_time(pyc, time + std::chrono::seconds(1));
+  ASSERT_NE(read_file(pyc), whole);
+  const auto summary = ask();
+  ASSERT_TRUE(summary);
+  EXPECT_EQ(summary->compiled(), 1U);
+  EXPECT_EQ(summary->fresh(), static_cast<std::uint64_t>(kFiles - 1));
+  EXPECT_EQ(read_file(pyc), whole);
 }
 
 TEST_F(PrecompileServiceTest, RequestsThatComeTogetherTakeTurns) {

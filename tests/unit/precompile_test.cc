@@ -51,7 +51,7 @@ class PrecompileTest : public testing::Test {
 
   Precompiled run_with(const proto::PrecompileRequest& request, const InterpreterInfo& python,
                        const PrecompileSink& sink, const std::stop_token& stop = {}) {
-    const PrecompileServices services{compilers_, *store_, {}, known_};
+    const PrecompileServices services{compilers_, *store_, {}, known_, {}};
     return precompile(request, std::span(&python, 1), services, sink, stop);
   }
 
@@ -89,6 +89,32 @@ TEST_F(PrecompileTest, AnExceptionOnAWorkersThreadEndsTheRequestOnly) {
   };
   const auto done = run_with(request("src"), system_python(), sink);
   EXPECT_EQ(done.summary.failure(), "std::bad_alloc");
+}
+
+// sys.pycache_prefix came with 3.8, hash-based bytecode with 3.7; up to 3.4 both levels have one file.
+TEST_F(PrecompileTest, OldInterpretersDoAsTheyDoThemselves) {
+  scratch_.write("src/a.py", "x = 1\n");
+  for (const auto& python : every_python()) {
+    SCOPED_TRACE(python.version);
+    auto wanted = request("src", python);
+    wanted.set_pycache_prefix(scratch_ / "prefix");
+    wanted.set_invalidation(proto::PrecompileRequest::CHECKED_HASH);
+    const bool is_hash_based = has_hash_based(python);
+    EXPECT_EQ(run(wanted, python).summary.failure().empty(), is_hash_based);
+    wanted.set_may_fall_back(true);
+    const auto done = run(wanted, python);
+    ASSERT_EQ(done.summary.failure(), "");
+    const auto& pyc = done.batches[0].files[0].pyc;
+    const bool has_prefix = python.major > 3 || (python.major == 3 && python.minor >= 8);
+    EXPECT_EQ(pyc.starts_with(scratch_ / "prefix"), has_prefix) << pyc;
+    const auto header = parse_pyc_header(read_file(pyc));
+    ASSERT_TRUE(header);
+    EXPECT_EQ(header->kind, is_hash_based ? PycKind::checked_hash : PycKind::timestamp);
+    wanted.clear_optimize();
+    wanted.add_optimize(1);
+    wanted.add_optimize(2);
+    EXPECT_EQ(run(wanted, python).summary.failure().empty(), python.major > 2);
+  }
 }
 
 TEST_F(PrecompileTest, CompilesWhatCompileallWould) {
@@ -418,7 +444,7 @@ TEST_F(PrecompileTest, SeveralInterpretersAndLevelsAtOnce) {
   const auto pythons = all_pythons();
   auto asked = request("src");
   asked.add_optimize(2);
-  const PrecompileServices services{compilers_, *store_, {}, {}};
+  const PrecompileServices services{compilers_, *store_, {}, {}, {}};
   const auto done = precompile(asked, pythons, services, [](const proto::PrecompileEvent&) {}, {});
   EXPECT_EQ(done.summary.failure(), "");
   EXPECT_EQ(done.summary.compiled(), 2 * pythons.size());

@@ -53,7 +53,7 @@ class RecompilerTest : public testing::Test {
     CompilerPool compilers;
     const auto interpreter = linked();
     auto done =
-        kiln::precompile(request, std::span(&interpreter, 1), {compilers, store_, overlay_.dir(), none},
+        kiln::precompile(request, std::span(&interpreter, 1), {compilers, store_, overlay_.dir(), none, {}},
                          [](const proto::PrecompileEvent&) {}, {});
     EXPECT_EQ(done.summary.failure(), "");
     for (auto& batch : done.batches) keep_results(std::move(batch), request.umask(), index_, overlay_);

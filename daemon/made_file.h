@@ -1,0 +1,24 @@
+// Bytecode files as Kiln left them. Python replaces bytecode by renaming a new file over it; so the same
+// inode with another mtime was written over in its place, which only damage, or a hand, does.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <unordered_map>
+
+#include "daemon/file_stamp.h"
+
+namespace kiln {
+
+struct MadeFile {
+  std::uint64_t inode = 0;
+  std::int64_t mtime_ns = 0;
+
+  bool was_written_over(const FileStamp& now) const {
+    return now.inode == inode && now.modified_ns != mtime_ns;
+  }
+};
+
+using MadeFiles = std::unordered_map<std::string, MadeFile>;  // by path of the bytecode file
+
+}  // namespace kiln
