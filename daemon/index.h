@@ -106,8 +106,9 @@ struct IndexFilter {
 // fork with one open, and open no other descriptor on its file: closing that would drop the locks.
 class Index {
  public:
-  // Opens or creates the database PATH, whose directory exists.
-  static Result<Index> open(const std::string& path);
+  // Opens or creates the database PATH, whose directory exists. Bytecode below OVERLAY, a directory, is
+  // judged as the overlay's (common/overlay.h); empty: there is none.
+  static Result<Index> open(const std::string& path, const std::string& overlay = {});
 
   Index(Index&&) noexcept;
   Index& operator=(Index&&) noexcept;

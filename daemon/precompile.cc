@@ -194,11 +194,12 @@ class Precompilation {
       const auto text = read_source(source.path);
       return text ? kiln::source_hash(text->bytes, batch.interpreter.magic) : std::nullopt;
     };
-    const PycQuestion question{batch.interpreter.magic, source.stamp, kind_, hash};
+    PycQuestion question{batch.interpreter.magic, source.stamp, kind_, hash};
     const auto check = check_pyc(result.pyc, question);
     if (check.freshness == Freshness::fresh) return check;
     const auto overlaid = place_in_overlay(result.pyc);
     if (overlaid.empty() || !is_unwritable(result.pyc)) return check;
+    question.sealed = true;
     const auto second = check_pyc(overlaid, question);
     if (second.freshness != Freshness::fresh) return check;
     result.pyc = overlaid;
