@@ -15,6 +15,7 @@
 #include "common/source_hash.h"
 #include "daemon/freshness.h"
 #include "daemon/source_text.h"
+#include "daemon/temporary_file.h"
 
 namespace kiln {
 namespace {
@@ -235,6 +236,11 @@ IndexEntry read_entry(SQLite::Statement& select) {
   return entry;
 }
 
+// Python imports bytecode that lies where its source was (`compileall -b`): a tree may be deployed so.
+bool is_sourceless(const IndexEntry& entry) {
+  return directory_of(entry.pyc) == directory_of(entry.source);
+}
+
 }  // namespace
 
 std::string_view word(EntryState state) {
@@ -419,7 +425,7 @@ class Index::Database {
     filter.state = EntryState::orphan;
     CleanedOrphans done;
     list(filter, [&](const IndexEntry& entry) {
-      if (look_at(entry.source)) return;
+      if (look_at(entry.source) || is_sourceless(entry)) return;
       (remove_bytecode(entry.pyc) ? done.removed : done.kept).push_back(entry.pyc);
     });
     forget(done.removed);

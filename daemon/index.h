@@ -149,7 +149,8 @@ class Index {
   Result<void> remove_root(const std::string& path);
 
   // Removes the bytecode files of orphans that pass FILTER, whose state does not count, directories that are
-  // empty without them, and their entries. Looks again before: a source that is back keeps its bytecode.
+  // empty without them, and their entries. Looks again before: a source that is back keeps its bytecode. So
+  // does bytecode in the directory of its source, which Python imports without that.
   Result<CleanedOrphans> clean_orphans(const IndexFilter& filter);
 
   // Drops the entries of these bytecode files, which were removed on purpose.

@@ -332,6 +332,20 @@ TEST_F(Commands, OrphansAreListedAndRemovedOnRequest) {
   EXPECT_EQ(describe_status(kiln({"clean"}).status), "exit 2");
 }
 
+// A tree may be deployed so: Python imports such bytecode without a source.
+TEST_F(Commands, BytecodeInItsSourcesPlaceIsNotRemovedAsAnOrphan) {
+  write_file(work_dir() + "/sl/s.py", "print('deployed')\n");
+  const std::string pyc = work_dir() + "/sl/s.pyc";
+  kiln({"precompile", "--python", any_python().path, "--legacy", "sl"});
+  fs::remove(work_dir() + "/sl/s.py");
+  EXPECT_THAT(kiln({"list", "--state", "orphan", "sl"}).out, StartsWith("orphan  "));
+  const Outcome outcome = kiln({"clean", "--orphans", "sl"});
+  EXPECT_EQ(outcome.out, "");
+  EXPECT_EQ(outcome.err, "");
+  EXPECT_EQ(describe_status(outcome.status), "exit 0");
+  EXPECT_EQ(python_output(any_python(), "import sys; sys.path.insert(0, 'sl'); import s"), "deployed\n");
+}
+
 // Waits until PATH exists, whose directory does; false at the deadline.
 bool await_file(const std::string& path) {
   const UniqueFd events{::inotify_init1(IN_CLOEXEC)};
