@@ -213,7 +213,7 @@ int disassemble(const PycReport& report) {
   auto python = find_interpreter({report.format.version});
   if (!python) return fail(python.error(), kExitUnable);
   std::puts("");
-  std::fflush(stdout);
+  if (std::fflush(stdout) != 0) return kExitUnable;  // main() says so
   const auto offset = std::to_string(pyc_header_size(report.header.magic));
   ::execl(python->c_str(), python->c_str(), "-ESs", "-c", kDisassemble, report.path.c_str(), offset.c_str(),
           nullptr);

@@ -346,6 +346,36 @@ TEST_F(Commands, BytecodeInItsSourcesPlaceIsNotRemovedAsAnOrphan) {
   EXPECT_EQ(python_output(any_python(), "import sys; sys.path.insert(0, 'sl'); import s"), "deployed\n");
 }
 
+TEST_F(Commands, OutputThatCannotBeWrittenIsAnError) {
+  for (int i = 0; i < 100; ++i) write_file(work_dir() + "/src/m" + std::to_string(i) + ".py", "x = 1\n");
+  kiln({"precompile", "--python", any_python().path, "src"});
+  const std::string pyc =
+      work_dir() + "/src/__pycache__/m1.cpython-3" + std::to_string(any_python().minor) + ".pyc";
+  const std::vector<std::vector<std::string>> commands{{"list", "src"},
+                                                       {"list", "--json", "src"},  // more than is buffered
+                                                       {"precompile", "--json", "src"},
+                                                       {"inspect", pyc},
+                                                       {"inspect", "--dis", pyc},
+                                                       {"status"},
+                                                       {"config", "--describe"},
+                                                       {"config", "--help"},
+                                                       {"daemon", "logs"},
+                                                       {"--version"},
+                                                       {"--help"}};
+  for (const auto& command : commands) {
+    for (const auto& [out, why] : {std::pair(Stream::full, "No space left on device"),
+                                   std::pair(Stream::broken_pipe, "Broken pipe")}) {
+      Invocation invocation{.argv = {kiln_binary()}, .out = out};
+      invocation.argv.insert(invocation.argv.end(), command.begin(), command.end());
+      const Outcome outcome = run(invocation);
+      EXPECT_THAT(outcome.err,
+                  testing::EndsWith("error: cannot write to standard output: " + std::string(why) + "\n"))
+          << testing::PrintToString(command);
+      EXPECT_EQ(describe_status(outcome.status), "exit 3") << testing::PrintToString(command);
+    }
+  }
+}
+
 // Waits until PATH exists, whose directory does; false at the deadline.
 bool await_file(const std::string& path) {
   const UniqueFd events{::inotify_init1(IN_CLOEXEC)};
