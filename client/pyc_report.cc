@@ -13,14 +13,19 @@
 namespace kiln {
 namespace {
 
-constexpr std::size_t kMaxFile = std::size_t{1} << 30;
+constexpr off_t kMaxFile = off_t{1} << 30;
 constexpr std::size_t kStep = std::size_t{1} << 16;
 constexpr std::int64_t kSecond_ns = 1'000'000'000;
 
+Error too_large(const std::string& path) {
+  return {Reason::system, path + " is too large", {}};
+}
+
+// More than it had a moment ago, if it grows.
 Result<void> read_to_end(int fd, const std::string& path, std::string& bytes) {
   for (;;) {
     const std::size_t filled = bytes.size();
-    if (filled > kMaxFile) return Error{Reason::system, path + " is too large", {}};
+    if (filled > std::size_t{kMaxFile}) return too_large(path);
     bytes.resize(filled + kStep);
     const ssize_t size = ::read(fd, bytes.data() + filled, kStep);
     bytes.resize(filled + static_cast<std::size_t>(size > 0 ? size : 0));
@@ -36,6 +41,7 @@ Result<std::string> read_file(const std::string& path) {
   struct stat status {};
   if (::fstat(fd.get(), &status) != 0) return errno_error("cannot read " + path);
   if (!S_ISREG(status.st_mode)) return Error{Reason::system, path + " is not a file", {}};
+  if (status.st_size > kMaxFile) return too_large(path);
   std::string bytes;
   TRY_VOID(read_to_end(fd.get(), path, bytes));
   return bytes;

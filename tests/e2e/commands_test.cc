@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <sys/inotify.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -374,6 +375,18 @@ TEST_F(Commands, OutputThatCannotBeWrittenIsAnError) {
       EXPECT_EQ(describe_status(outcome.status), "exit 3") << testing::PrintToString(command);
     }
   }
+}
+
+// That it is not read shows where there is no memory for it.
+TEST_F(Commands, InspectDoesNotReadWhatIsTooLarge) {
+  write_file(work_dir() + "/huge.pyc", "");
+  fs::resize_file(work_dir() + "/huge.pyc", std::uintmax_t{5} << 30);
+  const Outcome outcome = run({.argv = {kiln_binary(), "inspect", "huge.pyc"}, .in_child = [] {
+                                 const rlimit tight{rlim_t{256} << 20, rlim_t{256} << 20};
+                                 ::setrlimit(RLIMIT_AS, &tight);
+                               }});
+  EXPECT_EQ(outcome.err, "error: huge.pyc is too large\n\nhint: kiln inspect --help\n");
+  EXPECT_EQ(describe_status(outcome.status), "exit 1");
 }
 
 // Waits until PATH exists, whose directory does; false at the deadline.
