@@ -7,6 +7,7 @@
 #include <cerrno>
 
 #include "client/program_path.h"
+#include "common/overlay.h"
 #include "common/source_hash.h"
 #include "common/unique_fd.h"
 
@@ -96,6 +97,12 @@ Result<PycHeader> known_header(const std::string& path, std::string_view bytes) 
   return *header;
 }
 
+// A file of Kiln's overlay is told by its seal: a hash does not match by chance.
+std::string_view without_seal(const PycHeader& header, std::string_view bytes) {
+  if (header.kind != PycKind::checked_hash) return bytes;
+  return unseal_overlay_file(bytes, header.magic).value_or(bytes);
+}
+
 }  // namespace
 
 std::string_view word(SourceState state) {
@@ -124,9 +131,9 @@ Result<PycReport> report_pyc(const std::string& path, const std::string& pycache
   auto bytes = TRY(read_file(path));
   // Not within the braces below: g++ 12 does not destroy the members before it when TRY returns.
   const auto header = TRY(known_header(path, bytes));
-  PycReport report{.path = path, .header = header};
+  PycReport report{.path = path, .size = bytes.size(), .header = header};
   report.format = *bytecode_format(report.header.magic);
-  report.body = bytes.substr(pyc_header_size(report.header.magic));
+  report.body = without_seal(report.header, bytes).substr(pyc_header_size(report.header.magic));
   report.source = source_from_cache(made_absolute(path), pycache_prefix).value_or("");
   report.state = judge(report.header, report.source);
   return report;
