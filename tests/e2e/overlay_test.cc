@@ -209,18 +209,21 @@ TEST_P(Overlay, DamageIsNotFresh) {
   ASSERT_TRUE(await_kept("util"));
   const std::string whole = read_file(kept("util"));
   const std::vector<std::string> check{"precompile", "--python", python().path, "--check", tree_ / "util.py"};
-  const std::vector<std::string> list{"list", "--state", "stale", tree_ / "util.py"};
+  const auto is_listed_as_stale = [&] {
+    const auto listed = kiln({"list", "--json", "--state", "stale", tree_ / "util.py"}).out;
+    return listed.find(kept("util")) != std::string::npos;
+  };
   EXPECT_EQ(describe_status(kiln(check).status), "exit 0");
-  EXPECT_EQ(kiln(list).out, "");
+  EXPECT_FALSE(is_listed_as_stale());
   std::string damaged = whole;
   damaged[20] ^= 0x40;
   write_file(kept("util"), damaged);
   EXPECT_EQ(describe_status(kiln(check).status), "exit 1");
-  EXPECT_THAT(kiln(list).out, HasSubstr("util.py"));
+  EXPECT_TRUE(is_listed_as_stale());
   kiln({"precompile", "--python", python().path, tree_ / "util.py"});
   EXPECT_TRUE(await([&] { return read_file(kept("util")) == whole; }));
   EXPECT_EQ(describe_status(kiln(check).status), "exit 0");
-  EXPECT_EQ(kiln(list).out, "");
+  EXPECT_FALSE(is_listed_as_stale());
 }
 
 TEST_P(Overlay, OfTheLevelOfTheRun) {
