@@ -28,7 +28,10 @@ int clean_command(std::span<char*> arguments) {
   bool orphans = false;
   app.add_option("PATH", paths, "sources, or directories with all below them (default: everything)")
       ->type_name("");
-  app.add_flag("--orphans", orphans, "bytecode that Kiln knows of and whose source is gone")->required();
+  app.add_flag("--orphans", orphans,
+               "bytecode that Kiln knows of and whose source is gone; not NAME.pyc beside where NAME.py was, "
+               "which Python imports without it")
+      ->required();
   if (const auto code = parse_arguments(app, arguments)) return *code;
   const auto done = clean(paths);
   if (!done) {

@@ -127,7 +127,7 @@ json::object to_json(const PycReport& report, const Result<std::vector<CodeObjec
   json::object source{{"path", nullptr}, {"state", word(report.state)}};
   if (!report.source.empty()) source["path"] = escape_surrogates(report.source);
   return {{"file", escape_surrogates(report.path)},
-          {"size", pyc_header_size(report.header.magic) + report.body.size()},
+          {"size", report.size},
           {"python", version_text({report.format.version})},
           {"magic", report.header.magic},
           {"header", header_json(report)},
@@ -190,7 +190,7 @@ void print_code(const PycReport& report, const std::vector<CodeObject>& code) {
 
 void print_screen(const PycReport& report, const Result<std::vector<CodeObject>>& code) {
   const auto header_size = pyc_header_size(report.header.magic);
-  std::printf("file    %s, %zu bytes\n", printable(report.path).c_str(), header_size + report.body.size());
+  std::printf("file    %s, %zu bytes\n", printable(report.path).c_str(), report.size);
   std::printf("python  %s, magic number %u\n", version_text({report.format.version}).c_str(),
               report.header.magic & 0xffff);
   std::printf("header  %zu bytes, %s\n", header_size, kind_line(report).c_str());
@@ -213,7 +213,7 @@ int disassemble(const PycReport& report) {
   auto python = find_interpreter({report.format.version});
   if (!python) return fail(python.error(), kExitUnable);
   std::puts("");
-  std::fflush(stdout);
+  if (std::fflush(stdout) != 0) return kExitUnable;  // main() says so
   const auto offset = std::to_string(pyc_header_size(report.header.magic));
   ::execl(python->c_str(), python->c_str(), "-ESs", "-c", kDisassemble, report.path.c_str(), offset.c_str(),
           nullptr);

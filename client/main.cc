@@ -6,6 +6,7 @@
 
 #include "client/command.h"
 #include "client/interpreter_choice.h"
+#include "client/output.h"
 #include "client/run.h"
 #include "common/print_error.h"
 #include "common/version.h"
@@ -70,7 +71,7 @@ int be_python(const std::string& name, std::span<char*> arguments) {
   kiln::run_program(*interpreter, arguments);
 }
 
-int dispatch(std::span<char*> arguments) {
+int run_named(std::span<char*> arguments) {
   if (arguments.empty()) {
     print_help();
     return kExitUsage;
@@ -89,6 +90,17 @@ int dispatch(std::span<char*> arguments) {
   }
   kiln::print_error({kiln::Reason::usage, "unknown command " + std::string(name), "kiln --help"});
   return kExitUsage;
+}
+
+// What a program prints is its own affair, and so is what becomes of it.
+int dispatch(std::span<char*> arguments) {
+  if (!arguments.empty() && std::string_view(arguments[0]) == "run") return run_named(arguments);
+  kiln::outlive_closed_pipes();
+  const int code = run_named(arguments);
+  const auto written = kiln::finish_output();
+  if (written) return code;
+  kiln::print_error(written.error());
+  return kiln::kExitUnable;
 }
 
 }  // namespace

@@ -7,20 +7,26 @@
 #include <cerrno>
 
 #include "client/program_path.h"
+#include "common/overlay.h"
 #include "common/source_hash.h"
 #include "common/unique_fd.h"
 
 namespace kiln {
 namespace {
 
-constexpr std::size_t kMaxFile = std::size_t{1} << 30;
+constexpr off_t kMaxFile = off_t{1} << 30;
 constexpr std::size_t kStep = std::size_t{1} << 16;
 constexpr std::int64_t kSecond_ns = 1'000'000'000;
 
+Error too_large(const std::string& path) {
+  return {Reason::system, path + " is too large", {}};
+}
+
+// More than it had a moment ago, if it grows.
 Result<void> read_to_end(int fd, const std::string& path, std::string& bytes) {
   for (;;) {
     const std::size_t filled = bytes.size();
-    if (filled > kMaxFile) return Error{Reason::system, path + " is too large", {}};
+    if (filled > std::size_t{kMaxFile}) return too_large(path);
     bytes.resize(filled + kStep);
     const ssize_t size = ::read(fd, bytes.data() + filled, kStep);
     bytes.resize(filled + static_cast<std::size_t>(size > 0 ? size : 0));
@@ -36,6 +42,7 @@ Result<std::string> read_file(const std::string& path) {
   struct stat status {};
   if (::fstat(fd.get(), &status) != 0) return errno_error("cannot read " + path);
   if (!S_ISREG(status.st_mode)) return Error{Reason::system, path + " is not a file", {}};
+  if (status.st_size > kMaxFile) return too_large(path);
   std::string bytes;
   TRY_VOID(read_to_end(fd.get(), path, bytes));
   return bytes;
@@ -90,6 +97,12 @@ Result<PycHeader> known_header(const std::string& path, std::string_view bytes) 
   return *header;
 }
 
+// A file of Kiln's overlay is told by its seal: a hash does not match by chance.
+std::string_view without_seal(const PycHeader& header, std::string_view bytes) {
+  if (header.kind != PycKind::checked_hash) return bytes;
+  return unseal_overlay_file(bytes, header.magic).value_or(bytes);
+}
+
 }  // namespace
 
 std::string_view word(SourceState state) {
@@ -118,9 +131,9 @@ Result<PycReport> report_pyc(const std::string& path, const std::string& pycache
   auto bytes = TRY(read_file(path));
   // Not within the braces below: g++ 12 does not destroy the members before it when TRY returns.
   const auto header = TRY(known_header(path, bytes));
-  PycReport report{.path = path, .header = header};
+  PycReport report{.path = path, .size = bytes.size(), .header = header};
   report.format = *bytecode_format(report.header.magic);
-  report.body = bytes.substr(pyc_header_size(report.header.magic));
+  report.body = without_seal(report.header, bytes).substr(pyc_header_size(report.header.magic));
   report.source = source_from_cache(made_absolute(path), pycache_prefix).value_or("");
   report.state = judge(report.header, report.source);
   return report;

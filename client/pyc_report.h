@@ -29,9 +29,10 @@ std::string_view word(SourceState state);
 
 struct PycReport {
   std::string path;
+  std::size_t size = 0;  // of the file
   BytecodeFormat format;
   PycHeader header;
-  std::string body;    // what follows the header; not judged
+  std::string body;    // what follows the header, less the seal of a file of the overlay; not judged
   std::string source;  // its path, absolute; empty: unknown
   SourceState state{};
 };

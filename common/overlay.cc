@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstring>
 
 #include "common/pyc.h"
 #include "common/source_hash.h"
@@ -13,6 +14,7 @@ namespace kiln {
 namespace {
 
 constexpr std::string_view kCacheDir = "__pycache__";
+constexpr std::size_t kSealSize = 8;
 
 // The part up to the last slash, without it, and what follows it.
 struct Split {
@@ -36,6 +38,15 @@ bool is_plain(std::string_view path) {
     path.remove_prefix(part.size());
   }
   return true;
+}
+
+// Empty where there are no hashes. Little-endian, as source_hash.cc asserts of this machine.
+std::string seal_of(std::string_view bytes, std::uint32_t magic) {
+  const auto hash = source_hash(bytes, magic);
+  if (!hash) return {};
+  std::string seal(kSealSize, '\0');
+  std::memcpy(seal.data(), &*hash, kSealSize);
+  return seal;
 }
 
 // 0 or errno.
@@ -72,6 +83,17 @@ std::optional<std::string> overlay_header(std::string_view source, std::uint32_t
   header.kind = PycKind::checked_hash;
   header.source_hash = *hash;
   return encode_pyc_header(header);
+}
+
+std::string seal_overlay_file(std::string file, std::uint32_t magic) {
+  return file.append(seal_of(file, magic));
+}
+
+std::optional<std::string_view> unseal_overlay_file(std::string_view file, std::uint32_t magic) {
+  if (file.size() < kSealSize) return std::nullopt;
+  const auto sealed = file.substr(0, file.size() - kSealSize);
+  if (file.substr(sealed.size()) != seal_of(sealed, magic)) return std::nullopt;
+  return sealed;
 }
 
 bool is_unwritable(const std::string& pyc) {

@@ -7,8 +7,14 @@
 //
 // Main scripts, of which Python keeps no bytecode at all, have theirs here, too (daemon/image/kept_script.h).
 //
-// The files are ordinary hash-based bytecode files of the kind checked_hash (PEP 552): they hold for a source
-// with these very bytes, whatever its time says.
+// The files are hash-based bytecode files of the kind checked_hash (PEP 552): they hold for a source with
+// these very bytes, whatever its time says. Behind the code there is a seal:
+//
+//   header, 16 bytes | code object, marshalled | seal: hash of all before it (common/source_hash.h), u64
+//
+// Python never sees it. Of what was damaged on the disk the header and all lengths may still be right, and
+// Python would raise from marshal, or run other code, where without Kiln it compiles the source. A file
+// without a good seal is as good as none.
 //
 // Rejected: timestamp files. Without Kiln the source in such a tree is compiled at every run, so a run never
 // sees old code; mtime and size do not promise that. Images of file systems have one mtime for all files, `cp
@@ -36,6 +42,12 @@ std::string overlaid_source(std::string_view dir, std::string_view file);
 
 // How an overlay's file for this source begins. Nothing for a MAGIC whose bytecode cannot be hash-based.
 std::optional<std::string> overlay_header(std::string_view source, std::uint32_t magic);
+
+// FILE, such a header and code, with the seal behind it. MAGIC is the header's.
+std::string seal_overlay_file(std::string file, std::uint32_t magic);
+
+// What was sealed. Nothing if FILE is not as seal_overlay_file made it.
+std::optional<std::string_view> unseal_overlay_file(std::string_view file, std::uint32_t magic);
 
 // Whether this process could not put bytecode at PYC, NAME.pyc in a __pycache__ that may be missing: it is
 // not allowed to, or the file system is read-only. Two access(2) at most.

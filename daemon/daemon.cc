@@ -102,7 +102,7 @@ class Daemon {
       : socket_path_(facts.socket),
         tasks_(context.get_executor()),
         images_(context.get_executor(), tasks_, settings_.config().images_limit),
-        index_(facts.cache_dir + "/index.db"),
+        index_(facts.cache_dir + "/index.db", overlay_dir(facts.cache_dir)),
         store_(facts.cache_dir + "/store", store_limit()),
         overlay_(overlay_dir(facts.cache_dir), overlay_limit(), index_),
         precompile_(index_, store_.store(), overlay_),

@@ -6,6 +6,7 @@
 #include <cerrno>
 
 #include "common/marshal.h"
+#include "common/overlay.h"
 #include "common/pyc.h"
 #include "common/unique_fd.h"
 
@@ -38,19 +39,29 @@ Freshness judge_header(const PycHeader& header, const PycQuestion& question, con
   return hash == header.source_hash ? Freshness::fresh : Freshness::hash;
 }
 
-Freshness judge_body(int fd, std::uint64_t file_size, std::uint32_t magic) {
-  const std::size_t header_size = pyc_header_size(magic);
-  if (file_size <= header_size || file_size > kMaxPycBytes) return Freshness::body;
-  std::string body(file_size - header_size, '\0');
+// The first SIZE bytes; nothing: there are less, or they cannot be read.
+std::optional<std::string> read_file(int fd, std::uint64_t size) {
+  std::string bytes(size, '\0');
   std::size_t filled = 0;
-  while (filled < body.size()) {
-    const ssize_t size =
-        ::pread(fd, body.data() + filled, body.size() - filled, static_cast<off_t>(header_size + filled));
-    if (size < 0 && errno == EINTR) continue;
-    if (size <= 0) return Freshness::unreadable;
-    filled += static_cast<std::size_t>(size);
+  while (filled < bytes.size()) {
+    const ssize_t got = ::pread(fd, bytes.data() + filled, bytes.size() - filled, static_cast<off_t>(filled));
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) return std::nullopt;
+    filled += static_cast<std::size_t>(got);
   }
-  const bool whole = (body[0] & kLetterMask) == kTypeCode && is_whole_code(body, magic);
+  return bytes;
+}
+
+Freshness judge_body(int fd, std::uint64_t file_size, const PycQuestion& question) {
+  const std::size_t header_size = pyc_header_size(question.magic);
+  if (file_size <= header_size || file_size > kMaxPycBytes) return Freshness::body;
+  const auto file = read_file(fd, file_size);
+  if (!file) return Freshness::unreadable;
+  std::optional<std::string_view> bytes = *file;
+  if (question.sealed) bytes = unseal_overlay_file(*file, question.magic);
+  if (!bytes || bytes->size() <= header_size) return Freshness::body;
+  const auto body = bytes->substr(header_size);
+  const bool whole = (body[0] & kLetterMask) == kTypeCode && is_whole_code(body, question.magic);
   return whole ? Freshness::fresh : Freshness::body;
 }
 
@@ -102,7 +113,7 @@ PycCheck check_pyc(const std::string& pyc, const PycQuestion& question) {
   check.kind = header->kind;
   check.freshness = judge_header(*header, question, check.stamp);
   if (check.freshness == Freshness::fresh) {
-    check.freshness = judge_body(fd.get(), check.stamp.size, question.magic);
+    check.freshness = judge_body(fd.get(), check.stamp.size, question);
   }
   return check;
 }

@@ -28,7 +28,7 @@ enum class Freshness : std::uint8_t {
   mtime,        // the source's is another
   size,         // the source's is another
   hash,         // the source's is another
-  body,         // no whole code object follows the header
+  body,         // no whole code object follows the header, or a seal is broken
   same_second,  // the source was written after the bytecode, within the same second
 };
 
@@ -43,6 +43,7 @@ struct PycQuestion {
   // Reads the source and computes its hash (common/source_hash.h); asked for hash-based files only. Unlike
   // Python, which believes an unchecked one unread, we bring those up to date, too.
   std::function<std::optional<std::uint64_t>()> source_hash;
+  bool sealed = false;  // it is a file of the overlay (common/overlay.h), and must have its seal
 };
 
 struct PycCheck {

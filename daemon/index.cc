@@ -15,6 +15,7 @@
 #include "common/source_hash.h"
 #include "daemon/freshness.h"
 #include "daemon/source_text.h"
+#include "daemon/temporary_file.h"
 
 namespace kiln {
 namespace {
@@ -188,7 +189,7 @@ bool pyc_unchanged(const Row& row, const FileStamp& pyc) {
   return pyc.modified_ns == row.pyc_mtime_ns && as_signed(pyc.size) == row.pyc_size;
 }
 
-Finding examine(const Row& row) {
+Finding examine(const Row& row, bool sealed) {
   const auto source = look_at(row.source);
   const auto pyc = look_at(row.pyc);
   if (!source && !pyc) return {.changed = true, .dropped = true};
@@ -200,7 +201,7 @@ Finding examine(const Row& row) {
     const auto text = read_source(row.source);
     return text ? source_hash(text->bytes, row.magic) : std::nullopt;
   };
-  const PycQuestion question{row.magic, *source, {}, hash};
+  const PycQuestion question{row.magic, *source, {}, hash, sealed};
   const auto check = check_pyc(row.pyc, question);
   if (check.freshness == Freshness::fresh) return {true, false, EntryState::fresh, *source, check.stamp};
   return {.changed = row.state != EntryState::stale, .state = EntryState::stale};
@@ -237,6 +238,11 @@ IndexEntry read_entry(SQLite::Statement& select) {
   return entry;
 }
 
+// Python imports bytecode that lies where its source was (`compileall -b`): a tree may be deployed so.
+bool is_sourceless(const IndexEntry& entry) {
+  return directory_of(entry.pyc) == directory_of(entry.source);
+}
+
 }  // namespace
 
 std::string_view word(EntryState state) {
@@ -262,7 +268,8 @@ std::optional<EntryState> entry_state_from_word(std::string_view text) {
 
 class Index::Database {
  public:
-  explicit Database(std::unique_ptr<SQLite::Database> database) : database_(std::move(database)) {}
+  Database(std::unique_ptr<SQLite::Database> database, std::string overlay)
+      : database_(std::move(database)), overlay_(std::move(overlay)) {}
 
   void record(const InterpreterInfo& interpreter, int optimize, std::span<const FileResult> files) {
     SQLite::Transaction transaction(*database_, SQLite::TransactionBehavior::IMMEDIATE);
@@ -434,7 +441,7 @@ class Index::Database {
     filter.state = EntryState::orphan;
     CleanedOrphans done;
     list(filter, [&](const IndexEntry& entry) {
-      if (look_at(entry.source)) return;
+      if (look_at(entry.source) || is_sourceless(entry)) return;
       (remove_bytecode(entry.pyc) ? done.removed : done.kept).push_back(entry.pyc);
     });
     forget(done.removed);
@@ -592,7 +599,7 @@ class Index::Database {
   void apply(const std::vector<Row>& rows) {
     std::vector<std::pair<std::int64_t, Finding>> findings;
     for (const auto& row : rows) {
-      const auto finding = examine(row);
+      const auto finding = examine(row, is_overlaid(row.pyc));
       if (finding.changed) findings.emplace_back(row.id, finding);
     }
     if (findings.empty()) return;
@@ -627,7 +634,12 @@ class Index::Database {
     }
   }
 
+  bool is_overlaid(const std::string& pyc) const {
+    return !overlay_.empty() && pyc.starts_with(overlay_ + "/");
+  }
+
   std::unique_ptr<SQLite::Database> database_;
+  const std::string overlay_;
 };
 
 Index::Index(std::unique_ptr<Database> database) : database_(std::move(database)) {}
@@ -639,16 +651,16 @@ const std::optional<std::string>& Index::set_aside() const {
   return database_->set_aside;
 }
 
-Result<Index> Index::open(const std::string& path) {
+Result<Index> Index::open(const std::string& path, const std::string& overlay) {
   try {
-    return Index(std::make_unique<Database>(open_database(path)));
+    return Index(std::make_unique<Database>(open_database(path), overlay));
   } catch (const Unusable&) {
   } catch (const SQLite::Exception& problem) {
     if (!is_damage(problem)) return sqlite_error(problem);
   }
   const auto aside = rename_all(path);
   try {
-    auto database = std::make_unique<Database>(open_database(path));
+    auto database = std::make_unique<Database>(open_database(path), overlay);
     database->set_aside = aside;
     return Index(std::move(database));
   } catch (const Unusable& unusable) {

@@ -108,8 +108,9 @@ struct IndexFilter {
 // fork with one open, and open no other descriptor on its file: closing that would drop the locks.
 class Index {
  public:
-  // Opens or creates the database PATH, whose directory exists.
-  static Result<Index> open(const std::string& path);
+  // Opens or creates the database PATH, whose directory exists. Bytecode below OVERLAY, a directory, is
+  // judged as the overlay's (common/overlay.h); empty: there is none.
+  static Result<Index> open(const std::string& path, const std::string& overlay = {});
 
   Index(Index&&) noexcept;
   Index& operator=(Index&&) noexcept;
@@ -153,7 +154,8 @@ class Index {
   Result<void> remove_root(const std::string& path);
 
   // Removes the bytecode files of orphans that pass FILTER, whose state does not count, directories that are
-  // empty without them, and their entries. Looks again before: a source that is back keeps its bytecode.
+  // empty without them, and their entries. Looks again before: a source that is back keeps its bytecode. So
+  // does bytecode in the directory of its source, which Python imports without that.
   Result<CleanedOrphans> clean_orphans(const IndexFilter& filter);
 
   // Drops the entries of these bytecode files, which were removed on purpose.

@@ -16,7 +16,7 @@ namespace asio = boost::asio;
 
 Result<Index*> IndexThread::index() {
   if (!index_) {
-    index_.emplace(TRY(Index::open(path_)));
+    index_.emplace(TRY(Index::open(path_, overlay_)));
     if (const auto& former = index_->set_aside())
       spdlog::warn("the index was unusable; it is now {}", *former);
   }

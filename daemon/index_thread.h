@@ -23,9 +23,10 @@ struct IndexSummary {
 
 class IndexThread {
  public:
-  // PATH: of the database. It is opened at the first use; one that cannot be opened is an error of every
-  // call.
-  explicit IndexThread(std::string path) : path_(std::move(path)) {}
+  // PATH: of the database, OVERLAY: as of Index. It is opened at the first use; one that cannot be opened is
+  // an error of every call.
+  explicit IndexThread(std::string path, std::string overlay = {})
+      : path_(std::move(path)), overlay_(std::move(overlay)) {}
   ~IndexThread() { close(); }
 
   // Looks at all files again, then counts.
@@ -71,6 +72,7 @@ class IndexThread {
   Result<CleanedOrphans> clean_orphans_here(const std::vector<IndexFilter>& filters);
 
   std::string path_;
+  std::string overlay_;
   std::optional<Index> index_;
   std::stop_source stop_;
   boost::asio::thread_pool thread_{1};

@@ -34,12 +34,13 @@ constexpr std::uint64_t kMaxOptimize = 2;
 constexpr std::uint64_t kSweepsPerLimit = 16;
 constexpr std::uint64_t kLargestPart = 4;  // a file that takes more than this part of the limit is left out
 
-// Whether FILE begins with HEADER and holds a whole module.
+// Whether FILE is sealed, begins with HEADER and holds a whole module.
 bool is_good(const std::string& file, const std::string& header, std::uint32_t magic) {
   std::ifstream in(file, std::ios::binary);
   const std::string bytes{std::istreambuf_iterator<char>(in), {}};
-  if (!bytes.starts_with(header) || bytes.size() == header.size()) return false;
-  return is_whole_code(std::string_view(bytes).substr(header.size()), magic);
+  const auto sealed = unseal_overlay_file(bytes, magic);
+  if (!sealed || !sealed->starts_with(header) || sealed->size() == header.size()) return false;
+  return is_whole_code(sealed->substr(header.size()), magic);
 }
 
 }  // namespace
@@ -141,11 +142,13 @@ Result<void> Overlay::fill_one(Work& work, const std::string& source) {
     work.done.push_back(std::move(file));
     return {};
   }
-  if (disk_bytes(header->size() + compiled.code.size()) > limit_ / kLargestPart) {
+  const std::string sealed = seal_overlay_file(*header + compiled.code, interpreter.magic);
+  if (disk_bytes(sealed.size()) > limit_ / kLargestPart) {
     refuse(file);
     return {};
   }
-  const auto written = write_pyc(file.pyc, *header, compiled.code, text->mode, file.umask);
+  const auto body = std::string_view(sealed).substr(header->size());
+  const auto written = write_pyc(file.pyc, *header, body, text->mode, file.umask);
   if (!written) return Error{Reason::system, written.error().message, {}};
   file.pyc_stamp = *written;
   work.written_bytes += disk_bytes(written->size);

@@ -209,7 +209,7 @@ class Precompilation {
       const auto text = read_source(source.path);
       return text ? kiln::source_hash(text->bytes, batch.interpreter.magic) : std::nullopt;
     };
-    const PycQuestion question{batch.interpreter.magic, source.stamp, kind_for(batch.interpreter), hash};
+    PycQuestion question{batch.interpreter.magic, source.stamp, kind_for(batch.interpreter), hash};
     auto check = check_pyc(result.pyc, question);
     if (check.freshness == Freshness::fresh && is_damaged(batch, source, result.pyc, check.stamp)) {
       check.freshness = Freshness::body;
@@ -217,6 +217,7 @@ class Precompilation {
     if (check.freshness == Freshness::fresh) return check;
     const auto overlaid = place_in_overlay(result.pyc);
     if (overlaid.empty() || !is_unwritable(result.pyc)) return check;
+    question.sealed = true;
     const auto second = check_pyc(overlaid, question);
     if (second.freshness != Freshness::fresh) return check;
     result.pyc = overlaid;

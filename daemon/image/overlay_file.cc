@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
 #include <string_view>
 
 #include "common/marshal.h"
@@ -37,6 +36,15 @@ std::optional<std::size_t> size_of(int fd, off_t limit) {
   return static_cast<std::size_t>(status.st_size);
 }
 
+// Nothing unless FD is a regular file of at most LIMIT bytes.
+std::optional<std::string> read_all(int fd, off_t limit) {
+  const auto size = size_of(fd, limit);
+  if (!size) return std::nullopt;
+  std::string bytes(*size, '\0');
+  if (!read_exactly(fd, bytes.data(), bytes.size())) return std::nullopt;
+  return bytes;
+}
+
 }  // namespace
 
 bool is_private_dir(const std::string& dir) {
@@ -47,11 +55,7 @@ bool is_private_dir(const std::string& dir) {
 
 std::optional<std::string> read_overlaid_source(const std::string& path) {
   const UniqueFd fd{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
-  const auto size = size_of(fd.get(), kMaxSourceBytes);
-  if (!size) return std::nullopt;
-  std::string bytes(*size, '\0');
-  if (!read_exactly(fd.get(), bytes.data(), bytes.size())) return std::nullopt;
-  return bytes;
+  return read_all(fd.get(), kMaxSourceBytes);
 }
 
 UniqueFd open_overlay_file(const std::string& file) {
@@ -59,20 +63,15 @@ UniqueFd open_overlay_file(const std::string& file) {
 }
 
 PythonRef read_overlay_file(int fd, const std::string& source, std::uint32_t magic) {
-  const auto size = size_of(fd, kMaxPycBytes);
+  const auto file = read_all(fd, kMaxPycBytes);
   const auto header = overlay_header(source, magic);
-  if (!size || !header || *size <= header->size()) return {};
-  PythonRef bytes{PyBytes_FromStringAndSize(nullptr, static_cast<Py_ssize_t>(*size))};
-  if (!bytes) {
-    PyErr_Clear();
-    return {};
-  }
-  char* contents = PyBytes_AsString(bytes.get());
-  if (!read_exactly(fd, contents, *size)) return {};
-  const std::string_view body(contents + header->size(), *size - header->size());
-  const bool is_good =
-      std::memcmp(contents, header->data(), header->size()) == 0 && is_whole_code(body, magic);
-  return is_good ? std::move(bytes) : PythonRef{};
+  if (!file || !header) return {};
+  const auto sealed = unseal_overlay_file(*file, magic);
+  if (!sealed || !sealed->starts_with(*header)) return {};
+  if (!is_whole_code(sealed->substr(header->size()), magic)) return {};
+  PythonRef bytes{PyBytes_FromStringAndSize(sealed->data(), static_cast<Py_ssize_t>(sealed->size()))};
+  if (!bytes) PyErr_Clear();
+  return bytes;
 }
 
 }  // namespace kiln::image

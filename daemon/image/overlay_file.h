@@ -22,8 +22,9 @@ std::optional<std::string> read_overlaid_source(const std::string& path);
 // Opens FILE of the overlay; empty where there is none.
 UniqueFd open_overlay_file(const std::string& file);
 
-// The whole file as Python's bytes, if it is bytecode of a source with these bytes: it has their header, and
-// a whole code object follows, for from what was cut off Python raises. Else nothing, and no error.
+// The file without its seal as Python's bytes, if it is sealed bytecode of a source with these bytes: it has
+// their header, and a whole code object follows, for from what was cut off Python raises. Else nothing, and
+// no error.
 PythonRef read_overlay_file(int fd, const std::string& source, std::uint32_t magic);
 
 }  // namespace kiln::image

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <sys/inotify.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -330,6 +331,62 @@ TEST_F(Commands, OrphansAreListedAndRemovedOnRequest) {
   EXPECT_EQ(kiln({"list", "--state", "orphan", "src"}).out, "");
   EXPECT_EQ(kiln({"clean", "--orphans", "src"}).out, "");
   EXPECT_EQ(describe_status(kiln({"clean"}).status), "exit 2");
+}
+
+// A tree may be deployed so: Python imports such bytecode without a source.
+TEST_F(Commands, BytecodeInItsSourcesPlaceIsNotRemovedAsAnOrphan) {
+  write_file(work_dir() + "/sl/s.py", "print('deployed')\n");
+  const std::string pyc = work_dir() + "/sl/s.pyc";
+  kiln({"precompile", "--python", any_python().path, "--legacy", "sl"});
+  fs::remove(work_dir() + "/sl/s.py");
+  EXPECT_THAT(kiln({"list", "--state", "orphan", "sl"}).out, StartsWith("orphan  "));
+  const Outcome outcome = kiln({"clean", "--orphans", "sl"});
+  EXPECT_EQ(outcome.out, "");
+  EXPECT_EQ(outcome.err, "");
+  EXPECT_EQ(describe_status(outcome.status), "exit 0");
+  EXPECT_EQ(python_output(any_python(), "import sys; sys.path.insert(0, 'sl'); import s"), "deployed\n");
+}
+
+TEST_F(Commands, OutputThatCannotBeWrittenIsAnError) {
+  for (int i = 0; i < 100; ++i) write_file(work_dir() + "/src/m" + std::to_string(i) + ".py", "x = 1\n");
+  kiln({"precompile", "--python", any_python().path, "src"});
+  const std::string pyc =
+      work_dir() + "/src/__pycache__/m1.cpython-3" + std::to_string(any_python().minor) + ".pyc";
+  const std::vector<std::vector<std::string>> commands{{"list", "src"},
+                                                       {"list", "--json", "src"},  // more than is buffered
+                                                       {"precompile", "--json", "src"},
+                                                       {"inspect", pyc},
+                                                       {"inspect", "--dis", pyc},
+                                                       {"status"},
+                                                       {"config", "--describe"},
+                                                       {"config", "--help"},
+                                                       {"daemon", "logs"},
+                                                       {"--version"},
+                                                       {"--help"}};
+  for (const auto& command : commands) {
+    for (const auto& [out, why] : {std::pair(Stream::full, "No space left on device"),
+                                   std::pair(Stream::broken_pipe, "Broken pipe")}) {
+      Invocation invocation{.argv = {kiln_binary()}, .out = out};
+      invocation.argv.insert(invocation.argv.end(), command.begin(), command.end());
+      const Outcome outcome = run(invocation);
+      EXPECT_THAT(outcome.err,
+                  testing::EndsWith("error: cannot write to standard output: " + std::string(why) + "\n"))
+          << testing::PrintToString(command);
+      EXPECT_EQ(describe_status(outcome.status), "exit 3") << testing::PrintToString(command);
+    }
+  }
+}
+
+// That it is not read shows where there is no memory for it.
+TEST_F(Commands, InspectDoesNotReadWhatIsTooLarge) {
+  write_file(work_dir() + "/huge.pyc", "");
+  fs::resize_file(work_dir() + "/huge.pyc", std::uintmax_t{5} << 30);
+  const Outcome outcome = run({.argv = {kiln_binary(), "inspect", "huge.pyc"}, .in_child = [] {
+                                 const rlimit tight{rlim_t{256} << 20, rlim_t{256} << 20};
+                                 ::setrlimit(RLIMIT_AS, &tight);
+                               }});
+  EXPECT_EQ(outcome.err, "error: huge.pyc is too large\n\nhint: kiln inspect --help\n");
+  EXPECT_EQ(describe_status(outcome.status), "exit 1");
 }
 
 // Waits until PATH exists, whose directory does; false at the deadline.

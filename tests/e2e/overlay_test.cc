@@ -95,7 +95,7 @@ class Overlay : public testing::TestWithParam<Python> {
   }
 
   // Puts the bytecode of PLANTED into FILE, of the tree or anywhere, as if it were that of module NAME. KIND
-  // is its header's: hash, fresh or stale.
+  // is its header's: fresh or stale, or hash, as the overlay has it.
   void plant(const std::string& file, const std::string& name, const std::string& kind = "hash",
              const std::string& planted = "VALUE = 'planted'") {
     const std::string source = tree_ / (name + ".py");
@@ -114,6 +114,7 @@ class Overlay : public testing::TestWithParam<Python> {
         kind +
         "' == 'hash':\n"
         "    data = external._code_to_hash_pyc(code, importlib.util.source_hash(source), True)\n"
+        "    data += importlib.util.source_hash(data)  # the seal\n"
         "elif '" +
         kind +
         "' == 'stale':\n"
@@ -205,6 +206,36 @@ TEST_P(Overlay, DamageIsNotHandedOn) {
     compare({tree_ / "main.py"});
     EXPECT_TRUE(await([&] { return read_file(kept("util")) != damaged; })) << "not made anew";
   }
+  // Of code that is whole as far as its lengths tell: its argument count, its text, the seal.
+  for (const std::size_t at : {std::size_t{20}, whole.find("planted"), whole.size() - 1}) {
+    std::string damaged = whole;
+    damaged[at] ^= 0x40;
+    write_file(kept("util"), damaged);
+    compare({tree_ / "main.py"});
+    EXPECT_TRUE(await([&] { return read_file(kept("util")) != damaged; })) << "not made anew: " << at;
+  }
+}
+
+TEST_P(Overlay, DamageIsNotFresh) {
+  compare({tree_ / "main.py"});
+  ASSERT_TRUE(await_kept("util"));
+  const std::string whole = read_file(kept("util"));
+  const std::vector<std::string> check{"precompile", "--python", python().path, "--check", tree_ / "util.py"};
+  const auto is_listed_as_stale = [&] {
+    const auto listed = kiln({"list", "--json", "--state", "stale", tree_ / "util.py"}).out;
+    return listed.find(kept("util")) != std::string::npos;
+  };
+  EXPECT_EQ(describe_status(kiln(check).status), "exit 0");
+  EXPECT_FALSE(is_listed_as_stale());
+  std::string damaged = whole;
+  damaged[20] ^= 0x40;
+  write_file(kept("util"), damaged);
+  EXPECT_EQ(describe_status(kiln(check).status), "exit 1");
+  EXPECT_TRUE(is_listed_as_stale());
+  kiln({"precompile", "--python", python().path, tree_ / "util.py"});
+  EXPECT_TRUE(await([&] { return read_file(kept("util")) == whole; }));
+  EXPECT_EQ(describe_status(kiln(check).status), "exit 0");
+  EXPECT_FALSE(is_listed_as_stale());
 }
 
 TEST_P(Overlay, OfTheLevelOfTheRun) {

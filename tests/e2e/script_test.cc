@@ -113,8 +113,8 @@ class Script : public testing::TestWithParam<Python> {
             "code = compile(source.replace(b\"'source'\", b\"'planted'\"), '" +
             script() +
             "', 'exec')\n"
-            "open(1, 'wb').write(\n"
-            "    external._code_to_hash_pyc(code, importlib.util.source_hash(source), True))\n");
+            "data = external._code_to_hash_pyc(code, importlib.util.source_hash(source), True)\n"
+            "open(1, 'wb').write(data + importlib.util.source_hash(data))\n");
     ASSERT_GT(data.size(), 16U);
     write_file(kept(), data);
     ::chmod(overlay_dir(cache_dir()).c_str(), 0700);
@@ -174,6 +174,14 @@ TEST_P(Script, DamageIsNotUsed) {
     write_file(kept(), damaged);
     compare({script()});
     EXPECT_TRUE(await([&] { return read_file(kept()) == whole; })) << "not made anew";
+  }
+  // Of code that is whole as far as its lengths tell: its argument count, its text, the seal.
+  for (const std::size_t at : {std::size_t{20}, whole.find("A docstring"), whole.size() - 1}) {
+    std::string damaged = whole;
+    damaged[at] ^= 0x40;
+    write_file(kept(), damaged);
+    compare({script()});
+    EXPECT_TRUE(await([&] { return read_file(kept()) == whole; })) << "not made anew: " << at;
   }
 }
 

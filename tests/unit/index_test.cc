@@ -170,6 +170,7 @@ TEST_F(IndexTest, AnOlderOneIsMigrated) {
   }
   execute(path(),
           "ALTER TABLE entries DROP COLUMN umask; ALTER TABLE interpreters DROP COLUMN examined;"
+          "DROP TABLE roots;"
           "PRAGMA user_version = 2");
   auto index = open();
   EXPECT_FALSE(index.set_aside());
@@ -320,7 +321,13 @@ TEST_F(IndexTest, AMovedLinkLeavesTheOldVersionsFilesWhatTheyAre) {
 
 TEST_F(IndexTest, OrphansAreRemovedUnlessTheirSourceIsBack) {
   auto index = open();
-  const std::vector files{compiled("a.py"), compiled("b.py")};
+  std::vector files{compiled("a.py"), compiled("b.py")};
+  for (auto& file : files) {
+    const auto place = cache_from_source(file.source, "cpython-311", 0);
+    std::filesystem::create_directories(scratch_ / "__pycache__");
+    std::filesystem::rename(file.pyc, place);
+    file.pyc = place;
+  }
   ASSERT_TRUE(index.record(python(), 0, files));
   std::filesystem::remove(scratch_ / "a.py");
   std::filesystem::remove(scratch_ / "b.py");
@@ -332,6 +339,20 @@ TEST_F(IndexTest, OrphansAreRemovedUnlessTheirSourceIsBack) {
   EXPECT_THAT(cleaned->removed, testing::ElementsAre(files[0].pyc));
   EXPECT_FALSE(std::filesystem::exists(files[0].pyc));
   EXPECT_TRUE(std::filesystem::exists(files[1].pyc));
+}
+
+TEST_F(IndexTest, OrphansThatPythonImportsStay) {
+  auto index = open();
+  const std::vector files{compiled("a.py")};
+  ASSERT_TRUE(index.record(python(), 0, files));
+  std::filesystem::remove(scratch_ / "a.py");
+  ASSERT_TRUE(index.refresh());
+  const auto cleaned = index.clean_orphans({});
+  ASSERT_TRUE(cleaned);
+  EXPECT_TRUE(cleaned->removed.empty());
+  EXPECT_TRUE(cleaned->kept.empty());
+  EXPECT_TRUE(std::filesystem::exists(files[0].pyc));
+  EXPECT_EQ(*index.counts(), (IndexCounts{.orphan = 1}));
 }
 
 TEST_F(IndexTest, AFullDiskIsAnErrorAndDamagesNothing) {

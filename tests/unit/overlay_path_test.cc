@@ -55,6 +55,26 @@ TEST(OverlayHeader, IsNotForVersionsWithoutHashes) {
   EXPECT_FALSE(overlay_header("x = 1\n", kMagic27));
 }
 
+TEST(OverlaySeal, TellsEveryFlippedBit) {
+  const std::string contents = *overlay_header("x = 1\n", kMagic311) + "some code";
+  const std::string sealed = seal_overlay_file(contents, kMagic311);
+  EXPECT_EQ(sealed.size(), contents.size() + 8);
+  EXPECT_EQ(unseal_overlay_file(sealed, kMagic311), contents);
+  for (std::size_t bit = 0; bit < sealed.size() * 8; ++bit) {
+    std::string damaged = sealed;
+    damaged[bit / 8] = static_cast<char>(damaged[bit / 8] ^ (1 << bit % 8));
+    EXPECT_FALSE(unseal_overlay_file(damaged, kMagic311)) << "bit " << bit;
+  }
+}
+
+TEST(OverlaySeal, IsMissingFromWhatWasCutOff) {
+  const std::string sealed = seal_overlay_file(*overlay_header("", kMagic311) + "code", kMagic311);
+  for (std::size_t size = 0; size < sealed.size(); ++size) {
+    EXPECT_FALSE(unseal_overlay_file(sealed.substr(0, size), kMagic311)) << size;
+  }
+  EXPECT_FALSE(unseal_overlay_file(sealed + '\0', kMagic311));
+}
+
 TEST(Unwritable, IsWhatTheUserMayNotWrite) {
   Scratch scratch;
   const std::string dir = scratch / "tree";

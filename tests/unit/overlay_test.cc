@@ -94,6 +94,43 @@ TEST_F(OverlayTest, IsMadeAnewWhenTheSourceChangesOrItIsDamaged) {
   EXPECT_EQ(read_file(kept(source)), second);
 }
 
+TEST_F(OverlayTest, IsMadeAnewWhereALengthIsRightButAByteIsWrong) {
+  const std::string source = scratch_.write("mod.py", "x = 'a text'\n");
+  fill({source});
+  const std::string whole = read_file(kept(source));
+  for (const std::size_t at : {std::size_t{20}, whole.find("a text"), whole.size() - 1}) {
+    std::string damaged = whole;
+    damaged[at] = static_cast<char>(damaged[at] ^ 1);
+    std::ofstream(kept(source)) << damaged;
+    fill({source});
+    EXPECT_EQ(read_file(kept(source)), whole) << at;
+  }
+  std::ofstream(kept(source)) << whole.substr(0, whole.size() - 8);  // without a seal
+  fill({source});
+  EXPECT_EQ(read_file(kept(source)), whole);
+}
+
+TEST_F(OverlayTest, TheIndexSeesDamage) {
+  const std::string source = scratch_.write("mod.py", "x = 'a text'\n");
+  fill({source});
+  auto index = Index::open(index_path_, dir_).value();
+  const auto rewrite = [&](const std::string& bytes, std::time_t mtime_s) {
+    std::ofstream(kept(source)) << bytes;
+    const timespec times[] = {{mtime_s, 0}, {mtime_s, 0}};
+    ASSERT_EQ(::utimensat(AT_FDCWD, kept(source).c_str(), times, 0), 0);
+    ASSERT_TRUE(index.refresh());
+  };
+  const std::string whole = read_file(kept(source));
+  rewrite(whole, 1'700'000'000);
+  EXPECT_EQ(*index.counts(), (IndexCounts{.fresh = 1}));
+  std::string damaged = whole;
+  damaged[whole.find("a text")] = 'A';
+  rewrite(damaged, 1'700'000'001);
+  EXPECT_EQ(*index.counts(), (IndexCounts{.stale = 1}));
+  rewrite(whole, 1'700'000'002);
+  EXPECT_EQ(*index.counts(), (IndexCounts{.fresh = 1}));
+}
+
 TEST_F(OverlayTest, LeavesOutWhatPythonHasSomethingToSayAbout) {
   const std::string warns = scratch_.write("warns.py", "x = '\\d'\n");
   const std::string bad = scratch_.write("bad.py", "x = (\n");

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include "common/overlay.h"
 #include "common/source_hash.h"
 #include "tests/unit/scratch.h"
 #include "tests/unit/tiny_code.h"
@@ -55,6 +56,15 @@ TEST_F(PycReportTest, JudgesAsPythonDoes) {
   EXPECT_EQ(report(timestamp_header(kPython27, kTime_s, 0), "a.pyc").state, SourceState::fresh);
   EXPECT_EQ(report(timestamp_header(kMagic, kTime_s, 4), "b.pyc").state, SourceState::missing);
   EXPECT_EQ(report(timestamp_header(kMagic, kTime_s, 4), "b").state, SourceState::unknown);
+}
+
+TEST_F(PycReportTest, TheOverlaysSealIsNoCode) {
+  const auto file = encode_pyc_header(hashed(PycKind::checked_hash, 1)) + tiny_code();
+  const auto sealed = report_pyc(scratch_.write("x.pyc", seal_overlay_file(file, kMagic)), {}).value();
+  EXPECT_EQ(sealed.body, tiny_code());
+  EXPECT_EQ(sealed.size, file.size() + 8);
+  EXPECT_EQ(report_pyc(scratch_.write("x.pyc", file + "no seal."), {}).value().body,
+            tiny_code() + "no seal.");
 }
 
 TEST_F(PycReportTest, OfWhatIsNoneThereIsAReason) {

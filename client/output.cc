@@ -1,0 +1,25 @@
+#include "client/output.h"
+
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdio>
+
+namespace kiln {
+
+// A handler, not SIG_IGN: exec sets only that back to the default (signal(7)).
+void outlive_closed_pipes() {
+  if (std::signal(SIGPIPE, [](int) {}) == SIG_IGN) std::signal(SIGPIPE, SIG_IGN);
+}
+
+Result<void> finish_output() {
+  const std::string what = "cannot write to standard output";
+  if (std::fflush(stdout) != 0) return errno_error(what);
+  if (std::ferror(stdout) == 0) return {};
+  // Why is forgotten: stdio drops what it could not write (glibc's new_do_write), so that flushing it
+  // succeeds. Whoever reads a line more of what has a gap already loses nothing.
+  if (::write(STDOUT_FILENO, "\n", 1) < 0) return errno_error(what);
+  return Error{Reason::system, what, {}};
+}
+
+}  // namespace kiln
