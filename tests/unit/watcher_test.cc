@@ -249,6 +249,35 @@ TEST_F(WatcherTest, DirectoriesThatAreSwappedAreKnownApart) {
   EXPECT_TRUE(proved(one, tick));
 }
 
+TEST_F(WatcherTest, WhatIsExchangedIsThere) {
+  const auto root = scratch_ / "r";
+  scratch_.write("r/one/x.py", "1");
+  scratch_.write("r/two/y.py", "2");
+  scratch_.write("r/plain.py", "");
+  fs::create_symlink("/etc/passwd", root + "/link.py");
+  watch_root(root);
+  const auto exchange = [&](const std::string& one, const std::string& two) {
+    ASSERT_EQ(::renameat2(AT_FDCWD, (root + one).c_str(), AT_FDCWD, (root + two).c_str(), RENAME_EXCHANGE),
+              0);
+    const Tick tick = settle();
+    EXPECT_TRUE(tree_proved(root, tick)) << one;
+  };
+  const auto expect_heard_in = [&](const std::string& file) {
+    const Tick tick = settle();
+    append(root + file);
+    EXPECT_FALSE(tree_proved(root, tick)) << file;
+  };
+  exchange("/one", "/two");
+  expect_heard_in("/two/x.py");
+  expect_heard_in("/one/y.py");
+  exchange("/plain.py", "/link.py");
+  EXPECT_THAT(watcher_.tree_unchanged_since(root, settle()).value(), ElementsAre(root + "/plain.py"));
+  exchange("/link.py", "/one");
+  expect_heard_in("/link.py/y.py");
+  exchange("/two", "/one");
+  expect_heard_in("/one/x.py");
+}
+
 TEST_F(WatcherTest, ARootMayBeASymlinkThatIsPointedElsewhere) {
   scratch_.write("v1/pkg/x.py", "1");
   scratch_.write("v2/pkg/x.py", "2");
