@@ -360,7 +360,11 @@ void Forest::hear_entry(Directory& directory, const InotifyEvent& event) {
   const bool gone = (event.mask & kGone) != 0;
   const bool is_directory = (event.mask & IN_ISDIR) != 0;
   directory.changed = tick_;
-  hear_name(directory, event.name, gone, came && !is_directory);
+  // Of two that are exchanged (renameat2(2)) the second comes before it goes.
+  const bool moved_away = (event.mask & IN_MOVED_FROM) != 0;
+  const bool name_may_be_there =
+      (came && !is_directory) || (moved_away && directory.names.contains(event.name));
+  hear_name(directory, event.name, gone && !moved_away, name_may_be_there);
   if (!is_directory || came || gone) changes_.add_file(*directory.path, event.name);
   if (!is_directory && !came && !gone) return;
   const std::string path = path_in(*directory.path, event.name);
@@ -368,9 +372,10 @@ void Forest::hear_entry(Directory& directory, const InotifyEvent& event) {
     if (find(path) != nullptr) invalid_trees_.insert(path);
     return;
   }
+  const bool may_be_there = (is_directory && came) || (moved_away && find(path) != nullptr);
   // One without IN_ISDIR may be a symlink that led to a directory.
   forget_tree(path);
-  if (is_directory && came && find(path) == nullptr && covers(path)) ensure(path);
+  if (may_be_there && find(path) == nullptr && covers(path)) ensure(path);
 }
 
 void Forest::hear_name(Directory& directory, std::string_view name, bool gone, bool came) {
@@ -498,7 +503,10 @@ std::optional<Forest::Task> Forest::next() {
     Directory* const directory = find(path);
     if (directory == nullptr || !std::exchange(directory->visit_queued, false)) continue;
     directory->visit = ++visits_;
-    return Visit{path, directory->visit, directory->covered, directory->wanted_itself()};
+    Visit visit{path, directory->visit, directory->covered, directory->wanted_itself(), std::nullopt};
+    const Directory* const above = directory->parent;
+    if (above != nullptr && above->coverage == Coverage::watched) visit.parent = above->status.identity;
+    return visit;
   }
   return std::nullopt;
 }
@@ -597,6 +605,16 @@ void Forest::failed(const Visit& visit, Coverage coverage, const PathStatus& sta
   kept->status = status;
   kept->linked = linked;
   kept->detail = detail;
+}
+
+void Forest::astray(const Visit& visit) {
+  const Directory* const directory = of(visit);
+  if (directory != nullptr && directory->parent != nullptr) enqueue(*directory->parent);
+}
+
+void Forest::astray(const Look& look) {
+  Directory* const directory = find(look.path);
+  if (directory != nullptr && directory->coverage == Coverage::watched) enqueue(*directory);
 }
 
 void Forest::looked(const Look& look, const Look::Item& item, Name::State state, int watch) {

@@ -35,6 +35,9 @@ struct Visit {
   std::uint64_t number = 0;
   bool recursive = false;    // its entries are wanted with their numbers of links
   bool may_be_link = false;  // a symlink is followed
+  // Of the watched directory above, in which the name is looked up, whatever its path leads to by now: a tree
+  // that is moved away and back between two looks at the tops would seem to have stayed.
+  std::optional<Identity> parent;
 };
 
 // To look at names in a watched directory.
@@ -95,6 +98,9 @@ class Forest {
   // DETAIL says why, for people.
   void failed(const Visit& visit, Coverage coverage, const PathStatus& status, bool linked,
               const std::string& detail);
+  // What is above is not what it was, so nothing was seen. It is looked at again first.
+  void astray(const Visit& visit);
+  void astray(const Look& look);
   // WATCH is that of a name that is `heard`, else -1.
   void looked(const Look& look, const Look::Item& item, Name::State state, int watch);
 

@@ -38,8 +38,17 @@ Coverage coverage_of(int error_number) {
   }
 }
 
-int open_directory(const std::string& path, int flags) {
-  return ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | flags);
+int open_directory(int above, const std::string& path, int flags) {
+  return ::openat(above, path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | flags);
+}
+
+// The directory that PATH leads to; none if it is another.
+UniqueFd open_same(const std::string& path, const Identity& identity) {
+  UniqueFd descriptor{::open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)};
+  struct stat status {};
+  const bool same =
+      descriptor && ::fstat(descriptor.get(), &status) == 0 && status_of(status).identity == identity;
+  return same ? std::move(descriptor) : UniqueFd{};
 }
 
 // Null at the end, and errno, which is 0 unless it failed.
@@ -59,10 +68,18 @@ DirectorySight see_directory(const Visit& visit, const KindOfFileSystem& kind) {
   DirectorySight sight;
   // Before it is opened: a change in between shows as a change of this.
   sight.status = path_status(visit.path);
-  sight.descriptor.reset(open_directory(visit.path, O_NOFOLLOW));
+  UniqueFd above;
+  if (visit.parent) {
+    above = open_same(std::string(directory_of(visit.path)), *visit.parent);
+    sight.astray = !above;
+    if (sight.astray) return sight;
+  }
+  const std::string name(above ? std::string(name_of(visit.path)) : visit.path);
+  const int start = above ? above.get() : AT_FDCWD;
+  sight.descriptor.reset(open_directory(start, name, O_NOFOLLOW));
   // With O_DIRECTORY a symlink is ENOTDIR, or ELOOP on some file systems (open(2)).
   if (!sight.descriptor && (errno == ENOTDIR || errno == ELOOP) && visit.may_be_link) {
-    sight.descriptor.reset(open_directory(visit.path, 0));
+    sight.descriptor.reset(open_directory(start, name, 0));
     sight.linked = true;
   }
   struct stat status {};
@@ -106,9 +123,13 @@ std::optional<Listing> list_directory(UniqueFd descriptor, bool recursive) {
   return listing;
 }
 
-NameSight see_name(const Look& look, const Look::Item& item) {
+UniqueFd open_directory_of(const Look& look) {
+  return open_same(look.path, look.directory);
+}
+
+NameSight see_name(const UniqueFd& directory, const Look& look, const Look::Item& item) {
   NameSight sight;
-  sight.descriptor.reset(::open(path_in(look.path, item.name).c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
+  sight.descriptor.reset(::openat(directory.get(), item.name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
   struct stat status {};
   if (!sight.descriptor || ::fstat(sight.descriptor.get(), &status) != 0) {
     if (errno == ENOENT) sight.state = Name::State::absent;

@@ -23,6 +23,7 @@ struct DirectorySight {
   std::string detail;                     // the same for people
   PathStatus status;
   bool linked = false;  // PATH is a symlink
+  bool astray = false;  // the directory above is another: nothing else is said
 };
 DirectorySight see_directory(const Visit& visit, const KindOfFileSystem& kind);
 
@@ -34,6 +35,8 @@ struct NameSight {
   UniqueFd descriptor;  // open where it is to be watched
   Name::State state = Name::State::by_stat;
 };
-NameSight see_name(const Look& look, const Look::Item& item);
+// The directory whose names are to be looked at; none if its path leads to another by now.
+UniqueFd open_directory_of(const Look& look);
+NameSight see_name(const UniqueFd& directory, const Look& look, const Look::Item& item);
 
 }  // namespace kiln

@@ -171,6 +171,10 @@ std::string Watcher::limit_reason() const {
 
 void Watcher::look_at(const Visit& visit) {
   DirectorySight sight = see_directory(visit, kind_);
+  if (sight.astray) {
+    const std::lock_guard lock(mutex_);
+    return forest_.astray(visit);
+  }
   int watch = -1;
   if (sight.coverage == Coverage::watched && !inotify_) {
     sight.coverage = Coverage::failed;
@@ -210,8 +214,13 @@ void Watcher::look_at(const Visit& visit) {
 }
 
 void Watcher::look_at(const Look& look) {
+  const UniqueFd directory = open_directory_of(look);
+  if (!directory) {
+    const std::lock_guard lock(mutex_);
+    return forest_.astray(look);
+  }
   for (const auto& item : look.items) {
-    NameSight sight = see_name(look, item);
+    NameSight sight = see_name(directory, look, item);
     int watch = -1;
     if (sight.state == Name::State::heard) {
       const bool has_room = [&] {

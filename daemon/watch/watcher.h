@@ -10,11 +10,9 @@
 //   nothing (tried: link(2) makes an event for the inode's own watch alone). So a file is proved only while
 //   it is *held* (add_file): it then has a watch of its own, which hears every link.
 // - Behind a symlink anything may change. A directory that is wanted for itself may be reached through one,
-// and is
-//   then looked at by stat at each drain(); a file that is one is never proved.
+//   and is then looked at by stat at each drain(); a file that is one is never proved.
 // - What leads to a directory may be replaced, or mounted over: a directory's parent hears the former; where
-// none
-//   is watched, drain() looks by stat. Mounts show in the mount table.
+//   none is watched, drain() looks by stat. Mounts show in the mount table.
 // - Changes on network, overlay and FUSE file systems are not all heard: nothing on them is watched or
 // proved.
 // - Stores through a shared mapping are heard when the file is closed, at the earliest; not before (mmap(2)).

@@ -1,4 +1,7 @@
-// Writes seeds for the fuzzers of our own messages: `fuzz_seeds NAME DIRECTORY`.
+// Writes seeds for the fuzzers of our own messages, and of the kernel's: `fuzz_seeds NAME DIRECTORY`.
+#include <sys/inotify.h>
+
+#include <cstdint>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -41,7 +44,7 @@ std::vector<std::string> greeting_seeds() {
                                .reads = {"HOME", "LANG"},
                                .inputs = {"/usr/lib/python3/dist-packages"}};
   return {encode_image_greeting({}), encode_image_greeting(greeting),
-          encode_image_report({3, 1, {{"/a/b.py"}, 022, 2}})};
+          encode_image_report({3, 1, false, {"/a/main.py", {"/a/b.py", "/a/c.py"}, {{"/a/b.py"}, 022, 2}}})};
 }
 
 std::vector<std::string> store_seeds() {
@@ -57,12 +60,30 @@ std::vector<std::string> config_seeds() {
   return {all, "[watch]\nignore = [\"a b\", \"c/*\"]\nlimit = 7\n[daemon]\nidle_exit = \"90s\"\n"};
 }
 
+// As inotify(7) has it: the name is padded with null bytes.
+std::string inotify_event_of(int watch, std::uint32_t mask, std::string name, std::uint32_t room) {
+  inotify_event header{};
+  header.wd = watch;
+  header.mask = mask;
+  header.len = room;
+  name.resize(room);
+  return std::string(reinterpret_cast<const char*>(&header), sizeof header) + name;
+}
+
+std::vector<std::string> inotify_seeds() {
+  const auto created = inotify_event_of(1, IN_CREATE, "module.py", 16);
+  const auto attributes = inotify_event_of(2, IN_ATTRIB, "", 0);
+  const auto overflow = inotify_event_of(-1, IN_Q_OVERFLOW, "", 0);
+  return {created, attributes, created + attributes + overflow + created};
+}
+
 std::vector<std::string> seeds_of(const std::string& fuzzer) {
   if (fuzzer == "launch") return launch_seeds();
   if (fuzzer == "frame") return frame_seeds();
   if (fuzzer == "greeting") return greeting_seeds();
   if (fuzzer == "config") return config_seeds();
   if (fuzzer == "store") return store_seeds();
+  if (fuzzer == "inotify") return inotify_seeds();
   return {};
 }
 

@@ -59,5 +59,24 @@ TEST(Forest, ARootThatCannotBeListedIsLookedAtWhenItChanges) {
   EXPECT_EQ(next_visit(forest).path, "/r");
 }
 
+// A tree may be moved away and back while nobody looks: what was seen below it meanwhile was elsewhere.
+TEST(Forest, WhatIsAboveIsLookedAtAgainWhereItIsNotWhatItWas) {
+  Forest forest(100);
+  forest.add_root("/r", {});
+  const Visit root = next_visit(forest);
+  EXPECT_FALSE(root.parent);
+  ASSERT_TRUE(forest.watched(root, 1, kSomething, false));
+  forest.listed(root, {{"a"}, {}});
+  const Visit below = next_visit(forest);
+  EXPECT_EQ(below.path, "/r/a");
+  EXPECT_EQ(below.parent, kSomething.identity);
+  forest.astray(below);
+  const Visit again = next_visit(forest);
+  EXPECT_EQ(again.path, "/r");
+  ASSERT_TRUE(forest.watched(again, 1, kSomething, false));
+  forest.listed(again, {{"a"}, {}});
+  EXPECT_EQ(next_visit(forest).path, "/r/a");
+}
+
 }  // namespace
 }  // namespace kiln

@@ -10,6 +10,7 @@
 #include "daemon/watch/inotify.h"
 #include "daemon/watch/mount_table.h"
 #include "daemon/watch/path_order.h"
+#include "daemon/watch/sight.h"
 #include "tests/unit/scratch.h"
 
 namespace kiln {
@@ -70,6 +71,22 @@ TEST(InotifyLimits, TheHintRaisesThem) {
   EXPECT_GT(inotify_limits().watches, 0U);
   EXPECT_EQ(watch_limit_hint(8192), "sudo sysctl fs.inotify.max_user_watches=524288");
   EXPECT_EQ(watch_limit_hint(524288), "sudo sysctl fs.inotify.max_user_watches=1048576");
+}
+
+TEST(Sight, ANameIsLookedUpInTheDirectoryThatIsMeant) {
+  const Scratch scratch;
+  std::filesystem::create_directories(scratch / "r/a");
+  const Identity root = path_status(scratch / "r").identity;
+  const Visit visit{scratch / "r/a", 1, true, false, root};
+  const Look look{scratch / "r", root, {{"x.py", 1, true}}};
+  EXPECT_EQ(see_directory(visit, file_system_kind).coverage, Coverage::watched);
+  EXPECT_TRUE(open_directory_of(look));
+  std::filesystem::rename(scratch / "r", scratch / "q");
+  EXPECT_TRUE(see_directory(visit, file_system_kind).astray);
+  EXPECT_FALSE(open_directory_of(look));
+  std::filesystem::create_directories(scratch / "r/a");
+  EXPECT_TRUE(see_directory(visit, file_system_kind).astray);
+  EXPECT_FALSE(open_directory_of(look));
 }
 
 TEST(PathOrder, WhatLiesBelowIsOneRange) {

@@ -5,10 +5,13 @@
 #include <gmock/gmock.h>
 #include <poll.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <csignal>
+#include <cstdio>
 #include <filesystem>
 #include <semaphore>
 
@@ -26,19 +29,40 @@ using testing::IsEmpty;
 
 constexpr auto kPatience = std::chrono::minutes(1);
 
+void append(const std::string& path) {
+  std::ofstream(path, std::ios::app) << "more";
+}
+
+// All that has happened is known and looked at. Returns the tick of that.
+Tick settle(Watcher& watcher) {
+  Tick tick = 0;
+  do {
+    tick = watcher.drain();
+    EXPECT_TRUE(watcher.wait_until_settled(kPatience));
+  } while (watcher.drain() != tick);
+  return tick;
+}
+
+// True if the hints lead to PATH.
+bool leads_to(const Changes& changes, const std::string& path) {
+  const std::string directory(directory_of(path));
+  return std::ranges::count(changes.files, path) > 0 ||
+         std::ranges::count(changes.directories, directory) > 0 ||
+         std::ranges::any_of(changes.trees, [&](const auto& tree) { return is_below(path, tree); });
+}
+
+// Events that the kernel keeps for one instance; it drops the others.
+std::size_t queue_limit() {
+  std::size_t limit = 0;
+  std::ifstream("/proc/sys/fs/inotify/max_queued_events") >> limit;
+  return limit;
+}
+
 class WatcherTest : public testing::Test {
  protected:
   explicit WatcherTest(WatcherOptions options = {}) : watcher_(std::move(options)) {}
 
-  // All that has happened is known and looked at. Returns the tick of that.
-  Tick settle() {
-    Tick tick = 0;
-    do {
-      tick = watcher_.drain();
-      EXPECT_TRUE(watcher_.wait_until_settled(kPatience));
-    } while (watcher_.drain() != tick);
-    return tick;
-  }
+  Tick settle() { return kiln::settle(watcher_); }
 
   Tick watch_root(const std::string& path) {
     watcher_.add_root(path);
@@ -78,16 +102,6 @@ class WatcherTest : public testing::Test {
   }
 
   RootReport report(std::size_t number = 0) const { return watcher_.describe().roots.at(number); }
-
-  // True if the hints lead to PATH.
-  static bool leads_to(const Changes& changes, const std::string& path) {
-    const std::string directory(directory_of(path));
-    return std::ranges::count(changes.files, path) > 0 ||
-           std::ranges::count(changes.directories, directory) > 0 ||
-           std::ranges::any_of(changes.trees, [&](const auto& tree) { return is_below(path, tree); });
-  }
-
-  void append(const std::string& path) const { std::ofstream(path, std::ios::app) << "more"; }
 
   Scratch scratch_;
   Watcher watcher_;
@@ -233,6 +247,35 @@ TEST_F(WatcherTest, DirectoriesThatAreSwappedAreKnownApart) {
   append(two);
   EXPECT_FALSE(proved(two, tick));
   EXPECT_TRUE(proved(one, tick));
+}
+
+TEST_F(WatcherTest, WhatIsExchangedIsThere) {
+  const auto root = scratch_ / "r";
+  scratch_.write("r/one/x.py", "1");
+  scratch_.write("r/two/y.py", "2");
+  scratch_.write("r/plain.py", "");
+  fs::create_symlink("/etc/passwd", root + "/link.py");
+  watch_root(root);
+  const auto exchange = [&](const std::string& one, const std::string& two) {
+    ASSERT_EQ(::renameat2(AT_FDCWD, (root + one).c_str(), AT_FDCWD, (root + two).c_str(), RENAME_EXCHANGE),
+              0);
+    const Tick tick = settle();
+    EXPECT_TRUE(tree_proved(root, tick)) << one;
+  };
+  const auto expect_heard_in = [&](const std::string& file) {
+    const Tick tick = settle();
+    append(root + file);
+    EXPECT_FALSE(tree_proved(root, tick)) << file;
+  };
+  exchange("/one", "/two");
+  expect_heard_in("/two/x.py");
+  expect_heard_in("/one/y.py");
+  exchange("/plain.py", "/link.py");
+  EXPECT_THAT(watcher_.tree_unchanged_since(root, settle()).value(), ElementsAre(root + "/plain.py"));
+  exchange("/link.py", "/one");
+  expect_heard_in("/link.py/y.py");
+  exchange("/two", "/one");
+  expect_heard_in("/one/x.py");
 }
 
 TEST_F(WatcherTest, ARootMayBeASymlinkThatIsPointedElsewhere) {
@@ -575,10 +618,8 @@ class GateWatcherTest : public WatcherTest {
   std::binary_semaphore open_{0};
 };
 
-// The kernel keeps as many events as fs.inotify.max_queued_events says, and drops the others.
 TEST_F(GateWatcherTest, AQueueThatOverflowsLosesNothing) {
-  std::size_t queue = 0;
-  std::ifstream("/proc/sys/fs/inotify/max_queued_events") >> queue;
+  const std::size_t queue = queue_limit();
   if (queue == 0 || queue > 100'000) GTEST_SKIP() << "max_queued_events is " << queue;
   const auto root = scratch_ / "r";
   const auto file = scratch_.write("r/x.py", "x");
@@ -619,6 +660,91 @@ TEST_F(GateWatcherTest, AQueueThatOverflowsLosesNothing) {
   }
   append(root + "/z/b/y.py");
   EXPECT_FALSE(proved(root + "/z/b/y.py", after));
+}
+
+// A daemon that is stopped, as by a debugger or a laptop's lid, while a large tree is checked out.
+class StoppedWatcherTest : public testing::Test {
+ protected:
+  static constexpr std::size_t kDirectories = 100;
+
+  StoppedWatcherTest() : file_count_(queue_limit() + 4'000) {}
+
+  std::string file(std::size_t number) const {
+    return root_ + "/" + std::to_string(number % kDirectories) + "/" + std::to_string(number) + ".py";
+  }
+
+  // In the child, which says when it is ready, and is told when to look.
+  void watch() {
+    Watcher watcher;
+    watcher.add_root(root_);
+    watcher.add_file(file(0));
+    watcher.add_file(untouched_);
+    const Tick before = settle(watcher);
+    watcher.take_changes();
+    ASSERT_TRUE(watcher.unchanged_since(file(0), before));
+    ASSERT_TRUE(watcher.tree_unchanged_since(root_, before));
+    char byte = 0;
+    ASSERT_EQ(::write(child_end_.get(), &byte, 1), 1);
+    ASSERT_EQ(::read(child_end_.get(), &byte, 1), 1);
+    watcher.drain();
+    EXPECT_FALSE(watcher.unchanged_since(file(0), before));
+    EXPECT_FALSE(watcher.unchanged_since(untouched_, before)) << "nobody knows";
+    EXPECT_FALSE(watcher.tree_unchanged_since(root_, before));
+    const Tick after = settle(watcher);
+    EXPECT_EQ(watcher.describe().epoch, 2U);
+    const Changes changes = watcher.take_changes();
+    for (std::size_t i = 0; i < file_count_; ++i) ASSERT_TRUE(leads_to(changes, file(i))) << file(i);
+    EXPECT_TRUE(leads_to(changes, root_ + "/new/deep/x.py"));
+    EXPECT_FALSE(watcher.unchanged_since(file(0), before));
+    EXPECT_TRUE(watcher.unchanged_since(file(0), after));
+    EXPECT_TRUE(watcher.tree_unchanged_since(root_, after));
+    for (const auto& path : {file(0), file(1), root_ + "/new/deep/x.py", root_ + "/moved/1.py"}) {
+      const Tick tick = settle(watcher);
+      ASSERT_TRUE(watcher.tree_unchanged_since(root_, tick));
+      append(path);
+      watcher.drain();
+      EXPECT_FALSE(watcher.tree_unchanged_since(root_, tick)) << path;
+    }
+  }
+
+  Scratch scratch_;
+  const std::string root_ = scratch_ / "r";
+  const std::string untouched_ = scratch_.write("r/untouched.py", "");
+  const std::size_t file_count_;
+  UniqueFd child_end_;
+};
+
+TEST_F(StoppedWatcherTest, AProcessThatWasStoppedKnowsThatItMissedChanges) {
+  if (file_count_ > 100'000) GTEST_SKIP() << "max_queued_events is " << queue_limit();
+  for (std::size_t i = 0; i < kDirectories; ++i) fs::create_directory(directory_of(file(i)));
+  for (std::size_t i = 0; i < file_count_; ++i) append(file(i));
+  int ends[2];
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+  UniqueFd own_end{ends[0]};
+  child_end_.reset(ends[1]);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    own_end.reset();
+    watch();
+    std::fflush(stdout);
+    ::_exit(HasFailure() ? 1 : 0);
+  }
+  child_end_.reset();
+  char byte = 0;
+  ASSERT_EQ(::read(own_end.get(), &byte, 1), 1);
+  int status = 0;
+  ASSERT_EQ(::kill(child, SIGSTOP), 0);
+  ASSERT_EQ(::waitpid(child, &status, WUNTRACED), child);
+  ASSERT_TRUE(WIFSTOPPED(status));
+  for (std::size_t i = 0; i < file_count_; ++i) append(file(i));
+  fs::rename(root_ + "/1", root_ + "/moved");
+  fs::create_directory(root_ + "/1");
+  for (std::size_t i = 1; i < file_count_; i += kDirectories) append(file(i));
+  scratch_.write("r/new/deep/x.py", "");
+  ASSERT_EQ(::kill(child, SIGCONT), 0);
+  ASSERT_EQ(::write(own_end.get(), &byte, 1), 1);
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_EQ(WIFEXITED(status) ? WEXITSTATUS(status) : -1, 0);
 }
 
 // However long a crawl takes, nobody waits for it.
