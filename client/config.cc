@@ -75,7 +75,14 @@ json::value to_json(Share value) {
   return value.number;
 }
 json::value to_json(WatchPolicy value) {
-  return json::string(value == WatchPolicy::all ? "all" : "imported");
+  switch (value) {
+    case WatchPolicy::all:
+      return "all";
+    case WatchPolicy::none:
+      return "none";
+    default:
+      return "imported";
+  }
 }
 json::value to_json(const std::vector<PathPattern>& value) {
   json::array list;

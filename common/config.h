@@ -36,7 +36,7 @@ namespace kiln {
 struct ConfigFile;
 
 // Which modules of a watched tree are kept compiled.
-enum class WatchPolicy : std::uint8_t { imported, all };
+enum class WatchPolicy : std::uint8_t { imported, all, none };
 
 struct Bytes {
   std::uint64_t count = 0;

@@ -13,7 +13,8 @@ namespace kiln {
 namespace {
 
 constexpr std::array<std::string_view, 5> kLevels{"trace", "debug", "info", "warning", "error"};
-constexpr std::array<std::string_view, 2> kPolicies{"imported", "all"};  // in the order of WatchPolicy
+constexpr std::array<std::string_view, 3> kPolicies{"imported", "all",
+                                                    "none"};  // in the order of WatchPolicy
 constexpr std::uint64_t kMaxImages = 1024;
 constexpr std::uint64_t kMaxWatches = std::numeric_limits<std::int32_t>::max();  // inotify's descriptors
 constexpr std::uint64_t kWhole = 100;                                            // percent
@@ -57,8 +58,8 @@ constexpr std::array kKeys{
               .member = &Config::watch_policy,
               .default_text = "imported",
               .scope = ConfigScope::project,
-              .summary = "Which modules are kept compiled in a watched tree: those that were imported or "
-                         "compiled before, or all.",
+              .summary = "Which modules are kept compiled: those that were imported or compiled before, all "
+                         "of a watched tree, or, without a tree being watched, none.",
               .choices = kPolicies},
     ConfigKey{.name = "watch.ignore",
               .member = &Config::watch_ignore,

@@ -182,6 +182,7 @@ class Daemon {
   }
 
   void note_imports(const std::string& path, const ImageGreeting& greeting, const RunRecord& run) {
+    if (settings_.config().watch_policy == WatchPolicy::none) return;
     const auto info = interpreter_of(path, greeting);
     if (!info) return;
     watch_.watch_imports(run.imported);

@@ -18,7 +18,10 @@ using testing::Not;
 
 class ConfigFiles : public testing::Test {
  protected:
-  void SetUp() override { reset_work_dir(); }
+  void SetUp() override {
+    fs::remove(user_);
+    reset_work_dir();
+  }
   void TearDown() override {
     fs::remove(user_);
     if (daemon_pid() > 0) kiln({"daemon", "restart"});

@@ -361,6 +361,8 @@ void enter_private_session() {
   ::setrlimit(RLIMIT_CORE, &no_core);
   ::umask(022);
   reset_work_dir();
+  // Trees are made anew under the same names: what is compiled by itself would fall into the next test's.
+  write_file(home_dir() + "/kiln.toml", "watch.policy = \"none\"\n");
 }
 
 std::vector<std::string> leave_private_session() {

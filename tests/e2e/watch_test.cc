@@ -17,11 +17,16 @@ using testing::HasSubstr;
 class Watch : public testing::Test {
  protected:
   void SetUp() override {
+    fs::remove(home_dir() + "/kiln.toml");  // which says that nothing is watched by itself
+    kiln({"daemon", "restart"});
     reset_work_dir();
     fs::create_directory(tree());
     write_file(module(), "VALUE = 1\n");
   }
-  void TearDown() override { kiln({"unwatch", tree()}); }
+  void TearDown() override {
+    kiln({"unwatch", tree()});
+    kiln({"daemon", "stop"});
+  }
 
   static std::string tree() { return work_dir() + "/tree"; }
   static std::string module() { return tree() + "/module.py"; }

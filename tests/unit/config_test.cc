@@ -96,7 +96,7 @@ TEST(ConfigFile, NamesTheLineOfAMistake) {
       {"[images]\nenabled = \"no\"\n", "kiln.toml:2: images.enabled is true or false"},
       {"[images]\nenabled = 1\n", "kiln.toml:2: images.enabled is true or false"},
       {"[log]\nlevel = \"loud\"\n", "kiln.toml:2: log.level is one of trace, debug, info, warning, error"},
-      {"[watch]\npolicy = \"any\"\n", "kiln.toml:2: watch.policy is one of imported, all"},
+      {"[watch]\npolicy = \"any\"\n", "kiln.toml:2: watch.policy is one of imported, all, none"},
       {"[watch.deep]\nx = 1\n", "kiln.toml:2: unknown key watch.deep.x"},
       {"[watch]\nlimit = 1\n[store]\nlimt = 1\n[log]\nlevl = \"x\"\n",
        "kiln.toml:4: unknown key store.limt; did you mean store.limit?"}};
