@@ -170,6 +170,7 @@ TEST_F(IndexTest, AnOlderOneIsMigrated) {
   }
   execute(path(),
           "ALTER TABLE entries DROP COLUMN umask; ALTER TABLE interpreters DROP COLUMN examined;"
+          "ALTER TABLE entries DROP COLUMN made_inode; ALTER TABLE entries DROP COLUMN made_mtime_ns;"
           "DROP TABLE roots;"
           "PRAGMA user_version = 2");
   auto index = open();
