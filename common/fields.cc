@@ -67,14 +67,20 @@ std::vector<std::string> FieldReader::list() {
   return values;
 }
 
+// There is one form of each list: what a path has in common with the one before it is not sent again.
 std::vector<std::string> FieldReader::paths() {
   const std::uint64_t count = number();
   std::vector<std::string> values;
   if (count > in_.size()) ok_ = false;
+  std::string last;
   for (std::uint64_t i = 0; ok_ && i < count; ++i) {
     const std::uint64_t shared = number();
-    if (shared > (values.empty() ? 0 : values.back().size()) || shared > kMaxPath) ok_ = false;
-    if (ok_) values.push_back((values.empty() ? "" : values.back().substr(0, shared)) + bytes());
+    const std::string rest = bytes();
+    const bool has_more = shared < last.size() && !rest.empty() && rest[0] == last[shared];
+    if (shared > last.size() || shared > kMaxPath || has_more) ok_ = false;
+    if (!ok_) break;
+    last = last.substr(0, shared) + rest;
+    values.push_back(last);
   }
   return values;
 }

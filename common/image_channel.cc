@@ -54,13 +54,14 @@ Result<ImageReport> decode_image_report(std::string_view message) {
   ImageReport report;
   report.served = in.number();
   report.running = in.number();
-  report.same_imports = in.number() != 0;
+  const std::uint64_t same_imports = in.number();
+  report.same_imports = same_imports == 1;
   report.run.entry = in.bytes();
   report.run.imported = in.paths();
   report.run.uncached.paths = in.paths();
   report.run.uncached.umask = in.number();
   report.run.uncached.optimize = in.number();
-  if (!in.done()) return Error{Reason::protocol, "malformed report of an image", {}};
+  if (!in.done() || same_imports > 1) return Error{Reason::protocol, "malformed report of an image", {}};
   return report;
 }
 

@@ -93,6 +93,9 @@ TEST(ImageChannel, SurvivesTheRoundTrip) {
       3, 1, false, {"/x/main.py", {"/x/a.py", "/x/b.py", "/y", "/y"}, {{"/a.py", "/b.py"}, 022, 1}}};
   const auto report = decode_image_report(encode_image_report(sent));
   ASSERT_TRUE(report);
+  auto twisted = encode_image_report(sent);
+  twisted[16] = 2;  // whether the imports are the same
+  EXPECT_FALSE(decode_image_report(twisted));
   EXPECT_EQ(report->served, 3U);
   EXPECT_EQ(report->run.entry, "/x/main.py");
   EXPECT_EQ(report->run.imported, sent.run.imported);
