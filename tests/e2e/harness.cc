@@ -258,6 +258,15 @@ Outcome kiln(const std::vector<std::string>& arguments, const std::vector<std::s
   return run(invocation);
 }
 
+bool await(const std::function<bool()>& done) {
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(kDeadlineMs);
+  while (!done()) {
+    if (std::chrono::steady_clock::now() > deadline) return false;
+    kiln({"status", "--json"});
+  }
+  return true;
+}
+
 std::string python_output(const Python& python, const std::string& code) {
   return run({.argv = {python.path, "-c", code}}).out;
 }

@@ -129,6 +129,9 @@ struct LogLine {
 // Takes the line out of ERR. Empty mode: there is not exactly one such line, or it is malformed.
 LogLine take_log_line(std::string& err);
 
+// Asks the daemon something until DONE: each answer is an event of its one thread. False at the deadline.
+bool await(const std::function<bool()>& done);
+
 // Runs `kiln run --python PYTHON ARGUMENTS` until an image serves it, at most 200 times. The log line of the
 // last run.
 LogLine run_until_bare(const Python& python, const std::vector<std::string>& arguments,

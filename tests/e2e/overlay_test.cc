@@ -80,16 +80,6 @@ class Overlay : public testing::TestWithParam<Python> {
     return outcome;
   }
 
-  // Asks the daemon something until DONE: each answer is an event of its one thread.
-  static bool await(const std::function<bool()>& done) {
-    const auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(kDeadlineMs);
-    while (!done()) {
-      if (std::chrono::steady_clock::now() > deadline) return false;
-      kiln({"status", "--json"});
-    }
-    return true;
-  }
-
   bool await_kept(const std::string& name, const std::string& optimization = "") const {
     return await([&] { return fs::exists(kept(name, optimization)); });
   }

@@ -88,16 +88,6 @@ class Script : public testing::TestWithParam<Python> {
     EXPECT_EQ(run_until_bare(python(), arguments, environment_with({})).mode, "bare");
   }
 
-  // Asks the daemon something until DONE: each answer is an event of its one thread.
-  static bool await(const std::function<bool()>& done) {
-    const auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(kDeadlineMs);
-    while (!done()) {
-      if (std::chrono::steady_clock::now() > deadline) return false;
-      kiln({"status", "--json"});
-    }
-    return true;
-  }
-
   bool await_kept(const std::string& optimization = "") const {
     return await([&] { return fs::exists(kept(optimization)); });
   }

@@ -59,16 +59,6 @@ class Watch : public testing::Test {
     return outcome.out.substr(outcome.out.find("\"roots\""), 400);
   }
 
-  // Asks the daemon something until DONE: each answer is an event of its one thread.
-  static bool await(const std::function<bool()>& done) {
-    const auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(kDeadlineMs);
-    while (!done()) {
-      if (std::chrono::steady_clock::now() > deadline) return false;
-      kiln({"status", "--json"});
-    }
-    return true;
-  }
-
   static bool await_watching() {
     return await([] { return roots().find("\"state\":\"watching\"") != std::string::npos; });
   }
