@@ -57,11 +57,13 @@ Result<MadeBytecode> make_bytecode(const BytecodeWish& wish, const std::string& 
                                    CompilerPool& compilers, Store& store, int cancel) {
   const StoreKey key = key_of(wish, source);
   if (!wish.force) {
-    if (auto restored = restore(wish, key, store)) return MadeBytecode{std::move(*restored), true};
+    if (auto restored = restore(wish, key, store)) {
+      return MadeBytecode{std::move(*restored), true, content_id(key.source)};
+    }
   }
   Compiled compiled = TRY(compile(wish, source, compilers, cancel));
   if (!compiled.error) keep(wish, key, compiled, store);
-  return MadeBytecode{std::move(compiled), false};
+  return MadeBytecode{std::move(compiled), false, content_id(key.source)};
 }
 
 }  // namespace kiln

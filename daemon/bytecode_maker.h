@@ -19,8 +19,9 @@ struct BytecodeWish {
 };
 
 struct MadeBytecode {
-  Compiled compiled;      // or why it cannot be
-  bool restored = false;  // nothing was compiled
+  Compiled compiled;                 // or why it cannot be
+  bool restored = false;             // nothing was compiled
+  std::uint64_t source_content = 0;  // content_id() of the source (daemon/digest.h)
 };
 
 // Blocks. SOURCE is what is compiled. An Error is about the interpreter as such, or CANCEL became readable

@@ -2,6 +2,7 @@
 
 #include <openssl/evp.h>
 
+#include <cstring>
 #include <stdexcept>
 
 namespace kiln {
@@ -27,6 +28,12 @@ Sha256 sha256(std::string_view bytes) {
 
 std::string_view bytes_of(const Sha256& digest) {
   return {reinterpret_cast<const char*>(digest.data()), digest.size()};
+}
+
+std::uint64_t content_id(const Sha256& digest) {
+  std::uint64_t id = 0;
+  std::memcpy(&id, digest.data(), sizeof id);
+  return id;
 }
 
 std::string hex(const Sha256& digest) {

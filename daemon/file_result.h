@@ -25,8 +25,9 @@ struct FileResult {
   FileStamp pyc_stamp;     // fresh, compiled and restored only
   FileOutcome outcome = FileOutcome::skipped;
   std::optional<CompileError> error;
-  std::uint32_t umask = 0;  // of the user for whom it is, or would be, written
-  std::string warnings;     // what compiling it said, if it was made just now (daemon/compile_worker.h)
+  std::uint64_t source_content = 0;  // content_id() of the source whose code it is, if that was looked at
+  std::uint32_t umask = 0;           // of the user for whom it is, or would be, written
+  std::string warnings;  // what compiling it said, if it was made just now (daemon/compile_worker.h)
 };
 
 }  // namespace kiln

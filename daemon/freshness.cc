@@ -17,24 +17,32 @@ constexpr std::uint64_t kMaxPycBytes = 1ULL << 30;
 constexpr char kTypeCode = 'c';     // marshal's letter for a code object
 constexpr char kLetterMask = 0x7f;  // less FLAG_REF
 
-bool same_second(std::int64_t a_ns, std::int64_t b_ns) {
-  return a_ns / 1'000'000'000 == b_ns / 1'000'000'000;
+// Whether the source has changed behind Python's back.
+Freshness judge_change(const PycQuestion& question, const FileStamp& pyc) {
+  const auto changed_ns = question.source.changed_ns;
+  const MadeFile* const made = question.made;
+  // Whoever else wrote it has read the source before, be it within the same tick.
+  if (made == nullptr || !made->is(pyc)) {
+    return changed_ns <= pyc.changed_ns ? Freshness::fresh : Freshness::doubtful;
+  }
+  const bool is_settled = changed_ns + kFileClockTick_ns <= pyc.changed_ns;
+  if (is_settled && made->source_changed_ns == changed_ns) return Freshness::fresh;
+  if (made->source_content == 0 || !question.source_content) return Freshness::doubtful;
+  return question.source_content() == made->source_content ? Freshness::fresh : Freshness::changed;
 }
 
-Freshness judge_times(const PycHeader& header, const FileStamp& source, const FileStamp& pyc) {
+Freshness judge_times(const PycHeader& header, const PycQuestion& question, const FileStamp& pyc) {
+  const auto& source = question.source;
   const auto expected = timestamp_header(header.magic, source.python_mtime_s(), source.size);
   if (header.mtime_s != expected.mtime_s) return Freshness::mtime;
   if (header.source_size != expected.source_size) return Freshness::size;
-  if (source.modified_ns > pyc.modified_ns && same_second(source.modified_ns, pyc.modified_ns)) {
-    return Freshness::same_second;
-  }
-  return Freshness::fresh;
+  return judge_change(question, pyc);
 }
 
 Freshness judge_header(const PycHeader& header, const PycQuestion& question, const FileStamp& pyc) {
   if (header.magic != question.magic) return Freshness::magic;
   if (header.kind != question.kind.value_or(header.kind)) return Freshness::kind;
-  if (header.kind == PycKind::timestamp) return judge_times(header, question.source, pyc);
+  if (header.kind == PycKind::timestamp) return judge_times(header, question, pyc);
   const auto hash = question.source_hash ? question.source_hash() : std::nullopt;
   return hash == header.source_hash ? Freshness::fresh : Freshness::hash;
 }
@@ -89,8 +97,10 @@ std::string_view word(Freshness freshness) {
       return "body";
     case Freshness::hash:
       return "hash";
-    case Freshness::same_second:
-      return "same-second";
+    case Freshness::changed:
+      return "changed";
+    case Freshness::doubtful:
+      return "doubtful";
   }
   return "unknown";
 }

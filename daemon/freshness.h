@@ -3,8 +3,8 @@
 //
 // - A body that is not one whole marshalled code object. Python raises from marshal and never heals such a
 // file.
-// - A source that was written later than its bytecode within one second, with the same size: Python runs old
-// code.
+// - A source that has changed since with its size and the second of its mtime as they were: Python runs old
+// code. Nothing sets back the ctime of an inode, so a later one is a reason to look at what the source says.
 #pragma once
 
 #include <cstdint>
@@ -15,21 +15,23 @@
 
 #include "common/pyc.h"
 #include "daemon/file_stamp.h"
+#include "daemon/made_file.h"
 
 namespace kiln {
 
 enum class Freshness : std::uint8_t {
   fresh,
-  missing,      // no such file
-  unreadable,   // it is there, but cannot be read
-  bad_header,   // too short, or unknown flags
-  magic,        // of another interpreter version
-  kind,         // of another invalidation mode than is asked for
-  mtime,        // the source's is another
-  size,         // the source's is another
-  hash,         // the source's is another
-  body,         // no whole code object follows the header, or a seal is broken
-  same_second,  // the source was written after the bytecode, within the same second
+  missing,     // no such file
+  unreadable,  // it is there, but cannot be read
+  bad_header,  // too short, or unknown flags
+  magic,       // of another interpreter version
+  kind,        // of another invalidation mode than is asked for
+  mtime,       // the source's is another
+  size,        // the source's is another
+  hash,        // the source's is another
+  body,        // no whole code object follows the header, or a seal is broken
+  changed,     // the source says something else, though its mtime and size are as they were
+  doubtful,    // its inode has changed since, its mtime and size have not: only the code can tell
 };
 
 // One word for people: "mtime".
@@ -44,6 +46,10 @@ struct PycQuestion {
   // Python, which believes an unchecked one unread, we bring those up to date, too.
   std::function<std::optional<std::uint64_t>()> source_hash;
   bool sealed = false;  // it is a file of the overlay (common/overlay.h), and must have its seal
+  // What is known of the file PYC; null: nothing. With it the source's content_id() (daemon/digest.h), asked
+  // for when times do not tell.
+  const MadeFile* made = nullptr;
+  std::function<std::optional<std::uint64_t>()> source_content;
 };
 
 struct PycCheck {
@@ -51,6 +57,10 @@ struct PycCheck {
   FileStamp stamp;              // of the bytecode file; zero when missing or unreadable
   std::optional<PycKind> kind;  // nothing: there is no header that Python would read
 };
+
+// Times of files come from a clock that ticks a hundred times a second at the slowest (CONFIG_HZ): of two
+// that are nearer than this either may have been first.
+constexpr std::int64_t kFileClockTick_ns = 20'000'000;
 
 // Judges the file PYC as bytecode of a source. Its body is read only if all else is well.
 PycCheck check_pyc(const std::string& pyc, const PycQuestion& question);

@@ -13,6 +13,7 @@
 
 #include "common/pyc.h"
 #include "common/source_hash.h"
+#include "daemon/digest.h"
 #include "daemon/freshness.h"
 #include "daemon/source_text.h"
 #include "daemon/temporary_file.h"
@@ -53,6 +54,8 @@ constexpr std::array kMigrations = {
     R"(CREATE TABLE roots (path TEXT NOT NULL PRIMARY KEY, ignore TEXT NOT NULL);)",
     R"(ALTER TABLE entries ADD COLUMN made_inode INTEGER NOT NULL DEFAULT 0;
        ALTER TABLE entries ADD COLUMN made_mtime_ns INTEGER NOT NULL DEFAULT 0;)",
+    R"(ALTER TABLE entries ADD COLUMN source_changed_ns INTEGER NOT NULL DEFAULT 0;
+       ALTER TABLE entries ADD COLUMN source_content INTEGER NOT NULL DEFAULT 0;)",
 };
 constexpr int kSchemaVersion = static_cast<int>(kMigrations.size());
 
@@ -158,6 +161,7 @@ struct Row {
   std::int64_t source_size = 0;
   std::int64_t pyc_mtime_ns = 0;
   std::int64_t pyc_size = 0;
+  MadeFile made;
 };
 
 struct Finding {
@@ -182,11 +186,14 @@ bool remove_bytecode(const std::string& pyc) {
 }
 
 bool source_unchanged(const Row& row, const FileStamp& source) {
-  return source.modified_ns == row.source_mtime_ns && as_signed(source.size) == row.source_size;
+  return source.modified_ns == row.source_mtime_ns && as_signed(source.size) == row.source_size &&
+         source.changed_ns == row.made.source_changed_ns;
 }
 
-bool pyc_unchanged(const Row& row, const FileStamp& pyc) {
-  return pyc.modified_ns == row.pyc_mtime_ns && as_signed(pyc.size) == row.pyc_size;
+// It may have been changed once more within one tick of the clock that gives it its times.
+bool pyc_unchanged(const Row& row, const FileStamp& source, const FileStamp& pyc) {
+  return pyc.modified_ns == row.pyc_mtime_ns && as_signed(pyc.size) == row.pyc_size &&
+         source.changed_ns + kFileClockTick_ns <= pyc.changed_ns;
 }
 
 Finding examine(const Row& row, bool sealed) {
@@ -195,16 +202,28 @@ Finding examine(const Row& row, bool sealed) {
   if (!source && !pyc) return {.changed = true, .dropped = true};
   if (!source) return {.changed = row.state != EntryState::orphan, .state = EntryState::orphan};
   if (row.state == EntryState::error && source_unchanged(row, *source)) return {};
-  if (row.state == EntryState::fresh && pyc && source_unchanged(row, *source) && pyc_unchanged(row, *pyc))
+  if (row.state == EntryState::fresh && pyc && source_unchanged(row, *source) &&
+      pyc_unchanged(row, *source, *pyc))
     return {};
   const auto hash = [&]() -> std::optional<std::uint64_t> {
     const auto text = read_source(row.source);
     return text ? source_hash(text->bytes, row.magic) : std::nullopt;
   };
-  const PycQuestion question{row.magic, *source, {}, hash, sealed};
+  const auto content = [&]() -> std::optional<std::uint64_t> {
+    const auto text = read_source(row.source);
+    return text ? std::optional(content_id(sha256(text->bytes))) : std::nullopt;
+  };
+  const PycQuestion question{row.magic, *source, {}, hash, sealed, &row.made, content};
   const auto check = check_pyc(row.pyc, question);
   if (check.freshness == Freshness::fresh) return {true, false, EntryState::fresh, *source, check.stamp};
   return {.changed = row.state != EntryState::stale, .state = EntryState::stale};
+}
+
+// Four columns from FIRST on.
+MadeFile read_made(SQLite::Statement& select, int first) {
+  return {static_cast<std::uint64_t>(select.getColumn(first).getInt64()),
+          select.getColumn(first + 1).getInt64(), select.getColumn(first + 2).getInt64(),
+          static_cast<std::uint64_t>(select.getColumn(first + 3).getInt64())};
 }
 
 Row read_row(SQLite::Statement& select) {
@@ -216,7 +235,8 @@ Row read_row(SQLite::Statement& select) {
           select.getColumn(5).getInt64(),
           select.getColumn(6).getInt64(),
           select.getColumn(7).getInt64(),
-          select.getColumn(8).getInt64()};
+          select.getColumn(8).getInt64(),
+          read_made(select, 9)};
 }
 
 IndexEntry read_entry(SQLite::Statement& select) {
@@ -235,6 +255,7 @@ IndexEntry read_entry(SQLite::Statement& select) {
   if (!select.getColumn(10).isNull()) entry.warnings = select.getColumn(10).getString();
   entry.umask = static_cast<std::uint32_t>(select.getColumn(11).getInt());
   entry.magic = static_cast<std::uint32_t>(select.getColumn(12).getInt64());
+  entry.made = read_made(select, 13);
   return entry;
 }
 
@@ -286,14 +307,14 @@ class Index::Database {
 
   MadeFiles made_files(const std::string& path) {
     SQLite::Statement select(*database_,
-                             "SELECT e.pyc, e.made_inode, e.made_mtime_ns FROM entries e"
+                             "SELECT e.pyc, e.made_inode, e.made_mtime_ns, e.source_changed_ns,"
+                             " e.source_content FROM entries e"
                              " JOIN sources s ON s.id = e.source WHERE e.made_inode != 0 AND"
                              " (s.path = ?1 OR (s.path > ?1 || '/' AND s.path < ?1 || '0'))");
     bind_text(select, 1, path);
     MadeFiles files;
     while (select.executeStep()) {
-      files[select.getColumn(0).getString()] = {static_cast<std::uint64_t>(select.getColumn(1).getInt64()),
-                                                select.getColumn(2).getInt64()};
+      files[select.getColumn(0).getString()] = read_made(select, 1);
     }
     return files;
   }
@@ -328,14 +349,16 @@ class Index::Database {
   }
 
   KnownErrors known_errors() {
-    SQLite::Statement select(*database_,
-                             "SELECT e.pyc, e.source_mtime_ns, e.source_size, e.magic, e.error_type,"
-                             " e.error_message, e.error_line, e.error_column FROM entries e"
-                             " WHERE e.state = 'error' AND e.error_is_of_source");
+    SQLite::Statement select(
+        *database_,
+        "SELECT e.pyc, e.source_mtime_ns, e.source_size, e.magic, e.error_type,"
+        " e.error_message, e.error_line, e.error_column, e.source_changed_ns FROM entries e"
+        " WHERE e.state = 'error' AND e.error_is_of_source");
     KnownErrors known;
     while (select.executeStep()) {
       known[select.getColumn(0).getString()] = {
           select.getColumn(1).getInt64(),
+          select.getColumn(8).getInt64(),
           static_cast<std::uint64_t>(select.getColumn(2).getInt64()),
           static_cast<std::uint32_t>(select.getColumn(3).getInt64()),
           {select.getColumn(4).getString(), select.getColumn(5).getString(), select.getColumn(6).getInt(),
@@ -424,7 +447,9 @@ class Index::Database {
     SQLite::Statement select(
         *database_,
         "SELECT s.path, e.pyc, i.executable, i.cache_tag, e.optimize, e.state, e.error_type, e.error_message,"
-        " e.error_line, e.error_column, e.warnings, e.umask, e.magic FROM entries e JOIN sources s ON s.id = "
+        " e.error_line, e.error_column, e.warnings, e.umask, e.magic,"
+        " e.made_inode, e.made_mtime_ns, e.source_changed_ns, e.source_content FROM entries e JOIN sources s "
+        "ON s.id = "
         "e.source"
         " JOIN interpreters i ON i.id = e.interpreter"
         " WHERE (?1 = '' OR e.state = ?1) AND (?2 = '' OR s.path = ?2 OR (s.path > ?2 || '/' AND s.path < ?2 "
@@ -472,9 +497,10 @@ class Index::Database {
       "INSERT INTO entries (pyc, source, interpreter, optimize, source_mtime_ns, source_size, pyc_mtime_ns, "
       "pyc_size,"
       " state, error_type, error_message, error_line, error_column, error_is_of_source, warnings, magic, "
-      "umask, made_inode, made_mtime_ns)"
+      "umask, made_inode, made_mtime_ns, source_changed_ns, source_content)"
       " VALUES (?1, (SELECT id FROM sources WHERE path = ?2), ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13,"
-      " ?14, ?15, (SELECT magic FROM interpreters WHERE id = ?3), ?17, iif(?16, 0, ?18), iif(?16, 0, ?7))"
+      " ?14, ?15, (SELECT magic FROM interpreters WHERE id = ?3), ?17, iif(?20, ?18, 0), iif(?20, ?7, 0),"
+      " ?19, ?20)"
       " ON CONFLICT (pyc) DO UPDATE SET source = excluded.source, interpreter = excluded.interpreter,"
       " optimize = excluded.optimize, source_mtime_ns = excluded.source_mtime_ns, source_size = "
       "excluded.source_size,"
@@ -485,13 +511,16 @@ class Index::Database {
       " magic = excluded.magic,"
       // A fresh file was not written just now: what it said then still holds, and whose it is.
       " warnings = iif(?16, warnings, excluded.warnings), umask = iif(?16, umask, excluded.umask),"
-      " made_inode = iif(?16, made_inode, excluded.made_inode),"
-      " made_mtime_ns = iif(?16, made_mtime_ns, excluded.made_mtime_ns)"
-      " WHERE (interpreter, magic, source_mtime_ns, source_size, pyc_mtime_ns, pyc_size, state, "
-      "error_message)"
-      " IS NOT (excluded.interpreter, excluded.magic, excluded.source_mtime_ns, excluded.source_size, "
-      "excluded.pyc_mtime_ns,"
-      " excluded.pyc_size, excluded.state, excluded.error_message) OR NOT (?16 OR umask = excluded.umask)";
+      // Nor was it looked into, unless its content is told.
+      " made_inode = iif(?16 AND ?20 = 0, made_inode, excluded.made_inode),"
+      " made_mtime_ns = iif(?16 AND ?20 = 0, made_mtime_ns, excluded.made_mtime_ns),"
+      " source_content = iif(?16 AND ?20 = 0, source_content, excluded.source_content),"
+      " source_changed_ns = excluded.source_changed_ns"
+      " WHERE (interpreter, magic, source_mtime_ns, source_size, source_changed_ns, pyc_mtime_ns, pyc_size,"
+      " state, error_message)"
+      " IS NOT (excluded.interpreter, excluded.magic, excluded.source_mtime_ns, excluded.source_size,"
+      " excluded.source_changed_ns, excluded.pyc_mtime_ns, excluded.pyc_size, excluded.state,"
+      " excluded.error_message) OR NOT (?16 OR umask = excluded.umask) OR (?20 != 0 AND made_inode != ?18)";
 
   // Four columns from INDEX on.
   static void bind_binary(SQLite::Statement& statement, int index, const BinaryIdentity& binary) {
@@ -580,14 +609,18 @@ class Index::Database {
     upsert.bind(16, file.outcome == FileOutcome::fresh ? 1 : 0);
     upsert.bind(17, static_cast<int>(file.umask));
     upsert.bind(18, as_signed(file.pyc_stamp.inode));
+    upsert.bind(19, file.source_stamp.changed_ns);
+    upsert.bind(20, as_signed(file.source_content));
     upsert.exec();
   }
 
   std::vector<Row> read_rows(std::int64_t after) {
-    SQLite::Statement select(*database_,
-                             "SELECT e.id, s.path, e.pyc, e.magic, e.state, e.source_mtime_ns, e.source_size,"
-                             " e.pyc_mtime_ns, e.pyc_size FROM entries e JOIN sources s ON s.id = e.source"
-                             " WHERE e.id > ? ORDER BY e.id LIMIT ?");
+    SQLite::Statement select(
+        *database_,
+        "SELECT e.id, s.path, e.pyc, e.magic, e.state, e.source_mtime_ns, e.source_size,"
+        " e.pyc_mtime_ns, e.pyc_size, e.made_inode, e.made_mtime_ns,"
+        " e.source_changed_ns, e.source_content FROM entries e JOIN sources s ON s.id = e.source"
+        " WHERE e.id > ? ORDER BY e.id LIMIT ?");
     select.bind(1, after);
     select.bind(2, kRefreshBatch);
     std::vector<Row> rows;
@@ -616,13 +649,15 @@ class Index::Database {
     } else if (finding.state == EntryState::fresh) {
       SQLite::Statement update(*database_,
                                "UPDATE entries SET state = 'fresh', source_mtime_ns = ?2, source_size = ?3,"
-                               " pyc_mtime_ns = ?4, pyc_size = ?5, error_type = NULL, error_message = NULL,"
+                               " pyc_mtime_ns = ?4, pyc_size = ?5, source_changed_ns = ?6, error_type = "
+                               "NULL, error_message = NULL,"
                                " error_line = NULL, error_column = NULL WHERE id = ?1");
       update.bind(1, id);
       update.bind(2, finding.source.modified_ns);
       update.bind(3, as_signed(finding.source.size));
       update.bind(4, finding.pyc.modified_ns);
       update.bind(5, as_signed(finding.pyc.size));
+      update.bind(6, finding.source.changed_ns);
       update.exec();
     } else {
       SQLite::Statement update(*database_,

@@ -25,7 +25,9 @@
 //     magic: of the bytecode, for a link may have been moved to another version since
 //     umask: of the user for whom it was written, for it may be written again in the background
 //     warnings TEXT: what compiling it said; NULL if it was not seen being compiled, or nothing was said
-//     made_inode, made_mtime_ns: of the bytecode as we wrote it last, 0 if we did not
+//     source_changed_ns: ctime of the source when the entry became what it is
+//     made_inode, made_mtime_ns: of the bytecode as we wrote it last, or found it right by its code; else 0
+//     source_content: of the source whose code that is (daemon/made_file.h)
 //     An entry with neither source nor bytecode is dropped.
 //
 //   roots         one row a directory that the user has watched with all below it
@@ -74,6 +76,7 @@ struct IndexEntry {
   std::optional<CompileError> error;
   std::string warnings;
   std::uint32_t umask = 0;  // of the user for whom it was written
+  MadeFile made;
 };
 
 // What clean() did, by path of the bytecode file.

@@ -10,9 +10,10 @@
 namespace kiln {
 
 struct KnownError {
-  std::int64_t source_mtime_ns = 0;  // of the source that was tried
-  std::uint64_t source_size = 0;     // bytes
-  std::uint32_t magic = 0;           // of the interpreter that tried
+  std::int64_t source_mtime_ns = 0;    // of the source that was tried
+  std::int64_t source_changed_ns = 0;  // its ctime
+  std::uint64_t source_size = 0;       // bytes
+  std::uint32_t magic = 0;             // of the interpreter that tried
   CompileError error;
 };
 

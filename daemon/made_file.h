@@ -1,5 +1,6 @@
-// Bytecode files as Kiln left them. Python replaces bytecode by renaming a new file over it; so the same
-// inode with another mtime was written over in its place, which only damage, or a hand, does.
+// Bytecode files as Kiln left them, or found them to be right by what is in them. Python replaces bytecode by
+// renaming a new file over it; so the same inode with another mtime was written over in its place, which only
+// damage, or a hand, does.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +14,10 @@ namespace kiln {
 struct MadeFile {
   std::uint64_t inode = 0;
   std::int64_t mtime_ns = 0;
+  std::int64_t source_changed_ns = 0;  // ctime of the source when its code was found to be this
+  std::uint64_t source_content = 0;    // content_id() of that source (daemon/digest.h); 0: not known
 
+  bool is(const FileStamp& now) const { return now.inode == inode && now.modified_ns == mtime_ns; }
   bool was_written_over(const FileStamp& now) const {
     return now.inode == inode && now.modified_ns != mtime_ns;
   }

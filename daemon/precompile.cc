@@ -19,6 +19,7 @@
 #include "daemon/bytecode_maker.h"
 #include "daemon/bytecode_place.h"
 #include "daemon/caught.h"
+#include "daemon/digest.h"
 #include "daemon/freshness.h"
 #include "daemon/pyc_file.h"
 #include "daemon/source_text.h"
@@ -205,16 +206,14 @@ class Precompilation {
 
   // The file in its place, or else the overlay's.
   PycCheck look_at(const PrecompiledBatch& batch, const SourceFile& source, FileResult& result) {
-    const auto hash = [&]() -> std::optional<std::uint64_t> {
-      const auto text = read_source(source.path);
-      return text ? kiln::source_hash(text->bytes, batch.interpreter.magic) : std::nullopt;
-    };
-    PycQuestion question{batch.interpreter.magic, source.stamp, kind_for(batch.interpreter), hash};
+    PycQuestion question{batch.interpreter.magic, source.stamp, kind_for(batch.interpreter),
+                         [&] { return hash_of(source, batch.interpreter); }};
+    question.made = made_file(result.pyc);
+    question.source_content = [&] { return content_of(source); };
     auto check = check_pyc(result.pyc, question);
-    if (check.freshness == Freshness::fresh && is_damaged(batch, source, result.pyc, check.stamp)) {
-      check.freshness = Freshness::body;
-    }
+    prove_by_code(batch, source, check, result);
     if (check.freshness == Freshness::fresh) return check;
+    question.made = nullptr;
     const auto overlaid = place_in_overlay(result.pyc);
     if (overlaid.empty() || !is_unwritable(result.pyc)) return check;
     question.sealed = true;
@@ -225,17 +224,40 @@ class Precompilation {
     return second;
   }
 
-  // Written over since we made it, and not with the code that we would make.
-  bool is_damaged(const PrecompiledBatch& batch, const SourceFile& source, const std::string& pyc,
-                  const FileStamp& stamp) {
-    const auto made = services_.made_files.find(pyc);
-    if (made == services_.made_files.end() || !made->second.was_written_over(stamp)) return false;
+  static std::optional<std::uint64_t> hash_of(const SourceFile& source, const InterpreterInfo& interpreter) {
     const auto text = read_source(source.path);
-    const auto file = read_source(pyc);
-    if (!text || !file) return false;
+    return text ? kiln::source_hash(text->bytes, interpreter.magic) : std::nullopt;
+  }
+
+  static std::optional<std::uint64_t> content_of(const SourceFile& source) {
+    const auto text = read_source(source.path);
+    return text ? std::optional(content_id(sha256(text->bytes))) : std::nullopt;
+  }
+
+  const MadeFile* made_file(const std::string& pyc) const {
+    const auto found = services_.made_files.find(pyc);
+    return found != services_.made_files.end() ? &found->second : nullptr;
+  }
+
+  // Where header and times do not tell: a source that may have changed behind Python's back, and bytecode
+  // that was written over since we made it. What is proved once is known from then on.
+  void prove_by_code(const PrecompiledBatch& batch, const SourceFile& source, PycCheck& check,
+                     FileResult& result) {
+    const auto* made = made_file(result.pyc);
+    const bool is_fresh = check.freshness == Freshness::fresh;
+    const bool written_over = is_fresh && made != nullptr && made->was_written_over(check.stamp);
+    if (!written_over && check.freshness != Freshness::doubtful) return;
+    const auto text = read_source(source.path);
+    const auto file = read_source(result.pyc);
+    if (!text || !file) return;
     const BytecodeWish wish{batch.interpreter, batch.optimize, source.spelling};
     const auto body = std::string_view(file->bytes).substr(pyc_header_size(batch.interpreter.magic));
-    return !is_stored_code(body, wish, text->bytes, services_.store);
+    const auto wanted = make_bytecode(wish, text->bytes, services_.compilers, services_.store, cancel_.fd());
+    const bool proved = wanted && is_stored_code(body, wish, text->bytes, services_.store);
+    check.freshness = proved ? Freshness::fresh : written_over ? Freshness::body : Freshness::changed;
+    if (!proved) return;
+    result.source_stamp = text->stamp;
+    result.source_content = wanted->source_content;
   }
 
   // A file that did not compile is not tried again until it changes.
@@ -244,8 +266,9 @@ class Precompilation {
     const auto known = services_.known_errors.find(result.pyc);
     if (request_.force() || known == services_.known_errors.end()) return false;
     const auto& error = known->second;
-    if (error.magic != batch.interpreter.magic || error.source_mtime_ns != result.source_stamp.modified_ns ||
-        error.source_size != result.source_stamp.size) {
+    const auto& stamp = result.source_stamp;
+    if (error.magic != batch.interpreter.magic || error.source_mtime_ns != stamp.modified_ns ||
+        error.source_changed_ns != stamp.changed_ns || error.source_size != stamp.size) {
       return false;
     }
     settle({static_cast<std::size_t>(&batch - done_.batches.data()), source, {}}, error.error);
@@ -303,6 +326,7 @@ class Precompilation {
     auto made = make_bytecode(wish, source->bytes, services_.compilers, services_.store, cancel_.fd());
     if (!made) return fail(made.error());
     result.warnings = made->compiled.warnings;
+    result.source_content = made->source_content;
     if (!result.warnings.empty()) report_warning(name_file_in(result.warnings, wish.filename));
     if (made->compiled.error) return settle(task, *made->compiled.error);
     if (to_overlay) return leave_to_overlay(task);

@@ -163,8 +163,8 @@ void PrecompileService::forget_known_errors() {
 void PrecompileService::remember(const PrecompiledBatch& batch) {
   for (const auto& file : batch.files) {
     if (file.error && is_of_source(*file.error)) {
-      (*known_errors_)[file.pyc] = {file.source_stamp.modified_ns, file.source_stamp.size,
-                                    batch.interpreter.magic, *file.error};
+      (*known_errors_)[file.pyc] = {file.source_stamp.modified_ns, file.source_stamp.changed_ns,
+                                    file.source_stamp.size, batch.interpreter.magic, *file.error};
     } else if (file.outcome != FileOutcome::skipped && !known_errors_->empty()) {
       known_errors_->erase(file.pyc);
     }

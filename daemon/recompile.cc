@@ -263,23 +263,26 @@ Result<InterpreterInfo> Recompiler::identify(const std::string& executable) {
 // False: it was stopped before all was done.
 bool Recompiler::recompile(const InterpreterInfo& interpreter, const std::vector<IndexEntry>& entries,
                            const KnownErrors& known_errors) {
+  MadeFiles made_files;
+  for (const auto& entry : entries) made_files[entry.pyc] = entry.made;
   for (const auto& [group, targets] : grouped(interpreter, entries, overlay_.dir())) {
     auto request = request_for(interpreter, group);
     for (const Target& target : targets) {
       *request.add_targets() = target;
       if (request.targets_size() < kFilesAtOnce) continue;
-      if (!recompile(interpreter, request, known_errors)) return false;
+      if (!recompile(interpreter, request, known_errors, made_files)) return false;
       request.clear_targets();
     }
-    if (request.targets_size() > 0 && !recompile(interpreter, request, known_errors)) return false;
+    const bool is_left = request.targets_size() > 0;
+    if (is_left && !recompile(interpreter, request, known_errors, made_files)) return false;
   }
   return !stop_.stop_requested();
 }
 
 bool Recompiler::recompile(const InterpreterInfo& interpreter, const proto::PrecompileRequest& request,
-                           const KnownErrors& known_errors) {
+                           const KnownErrors& known_errors, const MadeFiles& made_files) {
   requested_.wait_until_idle();
-  const PrecompileServices services{compilers_, store_, overlay_.dir(), known_errors, {}};
+  const PrecompileServices services{compilers_, store_, overlay_.dir(), known_errors, made_files};
   const auto nobody = [](const proto::PrecompileEvent&) {};
   auto done = precompile(request, std::span(&interpreter, 1), services, nobody, stop_.get_token());
   const auto& summary = done.summary;

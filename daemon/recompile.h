@@ -68,7 +68,7 @@ class Recompiler {
   bool recompile(const InterpreterInfo& interpreter, const std::vector<IndexEntry>& entries,
                  const KnownErrors& known_errors);
   bool recompile(const InterpreterInfo& interpreter, const proto::PrecompileRequest& request,
-                 const KnownErrors& known_errors);
+                 const KnownErrors& known_errors, const MadeFiles& made_files);
 
   IndexThread& index_;
   Store& store_;

@@ -49,12 +49,51 @@ TEST_F(FreshnessTest, ABodyMustFollow) {
   EXPECT_EQ(judge(good_header() + std::string(100, '\0')), Freshness::body);  // as after a power loss
 }
 
-TEST_F(FreshnessTest, ASourceWrittenLaterInTheSameSecondIsNotFresh) {
-  const auto pyc = good_header() + good_body();
-  EXPECT_EQ(judge(pyc, kSource.modified_ns - 1), Freshness::same_second);
-  EXPECT_EQ(judge(pyc, kSource.modified_ns), Freshness::fresh);
-  // An archive that set whole seconds, or a copy that is older than its source: Python's rule alone.
-  EXPECT_EQ(judge(pyc, kSource.modified_ns - kSecond), Freshness::fresh);
+// The source of a file that was written just now, as it changed so long before (or, negative, after) that.
+class FreshnessOfChangedSourceTest : public FreshnessTest {
+ protected:
+  Freshness judge_source_changed(std::int64_t before_ns, const MadeFile* made = nullptr,
+                                 std::uint64_t content = 0) {
+    const FileStamp pyc = stamp_of(path_);
+    PycQuestion question{kMagic, kSource, PycKind::timestamp, {}};
+    question.source.changed_ns = pyc.changed_ns - before_ns;
+    question.made = made;
+    question.source_content = [content]() -> std::optional<std::uint64_t> { return content; };
+    return check_pyc(path_, question).freshness;
+  }
+
+  // As Kiln made it, of a source that changed so long before.
+  MadeFile made(std::int64_t before_ns) const {
+    const FileStamp pyc = stamp_of(path_);
+    return {pyc.inode, pyc.modified_ns, pyc.changed_ns - before_ns, kContent};
+  }
+
+  static constexpr std::uint64_t kContent = 7;
+  const std::string path_ = scratch_.write("a.pyc", good_header() + good_body());
+};
+
+TEST_F(FreshnessOfChangedSourceTest, BytecodeOfOthersMustBeYounger) {
+  EXPECT_EQ(judge_source_changed(kSecond), Freshness::fresh);
+  EXPECT_EQ(judge_source_changed(0), Freshness::fresh);
+  EXPECT_EQ(judge_source_changed(-1), Freshness::doubtful);
+}
+
+TEST_F(FreshnessOfChangedSourceTest, OfOurOwnItsContentCounts) {
+  const MadeFile known = made(kSecond);
+  EXPECT_EQ(judge_source_changed(kSecond, &known, kContent + 1), Freshness::fresh) << "it was asked for";
+  EXPECT_EQ(judge_source_changed(kSecond - 1, &known, kContent), Freshness::fresh);
+  EXPECT_EQ(judge_source_changed(kSecond - 1, &known, kContent + 1), Freshness::changed);
+  EXPECT_EQ(judge_source_changed(-1, &known, kContent + 1), Freshness::changed);
+  const MadeFile young = made(1);
+  EXPECT_EQ(judge_source_changed(1, &young, kContent + 1), Freshness::changed) << "within one tick";
+  EXPECT_EQ(judge_source_changed(1, &young, kContent), Freshness::fresh);
+}
+
+TEST_F(FreshnessOfChangedSourceTest, BytecodeThatIsAnotherByNowIsOfOthers) {
+  MadeFile former = made(kSecond);
+  ++former.inode;
+  EXPECT_EQ(judge_source_changed(kSecond - 1, &former, kContent + 1), Freshness::fresh);
+  EXPECT_EQ(judge_source_changed(-1, &former, kContent), Freshness::doubtful);
 }
 
 TEST_F(FreshnessTest, WhatIsNoFileIsTold) {

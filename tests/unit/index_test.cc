@@ -14,6 +14,7 @@
 
 #include "common/pyc.h"
 #include "common/unique_fd.h"
+#include "daemon/digest.h"
 #include "tests/unit/full_disk.h"
 #include "tests/unit/scratch.h"
 #include "tests/unit/tiny_code.h"
@@ -70,6 +71,7 @@ class IndexTest : public testing::Test {
     file.source = scratch_.write(name, "x = 1\n");
     set_mtime(file.source, 1'700'000'000);
     file.source_stamp = stamp(file.source);
+    file.source_content = content_id(sha256("x = 1\n"));
     write_pyc(name, kMagic);
     file.pyc = file.source + "c";
     file.pyc_stamp = stamp(file.pyc);
@@ -171,6 +173,7 @@ TEST_F(IndexTest, AnOlderOneIsMigrated) {
   execute(path(),
           "ALTER TABLE entries DROP COLUMN umask; ALTER TABLE interpreters DROP COLUMN examined;"
           "ALTER TABLE entries DROP COLUMN made_inode; ALTER TABLE entries DROP COLUMN made_mtime_ns;"
+          "ALTER TABLE entries DROP COLUMN source_changed_ns; ALTER TABLE entries DROP COLUMN source_content;"
           "DROP TABLE roots;"
           "PRAGMA user_version = 2");
   auto index = open();
@@ -274,6 +277,16 @@ TEST_F(IndexTest, RefreshSeesWhatOthersHaveCompiled) {
   set_mtime(scratch_ / "c.py", 1'700'000'000);
   ASSERT_TRUE(index.refresh());
   EXPECT_EQ(*index.counts(), (IndexCounts{.fresh = 3}));
+}
+
+// With the time and the size that the source had: by its content, where that is known.
+TEST_F(IndexTest, RefreshSeesAnEditThatLeavesTimeAndSize) {
+  auto index = open();
+  ASSERT_TRUE(index.record(python(), 0, std::vector{compiled("edited.py"), compiled("touched.py")}));
+  scratch_.write("edited.py", "x = 2\n");
+  for (const char* name : {"edited.py", "touched.py"}) set_mtime(scratch_ / name, 1'700'000'000);
+  ASSERT_TRUE(index.refresh());
+  EXPECT_THAT(listed(index), ElementsAre("stale edited.py", "fresh touched.py"));
 }
 
 TEST_F(IndexTest, RefreshGoesThroughManyAndMayBeStopped) {

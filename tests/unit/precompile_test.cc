@@ -51,8 +51,19 @@ class PrecompileTest : public testing::Test {
 
   Precompiled run_with(const proto::PrecompileRequest& request, const InterpreterInfo& python,
                        const PrecompileSink& sink, const std::stop_token& stop = {}) {
-    const PrecompileServices services{compilers_, *store_, {}, known_, {}};
-    return precompile(request, std::span(&python, 1), services, sink, stop);
+    const PrecompileServices services{compilers_, *store_, {}, known_, made_};
+    auto done = precompile(request, std::span(&python, 1), services, sink, stop);
+    for (const auto& batch : done.batches) {
+      for (const auto& file : batch.files) remember(file);
+    }
+    return done;
+  }
+
+  // As the index does.
+  void remember(const FileResult& file) {
+    if (file.source_content == 0 || file.outcome == FileOutcome::error) return;
+    made_[file.pyc] = {file.pyc_stamp.inode, file.pyc_stamp.modified_ns, file.source_stamp.changed_ns,
+                       file.source_content};
   }
 
   void keep(const proto::PrecompileEvent& event) {
@@ -77,6 +88,7 @@ class PrecompileTest : public testing::Test {
   CompilerPool compilers_;
   std::optional<Store> store_{std::in_place, scratch_ / "store", 0};  // keeps nothing
   KnownErrors known_;
+  MadeFiles made_;
   std::vector<std::string> errors_;
   std::vector<std::string> warnings_;
   std::vector<proto::PrecompileEvent> events_;
@@ -423,11 +435,37 @@ TEST_F(PrecompileTest, ATargetHasExclusionsOfItsOwn) {
   EXPECT_FALSE(std::filesystem::exists(scratch_ / "a/gen/__pycache__"));
 }
 
+// As an editor, or `git stash`, within the second; or `cp -p`, `rsync -t` at any time.
+TEST_F(PrecompileTest, AnEditThatLeavesTimeAndSizeIsSeen) {
+  store_.emplace(scratch_ / "store", Store::kNoLimit);
+  const auto source = scratch_.write("src/a.py", "VERSION = 1\n");
+  run(request("src"));
+  const FileStamp before = stamp_of(source);
+  const timespec time{before.modified_ns / 1'000'000'000, before.modified_ns % 1'000'000'000};
+  const timespec times[2] = {time, time};
+  const auto forge_time = [&] { ASSERT_EQ(::utimensat(AT_FDCWD, source.c_str(), times, 0), 0); };
+  scratch_.write("src/a.py", "VERSION = 2\n");
+  forge_time();
+  ASSERT_EQ(stamp_of(source).modified_ns, before.modified_ns);
+  EXPECT_THAT(counts(run(request("src"))), ElementsAre(1, 0, 0));
+  forge_time();
+  EXPECT_THAT(counts(run(request("src"))), ElementsAre(0, 1, 0)) << "its content is as it was";
+  made_.clear();
+  forge_time();
+  EXPECT_THAT(counts(run(request("src"))), ElementsAre(0, 1, 0)) << "the code proves it";
+  EXPECT_EQ(made_.size(), 1) << "and that is remembered";
+  made_.clear();
+  scratch_.write("src/a.py", "VERSION = 3\n");
+  forge_time();
+  EXPECT_EQ(run(request("src")).summary.restored(), 1) << "the code denies it; it was compiled to see that";
+}
+
 TEST_F(PrecompileTest, WhatDidNotCompileIsNotTriedBeforeItChanges) {
   scratch_.write("src/bad.py", "def f(:\n");
   const auto first = run(request("src"));
   const auto& failed = first.batches[0].files[0];
-  known_[failed.pyc] = {failed.source_stamp.modified_ns, failed.source_stamp.size, system_python().magic,
+  known_[failed.pyc] = {failed.source_stamp.modified_ns, failed.source_stamp.changed_ns,
+                        failed.source_stamp.size, system_python().magic,
                         CompileError{"SyntaxError", "as it was told", 7, 0}};
   EXPECT_THAT(counts(run(request("src"))), ElementsAre(0, 0, 1));
   EXPECT_THAT(errors_, ElementsAre("src/bad.py:7: SyntaxError"));
