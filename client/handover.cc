@@ -1,4 +1,5 @@
 #include "client/handover.h"
+#include "client/own_umask.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -141,8 +142,7 @@ Result<Handover> make_handover(const Context& context, const PythonCommand& comm
     return Error{
         Reason::descriptors, std::to_string(launch.descriptors.size()) + " descriptors are open", {}};
   }
-  launch.umask = ::umask(0);
-  ::umask(launch.umask);
+  launch.umask = own_umask();
   launch.ignored_signals = context.ignored_signals;
   launch.blocked_signals = blocked_signals;
   for (std::size_t i = 0; i < kResourceLimits; ++i) {

@@ -16,6 +16,7 @@
 #include "client/connection.h"
 #include "client/current_path.h"
 #include "client/interpreter_choice.h"
+#include "client/own_umask.h"
 #include "client/precompile_report.h"
 #include "common/arguments.h"
 #include "common/config.h"
@@ -72,13 +73,6 @@ Result<void> add_exclusions(proto::PrecompileRequest::Target& target) {
   const Config config = TRY(load_config(dir));
   for (const auto& pattern : patterns_below(dir, config.precompile_exclude)) target.add_exclude(pattern);
   return {};
-}
-
-// The umask can be read only by setting it; there is one thread.
-mode_t own_umask() {
-  const mode_t mask = ::umask(0);
-  ::umask(mask);
-  return mask;
 }
 
 Result<void> add_pythons(const PrecompileArguments& arguments, proto::PrecompileRequest& precompile) {

@@ -57,12 +57,18 @@ json::object to_json(const proto::Status& status) {
          {"memory_bytes", one.memory_bytes()}});
   }
   json::array& roots = (document["roots"] = json::array()).as_array();
-  for (const auto& one : status.roots())
+  for (const auto& one : status.roots()) {
+    const std::vector<std::string> unwatched(one.unwatched().begin(), one.unwatched().end());
     roots.push_back({{"path", one.path()},
+                     {"policy", one.policy()},
                      {"state", one.state()},
                      {"reason", one.reason()},
                      {"hint", one.hint()},
-                     {"directories", one.directories()}});
+                     {"directories", one.directories()},
+                     {"unwatched", json::value_from(unwatched)}});
+  }
+  document["imported_directories"] = status.imported_directories();
+  document["overflows"] = status.overflows();
   const auto& cache = status.cache();
   document["cache"] = {{"entries", cache.entries()}, {"fresh", cache.fresh()},
                        {"stale", cache.stale()},     {"error", cache.error()},
@@ -88,13 +94,22 @@ void print_images(const proto::Status& status) {
 }
 
 void print_roots(const proto::Status& status) {
-  if (status.roots().empty()) return;
+  if (status.roots().empty() && status.imported_directories() == 0) return;
   std::puts("watched");
   for (const auto& root : status.roots()) {
-    std::printf("  %s  %s, directories: %s\n", root.path().c_str(), root.state().c_str(),
-                count_text(root.directories()).c_str());
+    std::printf("  %s  %s, %s, directories: %s\n", root.path().c_str(), root.policy().c_str(),
+                root.state().c_str(), count_text(root.directories()).c_str());
     if (!root.reason().empty()) std::printf("    %s\n", root.reason().c_str());
     if (!root.hint().empty()) std::printf("    hint: %s\n", root.hint().c_str());
+    for (const auto& directory : root.unwatched()) std::printf("    not watched: %s\n", directory.c_str());
+  }
+  if (status.imported_directories() > 0) {
+    std::printf("  directories of what was imported: %s\n",
+                count_text(status.imported_directories()).c_str());
+  }
+  if (status.overflows() > 0) {
+    std::printf("  the kernel's queue of changes overflowed %s times; all was looked at again\n",
+                count_text(status.overflows()).c_str());
   }
 }
 
@@ -133,7 +148,8 @@ int status_command(std::span<char*> arguments) {
   CLI::App app("Shows the daemon, its images, the cache and the interpreters", "kiln status");
   bool as_json = false;
   app.add_flag("--json", as_json,
-               "one JSON document (keys daemon, interpreters, images, roots, cache, limits)");
+               "one JSON document (keys daemon, interpreters, images, roots, imported_directories, "
+               "overflows, cache, limits)");
   if (const auto code = parse_arguments(app, arguments)) return *code;
   auto status = ask();
   if (!status) {

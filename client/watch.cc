@@ -4,10 +4,14 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
+#include <optional>
 
 #include "client/command.h"
 #include "client/connection.h"
 #include "client/current_path.h"
+#include "client/follow.h"
+#include "client/interpreter_choice.h"
+#include "client/own_umask.h"
 #include "common/arguments.h"
 #include "common/config.h"
 #include "common/path_pattern.h"
@@ -33,9 +37,29 @@ Result<proto::WatchReply> ask(proto::WatchRequest wanted) {
   return TRY(connection.receive()).watch();
 }
 
+struct WatchArguments {
+  std::vector<std::string> paths;
+  std::optional<std::string> policy;
+  std::vector<std::string> pythons;
+  bool follow = false;
+};
+
+std::string policy_of(const WatchArguments& arguments, const Config& config) {
+  if (arguments.policy) return *arguments.policy;
+  return config.watch_policy == WatchPolicy::all ? "all" : "imported";
+}
+
+// What has no bytecode yet needs to be told whose it shall have.
+Result<void> add_pythons(const WatchArguments& arguments, proto::WatchRequest& request) {
+  std::vector<std::optional<std::string>> wanted(arguments.pythons.begin(), arguments.pythons.end());
+  if (wanted.empty()) wanted.emplace_back();
+  for (const auto& python : wanted) request.add_python(TRY(choose_interpreter(python, "watch")).path);
+  return {};
+}
+
 // Each root by itself, for each may be in another project. The exit code.
-Result<int> watch(const std::vector<std::string>& paths) {
-  const auto roots = TRY(absolute_paths(paths));
+Result<int> watch(const WatchArguments& arguments) {
+  const auto roots = TRY(absolute_paths(arguments.paths));
   for (const auto& root : roots) {
     const auto checked = check_directory(root);
     if (checked) continue;
@@ -46,10 +70,20 @@ Result<int> watch(const std::vector<std::string>& paths) {
     const Config config = TRY(load_config(root));
     proto::WatchRequest request;
     request.add_paths(root);
+    request.set_policy(policy_of(arguments, config));
+    request.set_umask(own_umask());
+    if (request.policy() == "all") TRY_VOID(add_pythons(arguments, request));
     for (auto& pattern : patterns_below(root, config.watch_ignore)) request.add_ignore(std::move(pattern));
+    const bool is_all = request.policy() == "all";
     TRY(ask(std::move(request)));
-    std::printf("watching %s\n", root.c_str());
+    std::printf("watching %s%s\n", root.c_str(), is_all ? ", all of it" : "");
   }
+  return kExitDone;
+}
+
+Result<int> follow_paths(const std::vector<std::string>& paths) {
+  const auto followed = TRY(absolute_paths(paths));
+  TRY_VOID(follow(followed));
   return kExitDone;
 }
 
@@ -71,13 +105,49 @@ Result<int> unwatch(const std::vector<std::string>& paths) {
 
 }  // namespace
 
+namespace {
+
+void define_options(CLI::App& app, WatchArguments& parsed) {
+  app.add_option("PATH", parsed.paths, "directories; with --follow also files")->type_name("");
+  app.add_option(
+         "--policy", parsed.policy,
+         "imported: what was imported or compiled before; all: every Python file (else watch.policy of the "
+         "configuration)")
+      ->type_name("POLICY")
+      ->check(CLI::IsMember({"imported", "all"}));
+  app.add_option(
+         "--python", parsed.pythons,
+         "with the policy all, an interpreter whose bytecode is wanted, as of kiln precompile; for several "
+         "of them more than once")
+      ->type_name("PY")
+      ->allow_extra_args(false);
+  app.add_flag(
+      "--follow", parsed.follow,
+      "print what is compiled by itself, below PATH or anywhere, as it happens; watches nothing more");
+}
+
+// What CLI11 cannot say. Empty: nothing.
+std::string objection_to(const WatchArguments& parsed) {
+  if (parsed.follow && (parsed.policy || !parsed.pythons.empty())) {
+    return "--follow only shows: --policy and --python are for directories that are to be watched";
+  }
+  if (!parsed.follow && parsed.paths.empty()) return "PATH is required";
+  return {};
+}
+
+}  // namespace
+
 int watch_command(std::span<char*> arguments) {
   CLI::App app("Keeps the bytecode of directories, with all below them, up to date from now on",
                "kiln watch");
-  std::vector<std::string> paths;
-  app.add_option("PATH", paths, "directories")->required()->type_name("");
+  WatchArguments parsed;
+  define_options(app, parsed);
   if (const auto code = parse_arguments(app, arguments)) return *code;
-  const auto done = watch(paths);
+  if (const auto objection = objection_to(parsed); !objection.empty()) {
+    print_error({Reason::usage, objection, "kiln watch --help"});
+    return kExitUsage;
+  }
+  const auto done = parsed.follow ? follow_paths(parsed.paths) : watch(parsed);
   if (done) return *done;
   print_error(done.error());
   return exit_code(done.error());

@@ -59,7 +59,7 @@ constexpr std::array kKeys{
               .default_text = "imported",
               .scope = ConfigScope::project,
               .summary = "Which modules are kept compiled: those that were imported or compiled before, all "
-                         "of a watched tree (not yet: as imported), or, without a tree being watched, none.",
+                         "of a watched tree, or, without a tree being watched, none.",
               .choices = kPolicies},
     ConfigKey{.name = "watch.ignore",
               .member = &Config::watch_ignore,
@@ -76,8 +76,8 @@ constexpr std::array kKeys{
               .member = &Config::daemon_idle_exit,
               .default_text = "never",
               .scope = ConfigScope::user,
-              .summary = "After how long without a request the daemon ends, unless directories are watched. "
-                         "Has no effect yet."},
+              .summary = "After how long without a request the daemon ends, unless programs run or `kiln "
+                         "watch` watches directories."},
 };
 
 constexpr auto kNames = [] {

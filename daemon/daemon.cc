@@ -45,7 +45,7 @@ constexpr std::size_t kLogBytes = 1U << 20;
 constexpr std::size_t kLogFiles = 2;
 // What an earlier daemon left is looked over when the work for which this one was started is done.
 constexpr auto kFirstShrink = std::chrono::minutes(1);
-constexpr auto kSocketCheck = std::chrono::seconds(2);
+constexpr auto kUseCheck = std::chrono::seconds(2);
 constexpr auto kTendWorkers = std::chrono::seconds(30);
 
 void open_log(const std::string& path, bool foreground) {
@@ -102,12 +102,13 @@ class Daemon {
       : socket_path_(facts.socket),
         tasks_(context.get_executor()),
         images_(context.get_executor(), tasks_, settings_.config().images_limit),
-        index_(facts.cache_dir + "/index.db", overlay_dir(facts.cache_dir)),
+        watcher_({.watch_limit = watch_limit(settings_.config())}),
+        index_(facts.cache_dir + "/index.db", overlay_dir(facts.cache_dir), &watcher_),
         store_(facts.cache_dir + "/store", store_limit()),
         overlay_(overlay_dir(facts.cache_dir), overlay_limit(), index_),
-        precompile_(index_, store_.store(), overlay_),
+        precompile_(index_, store_.store(), overlay_, &watcher_),
         recompiler_(index_, store_.store(), overlay_, precompile_),
-        watch_(index_, recompiler_, watch_limit(settings_.config())),
+        watch_(index_, recompiler_, watcher_),
         handlers_(std::move(facts), settings_, images_, index_, store_, precompile_, overlay_, recompiler_,
                   watch_, [this] { stop(); }),
         server_(std::move(socket), handlers_),
@@ -129,13 +130,14 @@ class Daemon {
     recompiler_.look_at_interpreters();
     tasks_.spawn(watch_.run());
     tasks_.spawn(wait_for_signals());
-    tasks_.spawn(watch_socket());
+    tasks_.spawn(watch_use());
     tasks_.spawn(shrink_later());
     tasks_.spawn(tend_workers());
     co_await server_.run();
     spdlog::info("stopping");
     precompile_.stop();
     recompiler_.stop();
+    watch_.stop();
     overlay_.stop();
     index_.interrupt();
     store_.interrupt();
@@ -222,17 +224,23 @@ class Daemon {
     stop();
   }
 
-  // A runtime directory may vanish with its session. Nobody can reach this daemon then, so it ends.
-  asio::awaitable<void> watch_socket() {
+  // A runtime directory may vanish with its session. Nobody can reach this daemon then, so it ends. So does
+  // one that nobody has used for as long as is configured.
+  asio::awaitable<void> watch_use() {
     const FileStamp bound = stamp_of(socket_path_);
     boost::system::error_code failed;
-    while (!failed && stamp_of(socket_path_).inode == bound.inode) {
-      check_.expires_after(kSocketCheck);
+    while (!failed && stamp_of(socket_path_).inode == bound.inode && !is_idle_for_long()) {
+      check_.expires_after(kUseCheck);
       co_await check_.async_wait(asio::redirect_error(asio::use_awaitable, failed));
     }
     if (failed) co_return;
-    spdlog::warn("{} is gone", socket_path_);
+    spdlog::info(is_idle_for_long() ? "not used for as long as daemon.idle_exit says" : "the socket is gone");
     stop();
+  }
+
+  bool is_idle_for_long() const {
+    const Lapse limit = settings_.config().daemon_idle_exit;
+    return limit && server_.idle() >= *limit && images_.running() == 0 && !watch_.has_roots();
   }
 
   asio::awaitable<void> shrink_later() {
@@ -258,6 +266,7 @@ class Daemon {
   Settings settings_;
   TaskGroup tasks_;
   Images images_;
+  Watcher watcher_;
   IndexThread index_;
   StoreThread store_;
   Overlay overlay_;

@@ -27,6 +27,7 @@ struct FileResult {
   std::optional<CompileError> error;
   std::uint64_t source_content = 0;  // content_id() of the source whose code it is, if that was looked at
   std::uint32_t umask = 0;           // of the user for whom it is, or would be, written
+  std::uint64_t elapsed_us = 0;      // that making it took
   std::string warnings;  // what compiling it said, if it was made just now (daemon/compile_worker.h)
 };
 

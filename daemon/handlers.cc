@@ -122,6 +122,8 @@ asio::awaitable<void> Handlers::handle(Session& session, const proto::Request& r
       co_return co_await clean(session, request.clean());
     case proto::Request::kWatch:
       co_return co_await watch_.serve(session, request.watch());
+    case proto::Request::kFollow:
+      co_return co_await watch_.serve(session, request.follow());
     default:
       co_return co_await answer_ping(session);
   }

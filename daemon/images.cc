@@ -246,6 +246,12 @@ void Images::set_limit(std::size_t limit) {
   keep_at_most(limit_);
 }
 
+std::uint64_t Images::running() const {
+  std::uint64_t running = 0;
+  for (const auto& image : images_) running += in_flight(image->handed_over, image->report);
+  return running;
+}
+
 void Images::describe(proto::Status& status) const {
   auto& limit = *status.add_limits();
   limit.set_name("images");

@@ -50,6 +50,9 @@ class Images {
   // From now on it is LIMIT; the images beyond it go at once.
   void set_limit(std::size_t limit);
 
+  // Programs that have not ended yet.
+  std::uint64_t running() const;
+
   // Appends one entry an image or failure.
   void describe(proto::Status& status) const;
 

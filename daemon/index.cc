@@ -23,7 +23,7 @@ namespace {
 
 constexpr int kApplicationId = 0x6b696c6e;  // "kiln"
 constexpr int kBusyTimeoutMs = 5'000;
-constexpr int kRefreshBatch = 1'000;  // rows a transaction
+constexpr std::size_t kRefreshBatch = 1'000;  // rows a transaction
 
 // MIGRATIONS[n] leads from user_version n to n + 1. Never change one that was released.
 constexpr std::array kMigrations = {
@@ -56,6 +56,9 @@ constexpr std::array kMigrations = {
        ALTER TABLE entries ADD COLUMN made_mtime_ns INTEGER NOT NULL DEFAULT 0;)",
     R"(ALTER TABLE entries ADD COLUMN source_changed_ns INTEGER NOT NULL DEFAULT 0;
        ALTER TABLE entries ADD COLUMN source_content INTEGER NOT NULL DEFAULT 0;)",
+    R"(ALTER TABLE roots ADD COLUMN policy TEXT NOT NULL DEFAULT 'imported';
+       ALTER TABLE roots ADD COLUMN pythons TEXT NOT NULL DEFAULT '';
+       ALTER TABLE roots ADD COLUMN umask INTEGER NOT NULL DEFAULT 18;)",
 };
 constexpr int kSchemaVersion = static_cast<int>(kMigrations.size());
 
@@ -66,6 +69,21 @@ struct Unusable {
 
 std::int64_t as_signed(std::uint64_t value) {
   return static_cast<std::int64_t>(value);
+}
+
+// A list in one column: a NUL behind each.
+std::string join(const std::vector<std::string>& texts) {
+  std::string joined;
+  for (const auto& text : texts) joined.append(text).push_back('\0');
+  return joined;
+}
+
+std::vector<std::string> split(const std::string& joined) {
+  std::vector<std::string> texts;
+  for (std::size_t at = 0; at < joined.size(); at += texts.back().size() + 1) {
+    texts.emplace_back(joined.c_str() + at);
+  }
+  return texts;
 }
 
 void bind_text(SQLite::Statement& statement, int index, std::string_view text) {
@@ -320,25 +338,26 @@ class Index::Database {
   }
 
   std::vector<WatchedRoot> roots() {
-    SQLite::Statement select(*database_, "SELECT path, ignore FROM roots ORDER BY path");
+    SQLite::Statement select(*database_,
+                             "SELECT path, ignore, policy, pythons, umask FROM roots ORDER BY path");
     std::vector<WatchedRoot> found;
     while (select.executeStep()) {
-      WatchedRoot root{select.getColumn(0).getString(), {}};
-      const std::string ignore = select.getColumn(1).getString();
-      for (std::size_t at = 0; at < ignore.size(); at += root.ignore.back().size() + 1) {
-        root.ignore.emplace_back(ignore.c_str() + at);
-      }
-      found.push_back(std::move(root));
+      found.push_back({select.getColumn(0).getString(), split(select.getColumn(1).getString()),
+                       select.getColumn(2).getString(), split(select.getColumn(3).getString()),
+                       static_cast<std::uint32_t>(select.getColumn(4).getInt())});
     }
     return found;
   }
 
   void add_root(const WatchedRoot& root) {
-    SQLite::Statement insert(*database_, "INSERT OR REPLACE INTO roots (path, ignore) VALUES (?, ?)");
+    SQLite::Statement insert(
+        *database_,
+        "INSERT OR REPLACE INTO roots (path, ignore, policy, pythons, umask) VALUES (?, ?, ?, ?, ?)");
     bind_text(insert, 1, root.path);
-    std::string ignore;
-    for (const auto& pattern : root.ignore) ignore.append(pattern).push_back('\0');
-    bind_text(insert, 2, ignore);
+    bind_text(insert, 2, join(root.ignore));
+    bind_text(insert, 3, root.policy);
+    bind_text(insert, 4, join(root.pythons));
+    insert.bind(5, static_cast<int>(root.umask));
     insert.exec();
   }
 
@@ -432,18 +451,22 @@ class Index::Database {
   }
 
   void refresh(const std::stop_token& stop) {
-    std::int64_t last = -1;
-    while (!stop.stop_requested()) {
-      const auto rows = read_rows(last);
-      if (rows.empty()) break;
-      last = rows.back().id;
-      apply(rows);
-    }
+    refresh(IndexFilter{}, stop);
     database_->exec("DELETE FROM sources WHERE id NOT IN (SELECT source FROM entries)");
   }
 
+  void refresh(const IndexFilter& filter, const std::stop_token& stop) {
+    std::int64_t last = -1;
+    while (!stop.stop_requested()) {
+      const auto rows = read_rows(filter, last);
+      if (rows.empty()) break;
+      last = rows.back().id;
+      apply(rows);
+      if (rows.size() < kRefreshBatch) break;
+    }
+  }
+
   void list(const IndexFilter& filter, const std::function<void(const IndexEntry&)>& visit) {
-    // '0' follows '/': the range is all that begins with PATH/.
     SQLite::Statement select(
         *database_,
         "SELECT s.path, e.pyc, i.executable, i.cache_tag, e.optimize, e.state, e.error_type, e.error_message,"
@@ -452,13 +475,10 @@ class Index::Database {
         "ON s.id = "
         "e.source"
         " JOIN interpreters i ON i.id = e.interpreter"
-        " WHERE (?1 = '' OR e.state = ?1) AND (?2 = '' OR s.path = ?2 OR (s.path > ?2 || '/' AND s.path < ?2 "
-        "|| '0'))"
-        " AND (?3 = '' OR i.executable = ?3)"
-        " ORDER BY s.path, e.pyc");
-    bind_text(select, 1, filter.state ? word(*filter.state) : "");
-    bind_text(select, 2, filter.path);
-    bind_text(select, 3, filter.executable);
+        " WHERE (?4 = '' OR e.state = ?4) AND " +
+            condition(filter) + " ORDER BY s.path, e.pyc");
+    bind_filter(select, filter);
+    bind_text(select, 4, filter.state ? word(*filter.state) : "");
     while (select.executeStep()) visit(read_entry(select));
   }
 
@@ -487,6 +507,21 @@ class Index::Database {
   std::optional<std::string> set_aside;
 
  private:
+  // Whether a row passes a filter but for its state, as a condition that uses what is indexed. '0' follows
+  // '/': the range is all that begins with PATH/.
+  static std::string condition(const IndexFilter& filter) {
+    std::string text = "(?2 = '' OR i.executable = ?2)";
+    if (!filter.path.empty()) text += " AND (s.path = ?1 OR (s.path > ?1 || '/' AND s.path < ?1 || '0'))";
+    if (filter.direct) text += " AND ?3 AND instr(substr(s.path, length(?1) + 2), '/') = 0";
+    return text;
+  }
+
+  static void bind_filter(SQLite::Statement& select, const IndexFilter& filter) {
+    bind_text(select, 1, filter.path);
+    bind_text(select, 2, filter.executable);
+    select.bind(3, filter.direct ? 1 : 0);
+  }
+
   static constexpr const char* kUpsertSource =
       "INSERT INTO sources (path, device, inode, mtime_ns, size) VALUES (?, ?, ?, ?, ?)"
       " ON CONFLICT (path) DO UPDATE SET device = excluded.device, inode = excluded.inode,"
@@ -614,15 +649,17 @@ class Index::Database {
     upsert.exec();
   }
 
-  std::vector<Row> read_rows(std::int64_t after) {
+  std::vector<Row> read_rows(const IndexFilter& filter, std::int64_t after) {
     SQLite::Statement select(
         *database_,
-        "SELECT e.id, s.path, e.pyc, e.magic, e.state, e.source_mtime_ns, e.source_size,"
-        " e.pyc_mtime_ns, e.pyc_size, e.made_inode, e.made_mtime_ns,"
-        " e.source_changed_ns, e.source_content FROM entries e JOIN sources s ON s.id = e.source"
-        " WHERE e.id > ? ORDER BY e.id LIMIT ?");
-    select.bind(1, after);
-    select.bind(2, kRefreshBatch);
+        "SELECT e.id, s.path, e.pyc, e.magic, e.state, e.source_mtime_ns, e.source_size, e.pyc_mtime_ns,"
+        " e.pyc_size, e.made_inode, e.made_mtime_ns, e.source_changed_ns, e.source_content FROM entries e"
+        " JOIN sources s ON s.id = e.source JOIN interpreters i ON i.id = e.interpreter"
+        " WHERE e.id > ?4 AND " +
+            condition(filter) + " ORDER BY e.id LIMIT ?5");
+    bind_filter(select, filter);
+    select.bind(4, after);
+    select.bind(5, static_cast<std::int64_t>(kRefreshBatch));
     std::vector<Row> rows;
     while (select.executeStep()) rows.push_back(read_row(select));
     return rows;
@@ -736,6 +773,10 @@ Result<KnownErrors> Index::known_errors() {
 
 Result<void> Index::refresh(const std::stop_token& stop) {
   return guarded([&] { database_->refresh(stop); });
+}
+
+Result<void> Index::refresh(const IndexFilter& filter, const std::stop_token& stop) {
+  return guarded([&] { database_->refresh(filter, stop); });
 }
 
 Result<MadeFiles> Index::made_files(const std::string& path) {

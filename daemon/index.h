@@ -31,7 +31,8 @@
 //     An entry with neither source nor bytecode is dropped.
 //
 //   roots         one row a directory that the user has watched with all below it
-//     path TEXT absolute; ignore: patterns, each with a NUL behind it
+//     path TEXT absolute; ignore: patterns, each with a NUL behind it; policy: the word of the configuration;
+//     pythons: for policy `all`, executables, each with a NUL behind it; umask: of the user who asked
 //
 // Paths are bytes, whatever their encoding. PRAGMA application_id is "kiln", user_version the version of the
 // schema; index.cc has the migrations.
@@ -97,14 +98,18 @@ struct IndexCounts {
 
 // A directory that is watched with all below it.
 struct WatchedRoot {
-  std::string path;                 // absolute
-  std::vector<std::string> ignore;  // patterns (daemon/source_walk.h)
+  std::string path;                  // absolute
+  std::vector<std::string> ignore;   // patterns (daemon/source_walk.h)
+  std::string policy = "imported";   // or "all": what has no entry gets one, too
+  std::vector<std::string> pythons;  // for "all": whose bytecode; absolute paths
+  std::uint32_t umask = 0022;        // for "all": of the user who asked for it
 };
 
 struct IndexFilter {
   std::optional<EntryState> state;
   std::string path;        // a source, or a directory with all below it; absolute; empty: everything
   std::string executable;  // of the interpreter; empty: of any
+  bool direct = false;     // with PATH a directory: not what is in directories below it
 };
 
 // Blocks, and belongs to one thread at a time. Every failure of SQLite comes back as Reason::system. Never
@@ -147,6 +152,8 @@ class Index {
   // Looks at every source and bytecode file again: two stats each, and a look into the bytecode where one of
   // them has changed. STOP ends it between batches; what was found until then is kept.
   Result<void> refresh(const std::stop_token& stop = {});
+  // The same for those that pass FILTER, whose state does not count.
+  Result<void> refresh(const IndexFilter& filter, const std::stop_token& stop = {});
 
   // Those of the source PATH, absolute, or of all below that directory.
   Result<MadeFiles> made_files(const std::string& path);

@@ -25,7 +25,7 @@ Result<Index*> IndexThread::index() {
 
 Result<Index*> IndexThread::refreshed_index() {
   Index* index = TRY(this->index());
-  TRY_VOID(index->refresh(stop_.get_token()));
+  TRY_VOID(refresh_.refresh(*index, stop_.get_token()));
   return index;
 }
 
@@ -102,9 +102,11 @@ void IndexThread::write_behind(Function change) {
 }
 
 void IndexThread::record(InterpreterInfo interpreter, int optimize, std::vector<FileResult> files) {
-  write_behind([interpreter = std::move(interpreter), optimize, files = std::move(files)](Index& index) {
-    return index.record(interpreter, optimize, files);
-  });
+  write_behind(
+      [this, interpreter = std::move(interpreter), optimize, files = std::move(files)](Index& index) {
+        refresh_.note(files);
+        return index.record(interpreter, optimize, files);
+      });
 }
 
 namespace {
@@ -132,7 +134,7 @@ std::optional<FileResult> imported_file(const std::string& opened, const Interpr
 
 void IndexThread::record_imports(InterpreterInfo interpreter, RunRecord run) {
   if (run.uncached.optimize > 2) return;
-  write_behind([interpreter = std::move(interpreter), run = std::move(run)](Index& index) {
+  write_behind([this, interpreter = std::move(interpreter), run = std::move(run)](Index& index) {
     std::map<std::string, FileResult> files;  // by bytecode: what is compiled anew is opened as both
     for (const auto& opened : run.imported) {
       auto file = imported_file(opened, interpreter, run.uncached);
@@ -140,6 +142,7 @@ void IndexThread::record_imports(InterpreterInfo interpreter, RunRecord run) {
     }
     std::vector<FileResult> results;
     for (auto& [pyc, file] : files) results.push_back(std::move(file));
+    refresh_.note(results);
     return index.record(interpreter, static_cast<int>(run.uncached.optimize), results);
   });
 }
@@ -186,6 +189,18 @@ std::vector<IndexEntry> IndexThread::entries(const IndexFilter& filter) {
   return wait_for([&filter](Index& index) -> Result<std::vector<IndexEntry>> {
     std::vector<IndexEntry> found;
     TRY_VOID(index.list(filter, [&](const IndexEntry& entry) { found.push_back(entry); }));
+    return found;
+  });
+}
+
+std::vector<IndexEntry> IndexThread::unsettled(IndexFilter filter) {
+  return wait_for([this, &filter](Index& index) -> Result<std::vector<IndexEntry>> {
+    TRY_VOID(index.refresh(filter, stop_.get_token()));
+    std::vector<IndexEntry> found;
+    for (const auto state : {EntryState::stale, EntryState::error}) {
+      filter.state = state;
+      TRY_VOID(index.list(filter, [&](const IndexEntry& entry) { found.push_back(entry); }));
+    }
     return found;
   });
 }

@@ -13,6 +13,7 @@
 #include "common/image_channel.h"
 #include "common/result.h"
 #include "daemon/index.h"
+#include "daemon/index_refresh.h"
 
 namespace kiln {
 
@@ -24,14 +25,14 @@ struct IndexSummary {
 class IndexThread {
  public:
   // PATH: of the database, OVERLAY: as of Index. It is opened at the first use; one that cannot be opened is
-  // an error of every call.
-  explicit IndexThread(std::string path, std::string overlay = {})
-      : path_(std::move(path)), overlay_(std::move(overlay)) {}
+  // an error of every call. WATCHER: as of IndexRefresh.
+  explicit IndexThread(std::string path, std::string overlay = {}, Watcher* watcher = nullptr)
+      : path_(std::move(path)), overlay_(std::move(overlay)), refresh_(watcher) {}
   ~IndexThread() { close(); }
 
-  // Looks at all files again, then counts.
+  // Looks at all files again that are not proved to be as they were, then counts.
   boost::asio::awaitable<Result<IndexSummary>> summarize();
-  // Looks at all files again, then lists those that pass one of FILTERS.
+  // Looks at them, too, then lists those that pass one of FILTERS.
   boost::asio::awaitable<Result<std::vector<IndexEntry>>> list(std::vector<IndexFilter> filters);
   boost::asio::awaitable<Result<CleanedOrphans>> clean_orphans(std::vector<IndexFilter> filters);
   // As of Index; what is added or removed is kept when they return.
@@ -53,6 +54,8 @@ class IndexThread {
   std::vector<std::string> changed_interpreters();
   // As the index has them: no file is looked at.
   std::vector<IndexEntry> entries(const IndexFilter& filter);
+  // Looks at the files of those that pass FILTER again, then returns what is stale or an error by now.
+  std::vector<IndexEntry> unsettled(IndexFilter filter);
 
   // Cuts a long refresh short, for good.
   void interrupt() { stop_.request_stop(); }
@@ -74,6 +77,7 @@ class IndexThread {
   std::string path_;
   std::string overlay_;
   std::optional<Index> index_;
+  IndexRefresh refresh_;
   std::stop_source stop_;
   boost::asio::thread_pool thread_{1};
 };

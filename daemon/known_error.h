@@ -6,6 +6,7 @@
 #include <string>
 
 #include "daemon/compile_worker.h"
+#include "daemon/file_stamp.h"
 
 namespace kiln {
 
@@ -15,6 +16,11 @@ struct KnownError {
   std::uint64_t source_size = 0;       // bytes
   std::uint32_t magic = 0;             // of the interpreter that tried
   CompileError error;
+
+  bool is_of(const FileStamp& source) const {
+    return source_mtime_ns == source.modified_ns && source_changed_ns == source.changed_ns &&
+           source_size == source.size;
+  }
 };
 
 using KnownErrors = std::map<std::string, KnownError>;  // by path of the bytecode file

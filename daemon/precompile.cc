@@ -266,11 +266,7 @@ class Precompilation {
     const auto known = services_.known_errors.find(result.pyc);
     if (request_.force() || known == services_.known_errors.end()) return false;
     const auto& error = known->second;
-    const auto& stamp = result.source_stamp;
-    if (error.magic != batch.interpreter.magic || error.source_mtime_ns != stamp.modified_ns ||
-        error.source_changed_ns != stamp.changed_ns || error.source_size != stamp.size) {
-      return false;
-    }
+    if (error.magic != batch.interpreter.magic || !error.is_of(result.source_stamp)) return false;
     settle({static_cast<std::size_t>(&batch - done_.batches.data()), source, {}}, error.error);
     return true;
   }
@@ -288,7 +284,12 @@ class Precompilation {
       return size_a != size_b ? size_a > size_b : std::pair(a.source, a.batch) < std::pair(b.source, b.batch);
     });
     in_parallel(stale_.size(), [this](std::size_t turn) {
-      make(stale_[turn]);
+      const auto start = std::chrono::steady_clock::now();
+      const Task& task = stale_[turn];
+      make(task);
+      const auto elapsed = std::chrono::steady_clock::now() - start;
+      done_.batches[task.batch].files[task.source].elapsed_us =
+          static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(elapsed).count());
       report_progress();
     });
   }

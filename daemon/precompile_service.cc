@@ -123,6 +123,8 @@ void PrecompileService::wait_until_idle() {
 Result<proto::PrecompileEvent::Summary> PrecompileService::work(Job& job) {
   std::vector<InterpreterInfo> interpreters;
   for (const auto& path : job.request.python()) interpreters.push_back(TRY(interpreters_.at(path)));
+  const Tick then = memory_.now();
+  if (auto remembered = memory_.recall(job.request, interpreters)) return *remembered;
   const auto sink = [&job](const proto::PrecompileEvent& event) {
     if (!event.has_summary()) job.send(event);
   };
@@ -133,7 +135,7 @@ Result<proto::PrecompileEvent::Summary> PrecompileService::work(Job& job) {
                done.summary.restored(), done.summary.fresh(), done.summary.errors());
   std::vector<std::string> overlaid;
   for (auto& batch : done.batches) {
-    remember(batch);
+    remember_errors(batch);
     add_overlaid(batch, overlay_.dir(), overlaid);
     keep_results(std::move(batch), job.request.umask(), index_, overlay_);
   }
@@ -141,6 +143,7 @@ Result<proto::PrecompileEvent::Summary> PrecompileService::work(Job& job) {
     overlay_.drain();
     done.summary.set_overlaid(done.summary.overlaid() + count_existing(overlaid));
   }
+  memory_.keep(job.request, interpreters, then, done.summary);
   return done.summary;
 }
 
@@ -160,7 +163,7 @@ void PrecompileService::forget_known_errors() {
   asio::post(thread_, [this] { known_errors_.reset(); });
 }
 
-void PrecompileService::remember(const PrecompiledBatch& batch) {
+void PrecompileService::remember_errors(const PrecompiledBatch& batch) {
   for (const auto& file : batch.files) {
     if (file.error && is_of_source(*file.error)) {
       (*known_errors_)[file.pyc] = {file.source_stamp.modified_ns, file.source_stamp.changed_ns,

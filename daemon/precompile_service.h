@@ -13,6 +13,7 @@
 #include "daemon/known_interpreters.h"
 #include "daemon/overlay.h"
 #include "daemon/precompile.h"
+#include "daemon/precompile_memory.h"
 #include "daemon/session.h"
 #include "daemon/store.h"
 #include "proto/kiln.pb.h"
@@ -24,8 +25,9 @@ void keep_results(PrecompiledBatch batch, std::uint32_t umask, IndexThread& inde
 
 class PrecompileService {
  public:
-  PrecompileService(IndexThread& index, Store& store, Overlay& overlay)
-      : index_(index), store_(store), overlay_(overlay) {}
+  // WATCHER: as of PrecompileMemory.
+  PrecompileService(IndexThread& index, Store& store, Overlay& overlay, Watcher* watcher = nullptr)
+      : index_(index), store_(store), overlay_(overlay), memory_(watcher) {}
   ~PrecompileService();
 
   // Ends when the work is done. A client that hangs up withdraws its request.
@@ -50,12 +52,13 @@ class PrecompileService {
   Result<proto::PrecompileEvent::Summary> work(Job& job);
   MadeFiles made_files(const proto::PrecompileRequest& request);
   const KnownErrors& known_errors();
-  void remember(const PrecompiledBatch& batch);
+  void remember_errors(const PrecompiledBatch& batch);
 
   IndexThread& index_;
   Store& store_;
   Overlay& overlay_;
   CompilerPool compilers_;
+  PrecompileMemory memory_;
   std::optional<KnownErrors> known_errors_;  // once they were read from the index; kept up here
   std::stop_source stopped_;
   KnownInterpreters interpreters_;

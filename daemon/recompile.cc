@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <map>
@@ -17,23 +18,18 @@
 #include "daemon/bytecode_place.h"
 #include "daemon/caught.h"
 #include "daemon/source_text.h"
+#include "daemon/source_walk.h"
+#include "daemon/watch/path_order.h"
 
 namespace kiln {
 namespace {
 
+using Group = RecompileGroup;
+using Target = proto::PrecompileRequest::Target;
+
 constexpr std::size_t kMaxSources = 65'536;  // remembered one by one
 constexpr int kFilesAtOnce = 32;             // after which somebody else may go first
 constexpr std::chrono::seconds kWorkersIdle{60};
-
-// Entries that one request can name.
-struct Group {
-  int optimize = 0;
-  BytecodePlace place;
-  std::uint32_t umask = 0;
-  PycKind kind = PycKind::timestamp;
-
-  auto operator<=>(const Group&) const = default;
-};
 
 // A bytecode file as it is now; empty if it cannot be read.
 std::string read_pyc(const std::string& pyc) {
@@ -104,8 +100,6 @@ proto::PrecompileRequest request_for(const InterpreterInfo& interpreter, const G
   return request;
 }
 
-using Target = proto::PrecompileRequest::Target;
-
 // What has bytecode already keeps its kind; what has none yet gets that of the other version's.
 std::map<Group, std::vector<Target>> grouped(const InterpreterInfo& interpreter,
                                              const std::vector<IndexEntry>& entries,
@@ -127,6 +121,69 @@ std::map<Group, std::vector<Target>> grouped(const InterpreterInfo& interpreter,
     groups[{entry.optimize, *place, entry.umask, kind}].push_back(std::move(target));
   }
   return groups;
+}
+
+// --- Policy `all`
+
+bool keeps_all(const WatchedRoot& root) {
+  return root.policy == "all";
+}
+
+// PATH is the directory TOP, or below it.
+bool covers(const std::string& top, const std::string& path) {
+  return path == top || is_below(path, top);
+}
+
+// The innermost that holds SOURCE, unless it is left out there.
+const WatchedRoot* root_of(const std::string& source, const std::vector<WatchedRoot>& roots) {
+  const WatchedRoot* innermost = nullptr;
+  for (const auto& root : roots) {
+    const bool is_inner = innermost == nullptr || root.path.size() > innermost->path.size();
+    if (is_inner && is_below(source, root.path)) innermost = &root;
+  }
+  if (innermost == nullptr) return nullptr;
+  const auto way = std::string_view(source).substr(innermost->path == "/" ? 1 : innermost->path.size() + 1);
+  return is_left_out(innermost->ignore, way) ? nullptr : innermost;
+}
+
+std::vector<std::string> sources_in(const std::string& directory) {
+  std::vector<std::string> sources;
+  std::error_code failed;
+  std::filesystem::directory_iterator at(directory, failed);
+  for (const std::filesystem::directory_iterator end; !failed && at != end; at.increment(failed)) {
+    if (at->path().extension() == ".py" && is_file(at->path())) sources.push_back(at->path());
+  }
+  std::ranges::sort(sources);
+  return sources;
+}
+
+std::vector<std::string> sources_below(const std::string& tree, const std::stop_token& stop) {
+  SourceList list;
+  walk_sources(
+      {tree, tree}, {}, [&stop] { return stop.stop_requested(); }, list);
+  std::vector<std::string> sources;
+  for (auto& file : list.files) sources.push_back(std::move(file.path));
+  return sources;
+}
+
+// The Python files that are meant by PATH; it may be gone.
+std::vector<std::string> sources_at(const std::string& path, Recompiler::Extent extent,
+                                    const std::stop_token& stop) {
+  if (extent == Recompiler::Extent::directory) return sources_in(path);
+  if (extent == Recompiler::Extent::tree && !is_file(path)) return sources_below(path, stop);
+  const bool is_source = path.ends_with(".py") && is_file(path);
+  return is_source ? std::vector{path} : std::vector<std::string>();
+}
+
+std::vector<Target> targets_of(const std::vector<std::string>& sources, const InterpreterInfo& interpreter) {
+  std::vector<Target> targets;
+  for (const auto& source : sources) {
+    if (!may_write_unasked(bytecode_path({}, interpreter, source, 0), ::geteuid())) continue;
+    targets.emplace_back();
+    targets.back().set_path(source);
+    targets.back().set_spelling(source);
+  }
+  return targets;
 }
 
 }  // namespace
@@ -153,14 +210,29 @@ void Recompiler::look_at_interpreters() {
   changed_.notify_all();
 }
 
-void Recompiler::look_at_source(std::string path) {
+void Recompiler::look_at(Changes changes) {
   const std::lock_guard lock(mutex_);
-  if (pending_.sources.size() >= kMaxSources) {
-    pending_.everything = true;
-    pending_.sources.clear();
-  }
-  if (!pending_.everything) pending_.sources.insert(std::move(path));
+  const auto add = [&](std::vector<std::string>& paths, Extent extent) {
+    for (auto& path : paths) {
+      const auto [at, is_new] = pending_.sources.try_emplace(std::move(path), extent);
+      at->second = std::max(at->second, extent);
+    }
+  };
+  add(changes.files, Extent::file);
+  add(changes.directories, Extent::directory);
+  add(changes.trees, Extent::tree);
+  if (pending_.sources.size() > kMaxSources) pending_.sources = {{"/", Extent::tree}};
   changed_.notify_all();
+}
+
+void Recompiler::set_roots(std::vector<WatchedRoot> roots) {
+  const std::lock_guard lock(mutex_);
+  roots_ = std::move(roots);
+}
+
+void Recompiler::set_listener(RecompileListener listener) {
+  const std::lock_guard lock(mutex_);
+  listener_ = std::move(listener);
 }
 
 void Recompiler::drain() {
@@ -199,7 +271,7 @@ bool Recompiler::wait_for_work(std::unique_lock<std::mutex>& lock) {
 
 void Recompiler::work(const Pending& pending) {
   if (pending.interpreters) examine_changed_interpreters();
-  if (pending.everything || !pending.sources.empty()) examine_sources(pending);
+  examine_sources(pending);
 }
 
 void Recompiler::examine_changed_interpreters() {
@@ -221,19 +293,54 @@ void Recompiler::examine_interpreter(const std::string& executable) {
 }
 
 void Recompiler::examine_sources(const Pending& pending) {
-  std::map<std::string, std::vector<IndexEntry>> by_interpreter;
-  const auto add = [&](const std::string& path) {
-    for (auto& entry : index_.entries({.state = {}, .path = path, .executable = {}})) {
-      by_interpreter[entry.executable].push_back(std::move(entry));
-    }
-  };
-  if (pending.everything) add({});
-  for (const auto& path : pending.sources) add(path);
+  if (pending.sources.empty()) return;
   const auto known_errors = index_.known_errors();
+  for (const auto& [path, extent] : pending.sources) {
+    const bool done = examine_entries(path, extent, known_errors) && examine_kept(path, extent);
+    if (!done) return;
+  }
+}
+
+// False: it was stopped.
+bool Recompiler::examine_entries(const std::string& path, Extent extent, const KnownErrors& known_errors) {
+  IndexFilter filter{.state = {}, .path = path == "/" ? "" : path, .executable = {}};
+  filter.direct = extent == Extent::directory;
+  std::map<std::string, std::vector<IndexEntry>> by_interpreter;
+  for (auto& entry : index_.unsettled(filter)) by_interpreter[entry.executable].push_back(std::move(entry));
   for (const auto& [executable, entries] : by_interpreter) {
     const auto interpreter = identify(executable);
-    if (interpreter && !recompile(*interpreter, entries, known_errors)) return;
+    if (interpreter && !recompile(*interpreter, entries, known_errors)) return false;
   }
+  return !stop_.stop_requested();
+}
+
+// What the policy `all` wants of it. False: it was stopped.
+bool Recompiler::examine_kept(const std::string& path, Extent extent) {
+  const auto roots = [this] {
+    const std::lock_guard lock(mutex_);
+    return roots_;
+  }();
+  const auto touches = [&](const WatchedRoot& root) {
+    return keeps_all(root) && (covers(root.path, path) || covers(path, root.path));
+  };
+  if (std::ranges::none_of(roots, touches)) return true;
+  std::map<const WatchedRoot*, std::vector<std::string>> wanted;
+  for (auto& source : sources_at(path, extent, stop_.get_token())) {
+    const WatchedRoot* const root = root_of(source, roots);
+    if (root != nullptr && keeps_all(*root)) wanted[root].push_back(std::move(source));
+  }
+  const MadeFiles made_files = index_.made_files(path);
+  const KnownErrors known_errors = index_.known_errors();  // with what its entries have just shown
+  for (const auto& [root, sources] : wanted) {
+    for (const auto& python : root->pythons) {
+      const auto interpreter = identify(python);
+      if (!interpreter) continue;
+      const Group group{.umask = root->umask};
+      const auto targets = targets_of(sources, *interpreter);
+      if (!recompile(*interpreter, group, targets, known_errors, made_files)) return false;
+    }
+  }
+  return !stop_.stop_requested();
 }
 
 // Under the name that it has in the index. One that cannot say who it is is not asked again before it
@@ -266,17 +373,22 @@ bool Recompiler::recompile(const InterpreterInfo& interpreter, const std::vector
   MadeFiles made_files;
   for (const auto& entry : entries) made_files[entry.pyc] = entry.made;
   for (const auto& [group, targets] : grouped(interpreter, entries, overlay_.dir())) {
-    auto request = request_for(interpreter, group);
-    for (const Target& target : targets) {
-      *request.add_targets() = target;
-      if (request.targets_size() < kFilesAtOnce) continue;
-      if (!recompile(interpreter, request, known_errors, made_files)) return false;
-      request.clear_targets();
-    }
-    const bool is_left = request.targets_size() > 0;
-    if (is_left && !recompile(interpreter, request, known_errors, made_files)) return false;
+    if (!recompile(interpreter, group, targets, known_errors, made_files)) return false;
   }
   return !stop_.stop_requested();
+}
+
+bool Recompiler::recompile(const InterpreterInfo& interpreter, const Group& group,
+                           const std::vector<Target>& targets, const KnownErrors& known_errors,
+                           const MadeFiles& made_files) {
+  auto request = request_for(interpreter, group);
+  for (const Target& target : targets) {
+    *request.add_targets() = target;
+    if (request.targets_size() < kFilesAtOnce) continue;
+    if (!recompile(interpreter, request, known_errors, made_files)) return false;
+    request.clear_targets();
+  }
+  return request.targets_size() == 0 || recompile(interpreter, request, known_errors, made_files);
 }
 
 bool Recompiler::recompile(const InterpreterInfo& interpreter, const proto::PrecompileRequest& request,
@@ -292,8 +404,25 @@ bool Recompiler::recompile(const InterpreterInfo& interpreter, const proto::Prec
                  summary.compiled(), summary.restored(), summary.errors());
     requested_.forget_known_errors();
   }
+  for (const auto& batch : done.batches) tell(batch, known_errors);
   for (auto& batch : done.batches) keep_results(std::move(batch), request.umask(), index_, overlay_);
   return !stop_.stop_requested();
+}
+
+// An error that was told before is none to tell.
+void Recompiler::tell(const PrecompiledBatch& batch, const KnownErrors& known_errors) {
+  const auto listener = [this] {
+    const std::lock_guard lock(mutex_);
+    return listener_;
+  }();
+  if (!listener) return;
+  for (const auto& file : batch.files) {
+    const auto known = known_errors.find(file.pyc);
+    const bool was_error = known != known_errors.end();
+    const bool is_made = file.outcome == FileOutcome::compiled || file.outcome == FileOutcome::restored;
+    const bool is_news = file.error && !(was_error && known->second.is_of(file.source_stamp));
+    if (is_made || is_news) listener({file, batch.interpreter, batch.optimize, is_made && was_error});
+  }
 }
 
 }  // namespace kiln

@@ -1,5 +1,6 @@
 // Brings bytecode up to date without being asked: what an interpreter has in the index when its binary is
-// another by now, and what a source has when it has changed. Nothing is made that has no entry.
+// another by now, and what a source has when it has changed. Nothing is made that has no entry, but for what
+// lies in a directory that is watched with the policy `all`.
 //
 // When the binary behind an interpreter's path changes (a link was moved to another version, it was
 // upgraded), all of its entries are examined: by Python's own rules, so that what is good stays. The bytecode
@@ -13,6 +14,7 @@
 
 #include <condition_variable>
 #include <cstddef>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <set>
@@ -21,25 +23,54 @@
 #include <thread>
 #include <vector>
 
+#include "common/pyc.h"
+#include "daemon/bytecode_place.h"
 #include "daemon/compiler_pool.h"
 #include "daemon/index_thread.h"
 #include "daemon/known_interpreters.h"
 #include "daemon/overlay.h"
 #include "daemon/precompile_service.h"
 #include "daemon/store.h"
+#include "daemon/watch/changes.h"
 
 namespace kiln {
+
+// What one request can name.
+struct RecompileGroup {
+  int optimize = 0;
+  BytecodePlace place;
+  std::uint32_t umask = 0;
+  PycKind kind = PycKind::timestamp;
+
+  auto operator<=>(const RecompileGroup&) const = default;
+};
+
+struct RecompiledFile {
+  const FileResult& file;
+  const InterpreterInfo& interpreter;
+  int optimize = 0;
+  bool recovered = false;  // it is compiled again, after an error
+};
+using RecompileListener = std::function<void(const RecompiledFile&)>;
 
 // All functions may be called from any thread.
 class Recompiler {
  public:
+  // Of a path that is to be looked at: it alone, what is in it, or all below it, too.
+  enum class Extent : std::uint8_t { file, directory, tree };
+
   // All of it outlives this. What REQUESTED serves goes first.
   Recompiler(IndexThread& index, Store& store, Overlay& overlay, PrecompileService& requested);
   ~Recompiler();
 
   // These return at once; what was asked for already and has not begun is not done twice.
-  void look_at_interpreters();            // whether binaries have changed
-  void look_at_source(std::string path);  // absolute; it may have changed
+  void look_at_interpreters();  // whether binaries have changed
+  void look_at(Changes changes);
+
+  // All that are watched, of which some may have the policy `all`.
+  void set_roots(std::vector<WatchedRoot> roots);
+  // Hears of each file that is made, or fails, from now on; called on the thread. Null: nobody does.
+  void set_listener(RecompileListener listener);
 
   // Blocks until nothing is left to do, or it is stopped.
   void drain();
@@ -52,10 +83,9 @@ class Recompiler {
  private:
   struct Pending {
     bool interpreters = false;
-    bool everything = false;  // more sources than we remember one by one
-    std::set<std::string> sources;
+    std::map<std::string, Extent> sources;  // by path
 
-    bool empty() const { return !interpreters && !everything && sources.empty(); }
+    bool empty() const { return !interpreters && sources.empty(); }
   };
 
   void run();
@@ -64,11 +94,17 @@ class Recompiler {
   void examine_changed_interpreters();
   void examine_interpreter(const std::string& executable);
   void examine_sources(const Pending& pending);
+  bool examine_entries(const std::string& path, Extent extent, const KnownErrors& known_errors);
+  bool examine_kept(const std::string& path, Extent extent);
   Result<InterpreterInfo> identify(const std::string& executable);
   bool recompile(const InterpreterInfo& interpreter, const std::vector<IndexEntry>& entries,
                  const KnownErrors& known_errors);
+  bool recompile(const InterpreterInfo& interpreter, const RecompileGroup& group,
+                 const std::vector<proto::PrecompileRequest::Target>& targets,
+                 const KnownErrors& known_errors, const MadeFiles& made_files);
   bool recompile(const InterpreterInfo& interpreter, const proto::PrecompileRequest& request,
                  const KnownErrors& known_errors, const MadeFiles& made_files);
+  void tell(const PrecompiledBatch& batch, const KnownErrors& known_errors);
 
   IndexThread& index_;
   Store& store_;
@@ -78,8 +114,10 @@ class Recompiler {
   KnownInterpreters interpreters_;                  // on the thread
   std::map<std::string, BinaryIdentity> unusable_;  // on the thread: did not say who they are
 
-  std::mutex mutex_;  // for the next two
+  std::mutex mutex_;  // for what follows, up to the condition
   Pending pending_;
+  std::vector<WatchedRoot> roots_;
+  RecompileListener listener_;
   bool working_ = false;
   std::condition_variable_any changed_;
   std::stop_source stop_;

@@ -51,6 +51,12 @@ asio::awaitable<void> Server::run() {
 asio::awaitable<void> Server::serve(stream_protocol::socket socket) {
   Session session(std::move(socket));
   co_await session.run(handlers_);
+  last_use_ = std::chrono::steady_clock::now();
+}
+
+std::chrono::steady_clock::duration Server::idle() const {
+  if (sessions_.size() > 0) return {};
+  return std::chrono::steady_clock::now() - last_use_;
 }
 
 asio::awaitable<void> Server::drain() {

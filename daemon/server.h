@@ -3,6 +3,7 @@
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
+#include <chrono>
 #include <string>
 
 #include "common/result.h"
@@ -23,12 +24,16 @@ class Server {
   boost::asio::awaitable<void> drain();
   void stop() { acceptor_.close(); }
 
+  // For how long there has been no session.
+  std::chrono::steady_clock::duration idle() const;
+
  private:
   boost::asio::awaitable<void> serve(boost::asio::local::stream_protocol::socket socket);
 
   boost::asio::local::stream_protocol::acceptor acceptor_;
   Handlers& handlers_;
   TaskGroup sessions_;
+  std::chrono::steady_clock::time_point last_use_ = std::chrono::steady_clock::now();
 };
 
 // Binds SOCKET in a directory that is this user's alone, in the place of what a dead daemon left there. The

@@ -142,6 +142,17 @@ CompileError system_error(int error_number) {
   return {type, std::strerror(error_number)};
 }
 
+bool is_left_out(const std::vector<std::string>& exclude, std::string_view way) {
+  for (std::size_t start = 0; start < way.size();) {
+    const auto end = std::min(way.find('/', start), way.size());
+    const std::string name(way.substr(start, end - start));
+    if (is_skipped_directory(name) && name != "__pycache__") return true;
+    if (is_excluded(exclude, name, std::string(way.substr(0, end)))) return true;
+    start = end + 1;
+  }
+  return false;
+}
+
 std::string clean_path(const std::string& path) {
   std::string clean;
   for (std::size_t start = 0; start < path.size();) {

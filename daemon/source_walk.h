@@ -55,6 +55,11 @@ bool is_skipped_directory(std::string_view name);
 // True if one of the patterns EXCLUDE, as of walk_sources(), matches NAME, to which WAY leads down.
 bool is_excluded(const std::vector<std::string>& exclude, const std::string& name, const std::string& way);
 
+// True if what WAY, relative, leads to from a directory is left out with EXCLUDE: it, or a directory on the
+// way.
+// __pycache__ is none of those.
+bool is_left_out(const std::vector<std::string>& exclude, std::string_view way);
+
 // A failed system call in Python's words: PermissionError, "Permission denied".
 CompileError system_error(int error_number);
 

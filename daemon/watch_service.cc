@@ -4,18 +4,26 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/experimental/awaitable_operators.hpp>
+#include <boost/asio/experimental/channel.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <functional>
+#include <memory>
 
 #include "common/pyc.h"
 #include "daemon/source_walk.h"
 #include "daemon/temporary_file.h"
+#include "daemon/watch/path_order.h"
 
 namespace kiln {
 
 namespace asio = boost::asio;
+using namespace asio::experimental::awaitable_operators;
 
 namespace {
 
@@ -35,24 +43,17 @@ std::string_view word(RootState state) {
   return "unknown";
 }
 
-WatcherOptions with_limit(std::size_t limit) {
-  WatcherOptions options;
-  options.watch_limit = limit;
-  return options;
-}
-
 }  // namespace
 
-WatchService::WatchService(IndexThread& index, Recompiler& recompiler, std::size_t limit)
-    : index_(index), recompiler_(recompiler), watcher_(with_limit(limit)) {}
-
 asio::awaitable<void> WatchService::run() {
-  const auto roots = co_await index_.roots();
+  auto roots = co_await index_.roots();
   if (!roots) spdlog::error("no directory is watched: {}", roots.error().message);
-  for (const auto& root : roots ? *roots : std::vector<WatchedRoot>()) {
-    roots_.insert(root.path);
+  for (auto& root : roots ? *roots : std::vector<WatchedRoot>()) {
     watcher_.add_root(root.path, root.ignore);
+    std::string path = root.path;
+    roots_.insert_or_assign(std::move(path), std::move(root));
   }
+  tell_recompiler();
   asio::posix::stream_descriptor changes(co_await asio::this_coro::executor, ::dup(watcher_.changes_fd()));
   boost::system::error_code failed;
   while (true) {
@@ -64,12 +65,15 @@ asio::awaitable<void> WatchService::run() {
 }
 
 // Our own writes come back as well, but sources are never ours. A tree may be larger than what is watched.
-void WatchService::pass_on(const Changes& changes) {
-  for (const auto& file : changes.files) {
-    if (file.ends_with(".py")) recompiler_.look_at_source(file);
-  }
-  for (const auto& directory : changes.directories) recompiler_.look_at_source(directory);
-  for (const auto& tree : changes.trees) recompiler_.look_at_source(tree == "/" ? std::string() : tree);
+void WatchService::pass_on(Changes changes) {
+  std::erase_if(changes.files, [](const std::string& file) { return !file.ends_with(".py"); });
+  recompiler_.look_at(std::move(changes));
+}
+
+void WatchService::tell_recompiler() {
+  std::vector<WatchedRoot> roots;
+  for (const auto& [path, root] : roots_) roots.push_back(root);
+  recompiler_.set_roots(std::move(roots));
 }
 
 asio::awaitable<void> WatchService::serve(Session& session, const proto::WatchRequest& request) {
@@ -80,12 +84,26 @@ asio::awaitable<void> WatchService::serve(Session& session, const proto::WatchRe
   co_await session.reply(reply);
 }
 
+namespace {
+
+WatchedRoot wanted_root(const std::string& path, const proto::WatchRequest& request) {
+  WatchedRoot root;
+  root.path = path;
+  root.ignore = {request.ignore().begin(), request.ignore().end()};
+  if (!request.policy().empty()) root.policy = request.policy();
+  root.pythons = {request.python().begin(), request.python().end()};
+  root.umask = request.umask();
+  return root;
+}
+
+}  // namespace
+
 // The index first: what it cannot keep is not promised.
 asio::awaitable<Result<void>> WatchService::change(const proto::WatchRequest& request,
                                                    proto::WatchReply& reply) {
   for (const auto& path : request.paths()) {
-    WatchedRoot root{path, {request.ignore().begin(), request.ignore().end()}};
     if (request.remove() && !roots_.contains(path)) continue;
+    const auto root = wanted_root(path, request);
     Result<void> kept{};
     if (request.remove()) {
       kept = co_await index_.remove_root(path);
@@ -97,12 +115,109 @@ asio::awaitable<Result<void>> WatchService::change(const proto::WatchRequest& re
       roots_.erase(path);
       watcher_.remove_root(path);
     } else {
-      roots_.insert(path);
+      roots_.insert_or_assign(path, root);
       watcher_.add_root(path, root.ignore);
     }
+    tell_recompiler();
+    if (!request.remove() && root.policy == "all") recompiler_.look_at({{}, {}, {path}});
     reply.add_paths(path);
   }
   co_return Result<void>{};
+}
+
+// --- Who follows
+
+// Its events wait here for the client to read them. One that does not, for too many, is let go.
+class WatchService::Follower {
+ public:
+  Follower(const asio::any_io_executor& executor, const proto::FollowRequest& request)
+      : paths_(request.paths().begin(), request.paths().end()), events_(executor, kQueuedEvents) {}
+
+  void hear(const proto::FollowEvent& event) {
+    if (wants(event.source()) && !events_.try_send(boost::system::error_code(), event)) close();
+  }
+  void close() { events_.close(); }
+
+  asio::awaitable<void> stream(Session& session) {
+    while (true) {
+      auto [failed, event] = co_await events_.async_receive(asio::as_tuple(asio::use_awaitable));
+      if (failed) co_return;
+      proto::Reply reply;
+      *reply.mutable_recompiled() = std::move(event);
+      if (!co_await session.reply(reply)) co_return;
+    }
+  }
+
+ private:
+  static constexpr std::size_t kQueuedEvents = 65'536;
+
+  bool wants(const std::string& source) const {
+    const auto holds = [&](const std::string& path) { return source == path || is_below(source, path); };
+    return paths_.empty() || std::ranges::any_of(paths_, holds);
+  }
+
+  const std::vector<std::string> paths_;
+  asio::experimental::channel<void(boost::system::error_code, proto::FollowEvent)> events_;
+};
+
+namespace {
+
+proto::FollowEvent event_of(const RecompiledFile& made) {
+  proto::FollowEvent event;
+  event.set_source(made.file.source);
+  event.set_tag(made.interpreter.cache_tag.empty() ? made.interpreter.version : made.interpreter.cache_tag);
+  event.set_optimize(made.optimize);
+  event.set_restored(made.file.outcome == FileOutcome::restored);
+  event.set_recovered(made.recovered);
+  event.set_elapsed_us(made.file.elapsed_us);
+  if (!made.file.error) return event;
+  event.set_error_type(made.file.error->type);
+  event.set_error_message(made.file.error->message);
+  event.set_line(made.file.error->line);
+  event.set_column(made.file.error->column);
+  return event;
+}
+
+}  // namespace
+
+asio::awaitable<void> WatchService::serve(Session& session, const proto::FollowRequest& request) {
+  const auto executor = co_await asio::this_coro::executor;
+  Follower follower(executor, request);
+  const auto unfollow_at_end = std::unique_ptr<Follower, std::function<void(Follower*)>>(
+      &follower, [this](Follower* one) { unfollow(*one); });
+  follow(follower, executor);
+  proto::Reply reply;
+  reply.mutable_following()->set_roots(roots_.size());
+  for (const auto& path : request.paths()) {
+    if (!is_watched(path)) reply.mutable_following()->add_unwatched(path);
+  }
+  if (!co_await session.reply(reply)) co_return;
+  co_await (follower.stream(session) || session.wait_for_hang_up());
+}
+
+// The recompiler is asked to tell only while somebody listens.
+void WatchService::follow(Follower& follower, const asio::any_io_executor& executor) {
+  followers_.insert(&follower);
+  recompiler_.set_listener([this, executor](const RecompiledFile& made) {
+    asio::post(executor, [this, event = event_of(made)] {
+      for (Follower* const one : followers_) one->hear(event);
+    });
+  });
+}
+
+void WatchService::unfollow(Follower& follower) {
+  followers_.erase(&follower);
+  if (followers_.empty()) recompiler_.set_listener(nullptr);
+}
+
+void WatchService::stop() {
+  for (Follower* const follower : followers_) follower->close();
+}
+
+bool WatchService::is_watched(const std::string& path) const {
+  const auto holds = [&](const auto& root) { return root.first == path || is_below(path, root.first); };
+  if (std::ranges::any_of(roots_, holds)) return true;
+  return imported_.contains(path) || imported_.contains(directory_of(path));
 }
 
 void WatchService::watch_imports(const std::vector<std::string>& files) {
@@ -123,7 +238,12 @@ void WatchService::describe(proto::Status& status) const {
     shown.set_reason(root.reason);
     shown.set_hint(root.hint);
     shown.set_directories(root.directories);
+    for (const auto& directory : root.unwatched) shown.add_unwatched(directory);
+    const auto known = roots_.find(root.path);
+    if (known != roots_.end()) shown.set_policy(known->second.policy);
   }
+  status.set_imported_directories(imported_.size());
+  status.set_overflows(report.epoch - 1);
   auto& limit = *status.add_limits();
   limit.set_name("watches");
   limit.set_used(report.watches);

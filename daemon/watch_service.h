@@ -2,12 +2,14 @@
 //
 // Roots are in the index, so they hold over restarts. What a run imported is watched directory by directory,
 // never what lies below. A hint of the watcher (daemon/watch/watcher.h) becomes a look by the recompiler,
-// which makes what has an entry in the index: what was precompiled, or imported by a run.
+// which makes what has an entry in the index: what was precompiled, or imported by a run. Below roots with
+// the policy `all` it makes the rest, too. Who follows hears of what is made.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <cstddef>
+#include <map>
 #include <set>
 #include <string>
 #include <vector>
@@ -23,29 +25,43 @@ namespace kiln {
 // Belongs to the thread that runs everything.
 class WatchService {
  public:
-  // INDEX and RECOMPILER outlive this. LIMIT: of inotify(7) watches.
-  WatchService(IndexThread& index, Recompiler& recompiler, std::size_t limit);
+  // All of it outlives this.
+  WatchService(IndexThread& index, Recompiler& recompiler, Watcher& watcher)
+      : index_(index), recompiler_(recompiler), watcher_(watcher) {}
 
   // Adds the index's roots, then passes on hints until it is cancelled.
   boost::asio::awaitable<void> run();
 
   boost::asio::awaitable<void> serve(Session& session, const proto::WatchRequest& request);
+  boost::asio::awaitable<void> serve(Session& session, const proto::FollowRequest& request);
+
+  // Lets go of those who follow.
+  void stop();
 
   // Watches the directories of FILES, sources or their bytecode, that a run has imported.
   void watch_imports(const std::vector<std::string>& files);
+
+  bool has_roots() const { return !roots_.empty(); }
 
   // Its roots and limit.
   void describe(proto::Status& status) const;
 
  private:
+  class Follower;
+
   boost::asio::awaitable<Result<void>> change(const proto::WatchRequest& request, proto::WatchReply& reply);
-  void pass_on(const Changes& changes);
+  void pass_on(Changes changes);
+  void tell_recompiler();
+  bool is_watched(const std::string& path) const;
+  void follow(Follower& follower, const boost::asio::any_io_executor& executor);
+  void unfollow(Follower& follower);
 
   IndexThread& index_;
   Recompiler& recompiler_;
-  Watcher watcher_;
-  std::set<std::string> roots_;
+  Watcher& watcher_;
+  std::map<std::string, WatchedRoot> roots_;
   std::set<std::string> imported_;  // directories that are watched for what was imported
+  std::set<Follower*> followers_;
 };
 
 }  // namespace kiln

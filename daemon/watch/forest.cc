@@ -33,18 +33,6 @@ bool may_change(const Directory& directory) {
          directory.coverage == Coverage::unreadable || directory.coverage == Coverage::failed;
 }
 
-bool is_ignored(const Forest::Root& root, std::string_view way) {
-  for (std::size_t start = 0; start < way.size();) {
-    const auto end = std::min(way.find('/', start), way.size());
-    const std::string name(way.substr(start, end - start));
-    // Bytecode that vanishes matters as much as a source that changes.
-    if (is_skipped_directory(name) && name != "__pycache__") return true;
-    if (is_excluded(root.ignore, name, std::string(way.substr(0, end)))) return true;
-    start = end + 1;
-  }
-  return false;
-}
-
 const Name* held_name(const Directory& above, std::string_view path) {
   const auto found = above.names.find(name_of(path));
   return found != above.names.end() && found->second.held > 0 ? &found->second : nullptr;
@@ -60,7 +48,7 @@ bool Forest::covers(const std::string& path) const {
     if (root.limited) return false;
     if (path == top) return true;
     return is_below(path, top) &&
-           !is_ignored(root, std::string_view(path).substr(top == "/" ? 1 : top.size() + 1));
+           !is_left_out(root.ignore, std::string_view(path).substr(top == "/" ? 1 : top.size() + 1));
   });
 }
 
@@ -655,6 +643,27 @@ bool Forest::unchanged_since(std::string_view path, Tick tick) const {
   const bool proved = name->state == Name::State::heard || name->state == Name::State::absent ||
                       above->coverage == Coverage::missing;
   return proved && name->changed <= tick;
+}
+
+bool Forest::files_unchanged_since(std::string_view path, Tick tick) const {
+  const Directory* const directory = find(path);
+  if (directory == nullptr) {
+    // Its absence is an entry of the directory above.
+    const Directory* const above = find(directory_of(path));
+    const bool is_listed =
+        above != nullptr && above->coverage == Coverage::watched && above->visit == 0 && !above->visit_queued;
+    return is_listed && covers(std::string(path)) && is_heard(*above, tick) && above->changed <= tick;
+  }
+  if (!directory->covered || !is_heard(*directory, tick) || directory->changed > tick) return false;
+  if (directory->coverage == Coverage::missing) return true;
+  return !directory->crowded && directory->names.empty();
+}
+
+bool Forest::watches_all_below(std::string_view path) const {
+  return std::ranges::any_of(roots_, [&](const auto& entry) {
+    const auto& [top, root] = entry;
+    return !root.limited && root.ignore.empty() && (path == top || is_below(path, top));
+  });
 }
 
 std::optional<std::vector<std::string>> Forest::tree_unchanged_since(std::string_view path, Tick tick) {

@@ -126,6 +126,16 @@ std::optional<std::vector<std::string>> Watcher::tree_unchanged_since(std::strin
   return by_stat;
 }
 
+bool Watcher::files_unchanged_since(std::string_view path, Tick tick) const {
+  const std::lock_guard lock(mutex_);
+  return forest_.files_unchanged_since(path, tick);
+}
+
+bool Watcher::watches_all_below(std::string_view path) const {
+  const std::lock_guard lock(mutex_);
+  return forest_.watches_all_below(path);
+}
+
 Changes Watcher::take_changes() {
   const std::lock_guard lock(mutex_);
   lower(changes_fd_.get());

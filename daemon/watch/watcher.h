@@ -113,6 +113,12 @@ class Watcher {
   // was made elsewhere after they were listed.
   std::optional<std::vector<std::string>> tree_unchanged_since(std::string_view path, Tick tick);
 
+  // The same for one directory that a root covers, and the files in it, when none of them has to be looked at
+  // by stat; for what lies below it nothing is said.
+  bool files_unchanged_since(std::string_view path, Tick tick) const;
+  // Whether a root covers PATH that ignores nothing.
+  bool watches_all_below(std::string_view path) const;
+
   // Readable when there are changes; for poll(2) only.
   int changes_fd() const { return changes_fd_.get(); }
   // Hints for whoever compiles, gathered since the last call. Directories come when they are watched, so what

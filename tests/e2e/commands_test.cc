@@ -105,7 +105,8 @@ TEST_F(Commands, StatusIsOneJsonDocument) {
                             .in = Stream::file,
                             .input = status.out});
   EXPECT_EQ(keys.out,
-            "['cache', 'daemon', 'images', 'interpreters', 'limits', 'roots']\n"
+            "['cache', 'daemon', 'images', 'imported_directories', 'interpreters', 'limits', 'overflows', "
+            "'roots']\n"
             "['entries', 'error', 'fresh', 'orphan', 'stale', 'store_bytes']\nTrue\nTrue True\n")
       << keys.err << status.out;
   EXPECT_NE(kiln({"status"}).out, "");

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <csignal>
+#include <cstdlib>
 #include <filesystem>
 #include <functional>
 
@@ -99,6 +101,72 @@ TEST_F(Watch, WhatARunImportedIsCompiledByItself) {
   EXPECT_TRUE(await([] { return value() == "55555\n"; }));
 }
 
+TEST_F(Watch, TheWholeOfATreeIsCompiledWithThePolicyAll) {
+  write_file(tree() + "/sub/known.py", "VALUE = 1\n");
+  write_file(tree() + "/less/known.py", "VALUE = 1\n");
+  const Outcome outcome = kiln({"watch", "--policy", "all", "--python", any_python().path, tree()});
+  EXPECT_EQ(outcome.out, "watching " + tree() + ", all of it\n") << outcome.err;
+  kiln({"watch", tree() + "/less"});
+  const auto cached = [](const std::string& directory, const std::string& name) {
+    return fs::exists(directory + "/__pycache__/" + name + ".cpython-3" + std::to_string(any_python().minor) +
+                      ".pyc");
+  };
+  EXPECT_TRUE(await([&] { return cached(tree(), "module") && cached(tree() + "/sub", "known"); }));
+  write_file(tree() + "/fresh/new.py", "VALUE = 2\n");
+  EXPECT_TRUE(await([&] { return cached(tree() + "/fresh", "new"); }));
+  write_file(module(), "VALUE = 22\n");
+  EXPECT_TRUE(await([] { return value() == "22\n"; }));
+  kiln({"daemon", "restart"});
+  write_file(tree() + "/fresh/newer.py", "VALUE = 2\n");
+  EXPECT_TRUE(await([&] { return cached(tree() + "/fresh", "newer"); }));
+  EXPECT_FALSE(cached(tree() + "/less", "known")) << "the inner root has another policy";
+  kiln({"unwatch", tree() + "/less"});
+}
+
+TEST_F(Watch, WhatIsDoneCanBeFollowed) {
+  precompile();
+  kiln({"watch", tree()});
+  ASSERT_TRUE(await_watching()) << roots();
+  Process follower({.argv = {kiln_binary(), "watch", "--follow", tree()},
+                    .environment = environment_with({}),
+                    .cwd = work_dir(),
+                    .err = Stream::with_stdout});
+  ASSERT_TRUE(follower.wait_for_output("following"));
+  write_file(module(), "VALUE = 'followed'\n");
+  EXPECT_TRUE(follower.wait_for_output("compiled tree/module.py cpython-3")) << follower.output();
+  EXPECT_THAT(follower.output(), HasSubstr(" ms\n"));
+  write_file(module(), "VALUE = = 1\n");
+  EXPECT_TRUE(follower.wait_for_output("error tree/module.py:1:9: SyntaxError: ")) << follower.output();
+  write_file(module(), "VALUE = 'mended'\n");
+  EXPECT_TRUE(follower.wait_for_output("recovered tree/module.py cpython-3")) << follower.output();
+  follower.signal(SIGINT);
+  EXPECT_EQ(describe_status(follower.finish().status), "signal 2");
+}
+
+TEST_F(Watch, FollowingEndsWithTheDaemonAndTellsWhatIsNotWatched) {
+  Process follower({.argv = {kiln_binary(), "watch", "--follow", "/nowhere"},
+                    .environment = environment_with({}),
+                    .err = Stream::with_stdout});
+  ASSERT_TRUE(follower.wait_for_output("warning: /nowhere is not watched")) << follower.output();
+  kiln({"daemon", "stop"});
+  const Outcome outcome = follower.finish();
+  EXPECT_EQ(describe_status(outcome.status), "exit 3");
+  EXPECT_THAT(outcome.out, HasSubstr("the daemon has ended"));
+}
+
+TEST_F(Watch, ADaemonThatNobodyUsesEndsIfItIsToldTo) {
+  kiln({"daemon", "stop"});
+  const std::vector<std::string> soon{"KILN_DAEMON_IDLE_EXIT=1s"};
+  kiln({"watch", tree()}, soon);
+  const auto pid = [] {
+    const Outcome status = kiln({"status", "--json"});
+    return std::atoi(status.out.c_str() + status.out.find("\"pid\":") + 6);
+  }();
+  kiln({"unwatch", tree()});
+  EXPECT_TRUE(wait_gone(pid, 30'000));
+  EXPECT_EQ(describe_status(kiln({"status"}).status), "exit 3") << "asking starts none";
+}
+
 TEST_F(Watch, MistakesAreTold) {
   Outcome outcome = kiln({"watch", module()});
   EXPECT_EQ(describe_status(outcome.status), "exit 1");
@@ -108,6 +176,8 @@ TEST_F(Watch, MistakesAreTold) {
   EXPECT_EQ(describe_status(outcome.status), "exit 1");
   EXPECT_THAT(outcome.err, HasSubstr("is not watched"));
   EXPECT_EQ(describe_status(kiln({"watch"}).status), "exit 2");
+  EXPECT_EQ(describe_status(kiln({"watch", "--policy", "some", tree()}).status), "exit 2");
+  EXPECT_EQ(describe_status(kiln({"watch", "--follow", "--policy", "all"}).status), "exit 2");
 }
 
 }  // namespace

@@ -68,7 +68,7 @@ class RecompilerTest : public testing::Test {
 
   void look_at_source(const std::string& path) {
     Recompiler recompiler(index_, store_, overlay_, requested_);
-    recompiler.look_at_source(path);
+    recompiler.look_at({.files = {path}});
     recompiler.drain();
   }
 
@@ -293,8 +293,8 @@ TEST_F(RecompilerTest, ManySourcesAtOnce) {
   Recompiler recompiler(index_, store_, overlay_, requested_);
   for (const auto& source : sources) {
     std::ofstream(source) << "x = 22\n";
-    recompiler.look_at_source(source);
-    recompiler.look_at_source(source);
+    recompiler.look_at({.files = {source}});
+    recompiler.look_at({.files = {source}});
   }
   recompiler.drain();
   for (const auto& source : sources) {

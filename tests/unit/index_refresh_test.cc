@@ -1,0 +1,161 @@
+// What the index says after a refresh that leaves out what is proved is what it says after one that looks at
+// all.
+#include "daemon/index_refresh.h"
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <iostream>
+#include <random>
+
+#include "common/pyc.h"
+#include "tests/unit/scratch.h"
+#include "tests/unit/tiny_code.h"
+
+namespace kiln {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::uint32_t kMagic = 0x0a0d0da7;
+constexpr int kFiles = 6;
+
+InterpreterInfo python() {
+  InterpreterInfo info;
+  info.path = info.executable = "/usr/bin/python3";
+  info.implementation = "cpython";
+  info.cache_tag = "cpython-311";
+  info.magic = kMagic;
+  return info;
+}
+
+class IndexRefreshTest : public testing::Test {
+ protected:
+  static Index open(const std::string& path) {
+    auto index = Index::open(path);
+    if (!index) throw std::runtime_error(index.error().message);
+    return std::move(*index);
+  }
+
+  std::string tree() const { return scratch_ / "tree"; }
+  std::string directory(unsigned n) const {
+    return tree() + "/" + std::string(1, static_cast<char>('a' + n));
+  }
+  std::string source(unsigned n) const { return directory(n % 3) + "/" + std::to_string(n / 3) + ".py"; }
+
+  // A source with good bytecode.
+  FileResult make(const std::string& path) {
+    FileResult file;
+    file.source = path;
+    fs::create_directories(fs::path(path).parent_path() / "__pycache__");
+    write(path, "x = " + std::to_string(++version_) + "\n");
+    file.source_stamp = stamp_of(path);
+    file.pyc = cache_from_source(path, "cpython-311", 0);
+    write(file.pyc, encode_pyc_header(timestamp_header(kMagic, file.source_stamp.python_mtime_s(),
+                                                       file.source_stamp.size)) +
+                        tiny_code());
+    file.pyc_stamp = stamp_of(file.pyc);
+    file.outcome = FileOutcome::compiled;
+    return file;
+  }
+
+  // A new file in its place, as an editor or a compiler does it.
+  static void write(const std::string& path, const std::string& text) {
+    std::ofstream(path + ".new") << text;
+    fs::rename(path + ".new", path);
+  }
+
+  void record(const std::vector<FileResult>& files) {
+    refresh_.note(files);
+    ASSERT_TRUE(proved_.record(python(), 0, files));
+    ASSERT_TRUE(plain_.record(python(), 0, files));
+  }
+
+  static std::vector<std::string> listed(Index& index) {
+    std::vector<std::string> entries;
+    EXPECT_TRUE(index.list({}, [&](const IndexEntry& entry) {
+      entries.push_back(std::string(word(entry.state)) + " " + entry.source);
+    }));
+    return entries;
+  }
+
+  void change(std::mt19937& random) {
+    const auto pick = [&](unsigned count) { return static_cast<unsigned>(random() % count); };
+    const std::string path = source(pick(kFiles));
+    std::error_code ignored;
+    switch (pick(8)) {
+      case 0:
+        if (fs::exists(fs::path(path).parent_path())) write(path, "edited = " + std::to_string(++version_));
+        break;
+      case 1:
+        fs::remove(path, ignored);
+        break;
+      case 2:
+        fs::remove(cache_from_source(path, "cpython-311", 0), ignored);
+        break;
+      case 3:
+        fs::rename(directory(pick(3)), directory(pick(3)), ignored);
+        break;
+      case 4:
+        fs::rename(directory(pick(3)) + "/__pycache__", tree() + "/aside", ignored);
+        break;
+      case 5:
+        fs::remove_all(directory(pick(3)), ignored);
+        break;
+      case 6:
+        fs::remove(path, ignored);
+        fs::create_symlink(source(pick(kFiles)), path, ignored);
+        break;
+      default:
+        record({make(path)});
+    }
+  }
+
+  Scratch scratch_;
+  Watcher watcher_;
+  IndexRefresh refresh_{&watcher_};
+  Index proved_ = open(scratch_ / "proved.db");
+  Index plain_ = open(scratch_ / "plain.db");
+  int version_ = 100;
+};
+
+TEST_F(IndexRefreshTest, LeavesOutNothingThatMatters) {
+  const auto seed = std::random_device{}();
+  std::cout << "seed " << seed << '\n';
+  std::mt19937 random(seed);
+  fs::create_directory(tree());
+  watcher_.add_root(tree());
+  for (unsigned n = 0; n < kFiles; ++n) record({make(source(n))});
+  const int steps = std::getenv("KILN_TEST_ALL") != nullptr ? 20'000 : 400;
+  for (int step = 0; step < steps; ++step) {
+    for (auto changes = random() % 4; changes > 0; --changes) change(random);
+    // Proofs are to be had by waiting; without it too little is left out to matter.
+    if (random() % 2 == 0) {
+      ASSERT_TRUE(watcher_.wait_until_settled(std::chrono::minutes(1)));
+    }
+    ASSERT_TRUE(refresh_.refresh(proved_, {}));
+    ASSERT_TRUE(plain_.refresh());
+    ASSERT_EQ(listed(proved_), listed(plain_)) << "step " << step;
+  }
+}
+
+TEST_F(IndexRefreshTest, WhatIsProvedIsNotLookedAt) {
+  fs::create_directory(tree());
+  record({make(source(0))});
+  watcher_.add_root(tree());
+  ASSERT_TRUE(watcher_.wait_until_settled(std::chrono::minutes(1)));
+  ASSERT_TRUE(refresh_.refresh(proved_, {}));
+  // Seen by nobody who does not look: a change that no event tells of, made by what the watcher does not
+  // know.
+  const std::string other = scratch_ / "other";
+  ASSERT_EQ(::link(source(0).c_str(), other.c_str()), 0);
+  std::ofstream(other) << "written through a link";
+  ASSERT_TRUE(refresh_.refresh(proved_, {}));
+  EXPECT_EQ(listed(proved_), std::vector<std::string>{"fresh " + source(0)}) << "it was looked at";
+}
+
+}  // namespace
+}  // namespace kiln
