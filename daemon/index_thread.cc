@@ -7,8 +7,11 @@
 #include <map>
 #include <optional>
 
+#include "common/imported_sources.h"
 #include "common/pyc.h"
 #include "daemon/blocking.h"
+#include "daemon/file_stamp.h"
+#include "daemon/source_walk.h"
 
 namespace kiln {
 
@@ -67,6 +70,40 @@ Result<IndexSummary> IndexThread::summarize_here() {
 
 asio::awaitable<Result<IndexSummary>> IndexThread::summarize() {
   return run_blocking(thread_, [this] { return summarize_here(); });
+}
+
+// A directory that is gone is not worth a watch.
+Result<std::vector<std::string>> IndexThread::imported_modules_here(std::size_t count) {
+  Index* index = TRY(this->index());
+  auto modules = TRY(index->imported_modules(count));
+  std::erase_if(modules, [](const std::string& module) { return stamp_of(module) == FileStamp{}; });
+  return modules;
+}
+
+asio::awaitable<Result<std::vector<std::string>>> IndexThread::imported_modules(std::size_t count) {
+  return run_blocking(thread_, [this, count] { return imported_modules_here(count); });
+}
+
+Result<KnownFile> IndexThread::known_file_here(const std::string& path) {
+  Index* index = TRY(this->index());
+  const auto recorded = TRY(index->source_of(path));
+  const auto by_name = path.ends_with(".pyc") ? source_from_cache(path) : std::nullopt;
+  KnownFile file;
+  file.source = recorded ? *recorded : by_name.value_or(path);
+  TRY_VOID(index->list({{}, file.source, {}}, [&](const IndexEntry& entry) {
+    if (entry.source != file.source) return;  // PATH is a directory
+    if (!recorded || entry.pyc == path) file.entries.push_back(entry);
+  }));
+  file.interpreters = TRY(index->interpreters());
+  file.importers = TRY(index->importers(file.source));
+  file.runs = TRY(index->runs_of(file.source));
+  file.roots = TRY(index->roots());
+  return file;
+}
+
+asio::awaitable<Result<KnownFile>> IndexThread::known_file(std::string path) {
+  write_times();
+  return run_blocking(thread_, [this, path = std::move(path)] { return known_file_here(path); });
 }
 
 asio::awaitable<Result<std::vector<WatchedRoot>>> IndexThread::roots() {
@@ -128,11 +165,18 @@ std::optional<FileResult> imported_file(const std::string& opened, const Interpr
   return file;
 }
 
+// One file should have one name in the index, however sys.path spells it.
+std::vector<std::string> imported_modules_of(const RunRecord& run) {
+  auto modules = imported_sources(run.imported);
+  for (auto& module : modules) module = clean_path(module);
+  return modules;
+}
+
 }  // namespace
 
-void IndexThread::record_imports(InterpreterInfo interpreter, RunRecord run) {
+void IndexThread::record_run(InterpreterInfo interpreter, RunRecord run, std::int64_t ended_ns) {
   if (run.uncached.optimize > 2) return;
-  write_behind([interpreter = std::move(interpreter), run = std::move(run)](Index& index) {
+  write_behind([interpreter = std::move(interpreter), run = std::move(run), ended_ns](Index& index) {
     std::map<std::string, FileResult> files;  // by bytecode: what is compiled anew is opened as both
     for (const auto& opened : run.imported) {
       auto file = imported_file(opened, interpreter, run.uncached);
@@ -140,8 +184,20 @@ void IndexThread::record_imports(InterpreterInfo interpreter, RunRecord run) {
     }
     std::vector<FileResult> results;
     for (auto& [pyc, file] : files) results.push_back(std::move(file));
-    return index.record(interpreter, static_cast<int>(run.uncached.optimize), results);
+    const auto modules = imported_modules_of(run);
+    const EndedRun ended{run.entry, run.imports_hash, ended_ns};
+    return index.record_run(interpreter, static_cast<int>(run.uncached.optimize), results, ended, modules);
   });
+}
+
+void IndexThread::record_time(const std::string& executable, const EndedRun& run) {
+  if (run_times_.note(executable, run)) write_times();
+}
+
+void IndexThread::write_times() {
+  auto runs = run_times_.take();
+  if (runs.empty()) return;
+  write_behind([runs = std::move(runs)](Index& index) { return index.record_times(runs); });
 }
 
 void IndexThread::forget(std::vector<std::string> pycs) {
@@ -192,6 +248,7 @@ std::vector<IndexEntry> IndexThread::entries(const IndexFilter& filter) {
 
 void IndexThread::close() {
   stop_.request_stop();
+  write_times();
   thread_.join();
   index_.reset();
 }

@@ -34,6 +34,10 @@ class WatchService {
   // Watches the directories of FILES, sources or their bytecode, that a run has imported.
   void watch_imports(const std::vector<std::string>& files);
 
+  // How changes in DIRECTORY are heard of. ROOTS: as the index has them.
+  void describe(const std::string& directory, const std::vector<WatchedRoot>& roots,
+                proto::ExplainReply::Watched& watched) const;
+
   // Its roots and limit.
   void describe(proto::Status& status) const;
 

@@ -33,24 +33,24 @@ bool may_change(const Directory& directory) {
          directory.coverage == Coverage::unreadable || directory.coverage == Coverage::failed;
 }
 
-bool is_ignored(const Forest::Root& root, std::string_view way) {
-  for (std::size_t start = 0; start < way.size();) {
-    const auto end = std::min(way.find('/', start), way.size());
-    const std::string name(way.substr(start, end - start));
-    // Bytecode that vanishes matters as much as a source that changes.
-    if (is_skipped_directory(name) && name != "__pycache__") return true;
-    if (is_excluded(root.ignore, name, std::string(way.substr(0, end)))) return true;
-    start = end + 1;
-  }
-  return false;
-}
-
 const Name* held_name(const Directory& above, std::string_view path) {
   const auto found = above.names.find(name_of(path));
   return found != above.names.end() && found->second.held > 0 ? &found->second : nullptr;
 }
 
 }  // namespace
+
+bool is_ignored(const std::vector<std::string>& ignore, std::string_view way) {
+  for (std::size_t start = 0; start < way.size();) {
+    const auto end = std::min(way.find('/', start), way.size());
+    const std::string name(way.substr(start, end - start));
+    // Bytecode that vanishes matters as much as a source that changes.
+    if (is_skipped_directory(name) && name != "__pycache__") return true;
+    if (is_excluded(ignore, name, std::string(way.substr(0, end)))) return true;
+    start = end + 1;
+  }
+  return false;
+}
 
 // --- What is wanted
 
@@ -60,7 +60,7 @@ bool Forest::covers(const std::string& path) const {
     if (root.limited) return false;
     if (path == top) return true;
     return is_below(path, top) &&
-           !is_ignored(root, std::string_view(path).substr(top == "/" ? 1 : top.size() + 1));
+           !is_ignored(root.ignore, std::string_view(path).substr(top == "/" ? 1 : top.size() + 1));
   });
 }
 

@@ -29,6 +29,9 @@
 
 namespace kiln {
 
+// True if a root that ignores these patterns leaves out what WAY, which has no slash in front, leads down to.
+bool is_ignored(const std::vector<std::string>& ignore, std::string_view way);
+
 // To look at a directory: watch it, then list it.
 struct Visit {
   std::string path;
