@@ -60,6 +60,48 @@ TEST_F(IndexThreadTest, WhatIsQueuedIsWrittenBeforeItCloses) {
   EXPECT_EQ(Index::open(path).value().interpreters().value().size(), 10U);
 }
 
+TEST_F(IndexThreadTest, TimesAreWrittenWhenSomebodyAsks) {
+  IndexThread index(scratch_ / "index.db");
+  RunRecord run;
+  run.entry = "/main.py";
+  run.imported = {"/a.py", "/app/../b.py"};
+  run.imports_hash = 7;
+  index.record_run(interpreter("/python"), run, 10);
+  index.record_time("/python", {"/main.py", 7, 20});
+  index.record_time("/python", {"/main.py", 7, 30});
+  std::vector<EntryPoint> importers;
+  asio::co_spawn(context_, index.known_file("/b.py"),
+                 [&](std::exception_ptr, auto file) { importers = file.value().importers; });
+  context_.run();
+  EXPECT_EQ(importers, (std::vector<EntryPoint>{{"/main.py", "/python", "3.11.2", 30}}));
+}
+
+TEST_F(IndexThreadTest, TimesAreWrittenBeforeItCloses) {
+  const std::string path = scratch_ / "index.db";
+  {
+    IndexThread index(path);
+    RunRecord run;
+    run.entry = "-m app";
+    run.imported = {"/a.py"};
+    index.record_run(interpreter("/python"), run, 10);
+    index.record_time("/python", {"-m app", 0, 20});
+  }
+  EXPECT_EQ(Index::open(path).value().importers("/a.py").value().front().last_run_ns, 20);
+}
+
+TEST_F(IndexThreadTest, OnlyModulesThatAreThereAreWorthAWatch) {
+  IndexThread index(scratch_ / "index.db");
+  RunRecord run;
+  run.entry = "/main.py";
+  run.imported = {scratch_.write("there.py", ""), scratch_ / "gone.py"};
+  index.record_run(interpreter("/python"), run, 10);
+  std::vector<std::string> modules;
+  asio::co_spawn(context_, index.imported_modules(10),
+                 [&](std::exception_ptr, auto found) { modules = found.value(); });
+  context_.run();
+  EXPECT_EQ(modules, std::vector{scratch_ / "there.py"});
+}
+
 TEST_F(IndexThreadTest, AnIndexThatCannotBeOpenedIsAnErrorOfEachCall) {
   IndexThread index(scratch_ / "missing/index.db");
   index.record(interpreter("/python"), 0, {});
