@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "tests/e2e/harness.h"
+#include "tests/e2e/unwritable_tree.h"
 
 namespace kiln::e2e {
 namespace fs = std::filesystem;
@@ -122,6 +123,19 @@ TEST_F(Explain, ASourceThatWasImportedLeavesAnOrphanToo) {
   EXPECT_THAT(kiln({"list", "--state", "orphan", tree()}).out, HasSubstr("orphan  " + module()));
   EXPECT_THAT(explain(module()).out,
               AllOf(HasSubstr(module() + ": orphan for "), HasSubstr("manage.py (python3.")));
+}
+
+// What a run gets from the overlay it has imported as well.
+TEST_F(Explain, ModulesOfAnUnwritableTreeAreRecorded) {
+  UnwritableTree unwritable;
+  if (!unwritable.works()) GTEST_SKIP() << "no tree can be made that this user cannot write";
+  kiln({"daemon", "restart"});  // which sees it, too
+  for (const char* program : {"first.py", "second.py"}) unwritable.write(program, "import util\n");
+  unwritable.write("util.py", "VALUE = 1\n");
+  ASSERT_EQ(run_until_bare(any_python(), {unwritable / "first.py"}, environment_with({})).mode, "bare");
+  ASSERT_TRUE(await_text(unwritable / "util.py", "It lies in Kiln's overlay"));
+  ASSERT_EQ(run_until_bare(any_python(), {unwritable / "second.py"}, environment_with({})).mode, "bare");
+  EXPECT_TRUE(await_text(unwritable / "util.py", "second.py (python3."));
 }
 
 TEST_F(Explain, AFileIsFoundByASymlink) {

@@ -108,7 +108,7 @@ TEST_F(Explanation, AnErrorHoldsUntilTheSourceChanges) {
   entry_.source_mtime_ns = stamp.modified_ns;
   entry_.source_size = stamp.size;
   EXPECT_EQ(judged(), "error ");
-  const auto& error = explained().entries(0).error();
+  const auto error = explained().entries(0).error();
   EXPECT_EQ(error.text(), "\tx = = 1");
   EXPECT_EQ(error.line(), 2);
   EXPECT_EQ(error.column(), 6);

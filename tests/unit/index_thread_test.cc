@@ -64,13 +64,13 @@ TEST_F(IndexThreadTest, TimesAreWrittenWhenSomebodyAsks) {
   IndexThread index(scratch_ / "index.db");
   RunRecord run;
   run.entry = "/main.py";
-  run.imported = {"/a.py", "/app/../b.py"};
+  run.imported = {"/a.py", "/app/./b.py"};
   run.imports_hash = 7;
   index.record_run(interpreter("/python"), run, 10);
   index.record_time("/python", {"/main.py", 7, 20});
   index.record_time("/python", {"/main.py", 7, 30});
   std::vector<EntryPoint> importers;
-  asio::co_spawn(context_, index.known_file("/b.py"),
+  asio::co_spawn(context_, index.known_file("/app/b.py"),
                  [&](std::exception_ptr, auto file) { importers = file.value().importers; });
   context_.run();
   EXPECT_EQ(importers, (std::vector<EntryPoint>{{"/main.py", "/python", "3.11.2", 30}}));
