@@ -4,13 +4,17 @@
 
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_future.hpp>
+#include <iterator>
 #include <map>
 #include <optional>
 
 #include "common/imported_sources.h"
 #include "common/pyc.h"
+#include "common/source_hash.h"
 #include "daemon/blocking.h"
 #include "daemon/file_stamp.h"
+#include "daemon/freshness.h"
+#include "daemon/source_text.h"
 #include "daemon/source_walk.h"
 
 namespace kiln {
@@ -165,6 +169,28 @@ std::optional<FileResult> imported_file(const std::string& opened, const Interpr
   return file;
 }
 
+bool is_fresh(const FileResult& file, std::uint32_t magic) {
+  const auto hash = [&]() -> std::optional<std::uint64_t> {
+    const auto text = read_source(file.source);
+    return text ? source_hash(text->bytes, magic) : std::nullopt;
+  };
+  return check_pyc(file.pyc, {magic, file.source_stamp, {}, hash}).freshness == Freshness::fresh;
+}
+
+// A run may leave old bytecode behind: its source did not compile, or it was not to write any. What the index
+// has about such a file, an error above all, is better than what we know; where it has nothing, the file gets
+// an entry of no source that there is, so that the next look finds it stale.
+Result<void> keep_what_holds(std::map<std::string, FileResult>& files, std::uint32_t magic, Index& index) {
+  for (auto at = files.begin(); at != files.end();) {
+    auto& [pyc, file] = *at;
+    const auto known = TRY(index.source_of(pyc));
+    const bool fresh = is_fresh(file, magic);
+    if (!fresh) file.source_stamp = {};
+    at = known && !fresh ? files.erase(at) : std::next(at);
+  }
+  return {};
+}
+
 // One file should have one name in the index, however sys.path spells it.
 std::vector<std::string> imported_modules_of(const RunRecord& run) {
   auto modules = imported_sources(run.imported);
@@ -176,12 +202,14 @@ std::vector<std::string> imported_modules_of(const RunRecord& run) {
 
 void IndexThread::record_run(InterpreterInfo interpreter, RunRecord run, std::int64_t ended_ns) {
   if (run.uncached.optimize > 2) return;
-  write_behind([interpreter = std::move(interpreter), run = std::move(run), ended_ns](Index& index) {
+  write_behind([interpreter = std::move(interpreter), run = std::move(run),
+                ended_ns](Index& index) -> Result<void> {
     std::map<std::string, FileResult> files;  // by bytecode: what is compiled anew is opened as both
     for (const auto& opened : run.imported) {
       auto file = imported_file(opened, interpreter, run.uncached);
       if (file) files.insert_or_assign(file->pyc, std::move(*file));
     }
+    TRY_VOID(keep_what_holds(files, interpreter.magic, index));
     std::vector<FileResult> results;
     for (auto& [pyc, file] : files) results.push_back(std::move(file));
     const auto modules = imported_modules_of(run);

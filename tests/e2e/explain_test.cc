@@ -105,6 +105,19 @@ TEST_F(Explain, FollowsAnEditAnErrorAFixAndTheEnd) {
   EXPECT_THAT(explain(module()).out, Not(HasSubstr("orphan")));
 }
 
+TEST_F(Explain, AProgramThatFailsToImportLeavesTheErrorAsItIs) {
+  run_script();
+  ASSERT_TRUE(await_text(module(), "manage.py (python3."));
+  write_file(module(), "VALUE = = 3\n");
+  ASSERT_TRUE(await_text(module(), module() + ": error for "));
+  EXPECT_EQ(run_until_bare(any_python(), {script()}, environment_with({})).mode, "bare");
+  write_file(tree() + "/later.py", "");
+  write_file(script(), "import later\nimport shared\n");
+  EXPECT_EQ(run_until_bare(any_python(), {script()}, environment_with({})).mode, "bare");
+  ASSERT_TRUE(await_text(tree() + "/later.py", "manage.py (python3."));  // it was recorded
+  EXPECT_THAT(explain(module()).out, HasSubstr(module() + ": error for "));
+}
+
 TEST_F(Explain, ADeletedSourceLeavesAnOrphanThatIsListed) {
   precompile();
   kiln({"watch", tree()});
