@@ -11,6 +11,7 @@ namespace kiln {
 int run_command(std::span<char*> arguments);
 int precompile_command(std::span<char*> arguments);
 int list_command(std::span<char*> arguments);
+int explain_command(std::span<char*> arguments);
 int clean_command(std::span<char*> arguments);
 int gc_command(std::span<char*> arguments);
 int inspect_command(std::span<char*> arguments);

@@ -28,6 +28,7 @@
 
 #include "client/command.h"
 #include "client/interpreter_search.h"
+#include "client/printable.h"
 #include "client/pyc_report.h"
 #include "common/arguments.h"
 #include "common/code_list.h"
@@ -135,18 +136,6 @@ json::object to_json(const PycReport& report, const Result<std::vector<CodeObjec
           {"code", code_json(report, code)}};
 }
 
-// Text of the file's own making must not steer the terminal.
-std::string printable(const std::string& text) {
-  std::string shown;
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    char escaped[8];
-    std::snprintf(escaped, sizeof escaped, "\\x%02x", byte);
-    shown += byte < 0x20 || byte == 0x7f ? escaped : std::string(1, c);
-  }
-  return shown;
-}
-
 std::string kind_line(const PycReport& report) {
   const auto& header = report.header;
   if (header.kind == PycKind::unchecked_hash) {
@@ -218,16 +207,6 @@ int disassemble(const PycReport& report) {
   ::execl(python->c_str(), python->c_str(), "-ESs", "-c", kDisassemble, report.path.c_str(), offset.c_str(),
           nullptr);
   return fail(errno_error("cannot execute " + *python), kExitUnable);
-}
-
-// PATH as one word of a shell command.
-std::string shell_word(const std::string& path) {
-  std::string word = path.starts_with('-') ? "./" : "";
-  for (const char c : path) word += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  const bool plain =
-      word.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-") ==
-      std::string::npos;
-  return plain ? word : "'" + word + "'";
 }
 
 Error damage(const PycReport& report) {

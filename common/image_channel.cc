@@ -46,6 +46,7 @@ std::string encode_image_report(const ImageReport& report) {
   out.paths(report.run.uncached.paths);
   out.number(report.run.uncached.umask);
   out.number(report.run.uncached.optimize);
+  out.number(report.run.imports_hash);
   return out.take();
 }
 
@@ -61,6 +62,7 @@ Result<ImageReport> decode_image_report(std::string_view message) {
   report.run.uncached.paths = in.paths();
   report.run.uncached.umask = in.number();
   report.run.uncached.optimize = in.number();
+  report.run.imports_hash = in.number();
   if (!in.done() || same_imports > 1) return Error{Reason::protocol, "malformed report of an image", {}};
   return report;
 }

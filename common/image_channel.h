@@ -39,6 +39,7 @@ struct RunRecord {
   std::string entry;  // the script, directory or zip file, absolute and without symlinks; "-m NAME"; "-c"
   std::vector<std::string> imported;  // files that its imports opened: bytecode or source, in this order
   UncachedSources uncached;
+  std::uint64_t imports_hash = 0;  // of the sources of IMPORTED (common/imported_sources.h)
 };
 
 // After every run.

@@ -14,6 +14,7 @@
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <chrono>
 #include <csignal>
 #include <ctime>
 #include <optional>
@@ -22,6 +23,7 @@
 #include "common/paths.h"
 #include "common/unique_fd.h"
 #include "common/version.h"
+#include "daemon/explain_service.h"
 #include "daemon/file_stamp.h"
 #include "daemon/handlers.h"
 #include "daemon/images.h"
@@ -46,7 +48,13 @@ constexpr std::size_t kLogFiles = 2;
 // What an earlier daemon left is looked over when the work for which this one was started is done.
 constexpr auto kFirstShrink = std::chrono::minutes(1);
 constexpr auto kUseCheck = std::chrono::seconds(2);
-constexpr auto kTendWorkers = std::chrono::seconds(30);
+constexpr auto kTend = std::chrono::seconds(30);
+constexpr std::size_t kMaxRecordedImports = 65'536;
+
+std::int64_t now_ns() {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(now).count();
+}
 
 void open_log(const std::string& path, bool foreground) {
   std::vector<spdlog::sink_ptr> sinks{
@@ -109,8 +117,9 @@ class Daemon {
         precompile_(index_, store_.store(), overlay_, &watcher_),
         recompiler_(index_, store_.store(), overlay_, precompile_),
         watch_(index_, recompiler_, watcher_),
+        explain_(index_, watch_, overlay_.dir()),
         handlers_(std::move(facts), settings_, images_, index_, store_, precompile_, overlay_, recompiler_,
-                  watch_, [this] { stop(); }),
+                  watch_, explain_, [this] { stop(); }),
         server_(std::move(socket), handlers_),
         signals_(context, SIGTERM, SIGINT, SIGHUP),
         check_(context),
@@ -125,14 +134,15 @@ class Daemon {
     };
     images_.on_uncached = [this](const std::string& path, const ImageGreeting& greeting,
                                  const UncachedSources& sources) { fill_overlay(path, greeting, sources); };
-    images_.on_imports = [this](const std::string& path, const ImageGreeting& greeting,
-                                const RunRecord& run) { note_imports(path, greeting, run); };
+    images_.on_run = [this](const std::string& path, const ImageGreeting& greeting, const RunRecord& run,
+                            bool same_imports) { note_run(path, greeting, run, same_imports); };
     recompiler_.look_at_interpreters();
     tasks_.spawn(watch_.run());
+    tasks_.spawn(watch_recorded_imports());
     tasks_.spawn(wait_for_signals());
     tasks_.spawn(watch_use());
     tasks_.spawn(shrink_later());
-    tasks_.spawn(tend_workers());
+    tasks_.spawn(tend());
     co_await server_.run();
     spdlog::info("stopping");
     precompile_.stop();
@@ -183,12 +193,24 @@ class Daemon {
     if (const auto info = interpreter_of(path, greeting)) overlay_.fill({*info, sources});
   }
 
-  void note_imports(const std::string& path, const ImageGreeting& greeting, const RunRecord& run) {
+  void note_run(const std::string& path, const ImageGreeting& greeting, const RunRecord& run,
+                bool same_imports) {
     if (settings_.config().watch_policy == WatchPolicy::none) return;
+    if (same_imports) {
+      index_.record_time(path, {run.entry, run.imports_hash, now_ns()});
+      return;
+    }
     const auto info = interpreter_of(path, greeting);
     if (!info) return;
     watch_.watch_imports(run.imported);
-    index_.record_imports(*info, run);
+    index_.record_run(*info, run, now_ns());
+  }
+
+  // What was imported while former daemons lived.
+  asio::awaitable<void> watch_recorded_imports() {
+    if (settings_.config().watch_policy == WatchPolicy::none) co_return;
+    const auto modules = co_await index_.imported_modules(kMaxRecordedImports);
+    if (modules) watch_.watch_imports(*modules);
   }
 
   // With a mistake from the start there is none: what the user's limit is cannot be known, and what is
@@ -252,12 +274,14 @@ class Daemon {
     overlay_.shrink();
   }
 
-  asio::awaitable<void> tend_workers() {
+  // What is due now and then.
+  asio::awaitable<void> tend() {
     boost::system::error_code failed;
     while (!failed) {
-      tend_.expires_after(kTendWorkers);
+      tend_.expires_after(kTend);
       co_await tend_.async_wait(asio::redirect_error(asio::use_awaitable, failed));
       if (!failed) precompile_.end_idle_workers();
+      index_.write_times();
     }
   }
 
@@ -273,6 +297,7 @@ class Daemon {
   PrecompileService precompile_;
   Recompiler recompiler_;
   WatchService watch_;
+  ExplainService explain_;
   Handlers handlers_;
   Server server_;
   asio::signal_set signals_;

@@ -7,6 +7,7 @@
 
 #include "common/overlay.h"
 #include "common/version.h"
+#include "daemon/explain_service.h"
 #include "daemon/images.h"
 #include "daemon/index_thread.h"
 #include "daemon/overlay.h"
@@ -124,6 +125,8 @@ asio::awaitable<void> Handlers::handle(Session& session, const proto::Request& r
       co_return co_await watch_.serve(session, request.watch());
     case proto::Request::kFollow:
       co_return co_await watch_.serve(session, request.follow());
+    case proto::Request::kExplain:
+      co_return co_await explain(session, request.explain());
     default:
       co_return co_await answer_ping(session);
   }
@@ -215,6 +218,16 @@ asio::awaitable<void> Handlers::clean(Session& session, const proto::CleanReques
   if (!overlaid) co_return co_await session.refuse(overlaid.error());
   for (const auto& path : *overlaid) reply.mutable_clean()->add_removed(path);
   co_await session.reply(reply);
+}
+
+asio::awaitable<void> Handlers::explain(Session& session, const proto::ExplainRequest& request) {
+  if (!sees_the_same_files(request)) {
+    const Error elsewhere{Reason::namespace_differs, std::string(wording(Reason::namespace_differs)),
+                          "KILN_RUNTIME_DIR=DIRECTORY kiln explain ..., for a daemon of its own"};
+    co_return co_await session.refuse(elsewhere);
+  }
+  recompiler_.look_at_interpreters();
+  co_await explain_.serve(session, request);
 }
 
 asio::awaitable<void> Handlers::gc(Session& session, const proto::GcRequest& request) {

@@ -9,6 +9,7 @@
 
 namespace kiln {
 
+class ExplainService;
 class Images;
 class IndexThread;
 class Overlay;
@@ -35,7 +36,7 @@ class Handlers {
  public:
   Handlers(DaemonFacts facts, Settings& settings, Images& images, IndexThread& index, StoreThread& store,
            PrecompileService& precompile, Overlay& overlay, Recompiler& recompiler, WatchService& watch,
-           std::function<void()> stop)
+           ExplainService& explain, std::function<void()> stop)
       : facts_(std::move(facts)),
         settings_(settings),
         images_(images),
@@ -45,6 +46,7 @@ class Handlers {
         overlay_(overlay),
         recompiler_(recompiler),
         watch_(watch),
+        explain_(explain),
         stop_(std::move(stop)) {}
 
   boost::asio::awaitable<void> handle(Session& session, const proto::Request& request);
@@ -62,6 +64,7 @@ class Handlers {
   boost::asio::awaitable<void> status(Session& session);
   boost::asio::awaitable<void> list(Session& session, const proto::ListRequest& request);
   boost::asio::awaitable<void> clean(Session& session, const proto::CleanRequest& request);
+  boost::asio::awaitable<void> explain(Session& session, const proto::ExplainRequest& request);
   boost::asio::awaitable<void> gc(Session& session, const proto::GcRequest& request);
   boost::asio::awaitable<void> stop(Session& session);
   boost::asio::awaitable<void> answer_ping(Session& session);
@@ -75,6 +78,7 @@ class Handlers {
   Overlay& overlay_;
   Recompiler& recompiler_;
   WatchService& watch_;
+  ExplainService& explain_;
   std::function<void()> stop_;
 };
 

@@ -179,8 +179,8 @@ void Images::note(Image& image, ImageReport report) {
   if (on_uncached && !report.run.uncached.paths.empty()) {
     on_uncached(image.key.python(), image.greeting, report.run.uncached);
   }
-  if (on_imports && !report.same_imports && !report.run.imported.empty()) {
-    on_imports(image.key.python(), image.greeting, report.run);
+  if (on_run && !report.run.entry.empty()) {
+    on_run(image.key.python(), image.greeting, report.run, report.same_imports);
   }
   report.run = {};
   image.report = std::move(report);

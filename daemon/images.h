@@ -62,8 +62,9 @@ class Images {
   // Told of what a run of an interpreter compiled in vain: path, greeting, sources.
   std::function<void(const std::string&, const ImageGreeting&, const UncachedSources&)> on_uncached;
 
-  // Told of what a run imported, when it is not what the last run of the same program did: path, greeting.
-  std::function<void(const std::string&, const ImageGreeting&, const RunRecord&)> on_imports;
+  // Told of every run that has ended: path, greeting. With SAME_IMPORTS, as the last run of the same program
+  // in this image had them, RunRecord::imported is left out.
+  std::function<void(const std::string&, const ImageGreeting&, const RunRecord&, bool same_imports)> on_run;
 
   // Lets go of all images: they end after the last of their programs.
   void close();

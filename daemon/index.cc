@@ -59,6 +59,19 @@ constexpr std::array kMigrations = {
     R"(ALTER TABLE roots ADD COLUMN policy TEXT NOT NULL DEFAULT 'imported';
        ALTER TABLE roots ADD COLUMN pythons TEXT NOT NULL DEFAULT '';
        ALTER TABLE roots ADD COLUMN umask INTEGER NOT NULL DEFAULT 18;)",
+    // A trigger, for a cascade knows only what refers to a row, not what it refers to.
+    R"(CREATE TABLE entry_points (
+         id INTEGER PRIMARY KEY, entry TEXT NOT NULL, interpreter INTEGER NOT NULL REFERENCES interpreters,
+         imports_hash INTEGER NOT NULL, imports INTEGER NOT NULL, last_run_ns INTEGER NOT NULL,
+         UNIQUE (entry, interpreter, imports_hash));
+       CREATE TABLE modules (id INTEGER PRIMARY KEY, path TEXT NOT NULL UNIQUE);
+       CREATE TABLE imports (
+         entry_point INTEGER NOT NULL REFERENCES entry_points ON DELETE CASCADE,
+         module INTEGER NOT NULL REFERENCES modules, PRIMARY KEY (entry_point, module)) WITHOUT ROWID;
+       CREATE INDEX imports_by_module ON imports (module);
+       CREATE TRIGGER forget_module AFTER DELETE ON imports
+         WHEN NOT EXISTS (SELECT 1 FROM imports WHERE module = OLD.module)
+         BEGIN DELETE FROM modules WHERE id = OLD.module; END;)",
 };
 constexpr int kSchemaVersion = static_cast<int>(kMigrations.size());
 
@@ -274,6 +287,8 @@ IndexEntry read_entry(SQLite::Statement& select) {
   entry.umask = static_cast<std::uint32_t>(select.getColumn(11).getInt());
   entry.magic = static_cast<std::uint32_t>(select.getColumn(12).getInt64());
   entry.made = read_made(select, 13);
+  entry.source_mtime_ns = select.getColumn(17).getInt64();
+  entry.source_size = static_cast<std::uint64_t>(select.getColumn(18).getInt64());
   return entry;
 }
 
@@ -312,15 +327,54 @@ class Index::Database {
 
   void record(const InterpreterInfo& interpreter, int optimize, std::span<const FileResult> files) {
     SQLite::Transaction transaction(*database_, SQLite::TransactionBehavior::IMMEDIATE);
+    record_files(record_interpreter(interpreter), optimize, files);
+    transaction.commit();
+  }
+
+  void record_run(const InterpreterInfo& interpreter, int optimize, std::span<const FileResult> files,
+                  const EndedRun& run, std::span<const std::string> modules, const RecordLimits& limits) {
+    SQLite::Transaction transaction(*database_, SQLite::TransactionBehavior::IMMEDIATE);
     const auto id = record_interpreter(interpreter);
-    SQLite::Statement source(*database_, kUpsertSource);
-    SQLite::Statement entry(*database_, kUpsertEntry);
-    for (const auto& file : files) {
-      if (file.outcome == FileOutcome::skipped) continue;
-      upsert_source(source, file);
-      upsert_entry(entry, file, id, optimize);
+    record_files(id, optimize, files);
+    if (!record_time(interpreter.executable, run)) {
+      record_imports(insert_entry_point(id, run, modules.size()), modules);
+      forget_beyond(limits);
     }
     transaction.commit();
+  }
+
+  void record_times(std::span<const RunTime> runs) {
+    SQLite::Transaction transaction(*database_, SQLite::TransactionBehavior::IMMEDIATE);
+    for (const auto& [executable, run] : runs) record_time(executable, run);
+    transaction.commit();
+  }
+
+  std::vector<EntryPoint> importers(const std::string& module) {
+    return entry_points(
+        "p.id IN (SELECT entry_point FROM imports"
+        " WHERE module = (SELECT id FROM modules WHERE path = ?))",
+        module);
+  }
+
+  std::vector<EntryPoint> runs_of(const std::string& entry) { return entry_points("p.entry = ?", entry); }
+
+  std::vector<std::string> imported_modules(std::size_t count) {
+    SQLite::Statement select(*database_,
+                             "SELECT m.path FROM modules m JOIN imports x ON x.module = m.id"
+                             " JOIN entry_points p ON p.id = x.entry_point"
+                             " GROUP BY m.id ORDER BY max(p.last_run_ns) DESC, m.path LIMIT ?");
+    select.bind(1, as_signed(count));
+    std::vector<std::string> modules;
+    while (select.executeStep()) modules.push_back(select.getColumn(0).getString());
+    return modules;
+  }
+
+  std::optional<std::string> source_of(const std::string& pyc) {
+    SQLite::Statement select(
+        *database_, "SELECT s.path FROM entries e JOIN sources s ON s.id = e.source WHERE e.pyc = ?");
+    bind_text(select, 1, pyc);
+    if (!select.executeStep()) return std::nullopt;
+    return select.getColumn(0).getString();
   }
 
   MadeFiles made_files(const std::string& path) {
@@ -470,10 +524,9 @@ class Index::Database {
     SQLite::Statement select(
         *database_,
         "SELECT s.path, e.pyc, i.executable, i.cache_tag, e.optimize, e.state, e.error_type, e.error_message,"
-        " e.error_line, e.error_column, e.warnings, e.umask, e.magic,"
-        " e.made_inode, e.made_mtime_ns, e.source_changed_ns, e.source_content FROM entries e JOIN sources s "
-        "ON s.id = "
-        "e.source"
+        " e.error_line, e.error_column, e.warnings, e.umask, e.magic, e.made_inode, e.made_mtime_ns,"
+        " e.source_changed_ns, e.source_content, e.source_mtime_ns, e.source_size"
+        " FROM entries e JOIN sources s ON s.id = e.source"
         " JOIN interpreters i ON i.id = e.interpreter"
         " WHERE (?4 = '' OR e.state = ?4) AND " +
             condition(filter) + " ORDER BY s.path, e.pyc");
@@ -569,6 +622,90 @@ class Index::Database {
   static BinaryIdentity read_binary(SQLite::Statement& select) {
     return {select.getColumn(1).getString(), static_cast<std::uint64_t>(select.getColumn(2).getInt64()),
             static_cast<std::uint64_t>(select.getColumn(3).getInt64()), select.getColumn(4).getInt64()};
+  }
+
+  void record_files(std::int64_t interpreter, int optimize, std::span<const FileResult> files) {
+    SQLite::Statement source(*database_, kUpsertSource);
+    SQLite::Statement entry(*database_, kUpsertEntry);
+    for (const auto& file : files) {
+      if (file.outcome == FileOutcome::skipped) continue;
+      upsert_source(source, file);
+      upsert_entry(entry, file, interpreter, optimize);
+    }
+  }
+
+  // False: its imports are not recorded. An older time, written behind, does not replace a newer one.
+  bool record_time(const std::string& executable, const EndedRun& run) {
+    SQLite::Statement update(*database_,
+                             "UPDATE entry_points SET last_run_ns = max(last_run_ns, ?1) WHERE entry = ?2"
+                             " AND interpreter = (SELECT id FROM interpreters WHERE executable = ?3)"
+                             " AND imports_hash = ?4");
+    update.bind(1, run.ended_ns);
+    bind_text(update, 2, run.entry);
+    bind_text(update, 3, executable);
+    update.bind(4, as_signed(run.imports_hash));
+    return update.exec() > 0;
+  }
+
+  // Returns its id.
+  std::int64_t insert_entry_point(std::int64_t interpreter, const EndedRun& run, std::size_t imports) {
+    SQLite::Statement insert(
+        *database_,
+        "INSERT INTO entry_points (entry, interpreter, imports_hash, imports, last_run_ns)"
+        " VALUES (?, ?, ?, ?, ?)");
+    bind_text(insert, 1, run.entry);
+    insert.bind(2, interpreter);
+    insert.bind(3, as_signed(run.imports_hash));
+    insert.bind(4, as_signed(imports));
+    insert.bind(5, run.ended_ns);
+    insert.exec();
+    return database_->getLastInsertRowid();
+  }
+
+  void record_imports(std::int64_t entry_point, std::span<const std::string> modules) {
+    SQLite::Statement module(*database_, "INSERT OR IGNORE INTO modules (path) VALUES (?)");
+    SQLite::Statement import(*database_,
+                             "INSERT OR IGNORE INTO imports (entry_point, module)"
+                             " SELECT ?, id FROM modules WHERE path = ?");
+    for (const auto& path : modules) {
+      module.reset();
+      bind_text(module, 1, path);
+      module.exec();
+      import.reset();
+      import.bind(1, entry_point);
+      bind_text(import, 2, path);
+      import.exec();
+    }
+  }
+
+  // The newest stay.
+  void forget_beyond(const RecordLimits& limits) {
+    SQLite::Statement forget(
+        *database_,
+        "DELETE FROM entry_points WHERE id IN (SELECT id FROM (SELECT id,"
+        " row_number() OVER newest AS place, sum(imports) OVER newest AS imports_so_far,"
+        " row_number() OVER (PARTITION BY entry, interpreter ORDER BY last_run_ns DESC, id DESC) AS variant"
+        " FROM entry_points WINDOW newest AS (ORDER BY last_run_ns DESC, id DESC ROWS UNBOUNDED PRECEDING))"
+        " WHERE place > ?1 OR imports_so_far > ?2 OR variant > ?3)");
+    forget.bind(1, limits.entry_points);
+    forget.bind(2, limits.imports);
+    forget.bind(3, limits.variants);
+    forget.exec();
+  }
+
+  // Those for which CONDITION holds, with VALUE for its question mark.
+  std::vector<EntryPoint> entry_points(const std::string& condition, const std::string& value) {
+    SQLite::Statement select(*database_,
+                             "SELECT p.entry, i.executable, i.version, max(p.last_run_ns) FROM entry_points p"
+                             " JOIN interpreters i ON i.id = p.interpreter WHERE " +
+                                 condition + " GROUP BY p.entry, p.interpreter ORDER BY 4 DESC, 1, 2");
+    bind_text(select, 1, value);
+    std::vector<EntryPoint> found;
+    while (select.executeStep()) {
+      found.push_back({select.getColumn(0).getString(), select.getColumn(1).getString(),
+                       select.getColumn(2).getString(), select.getColumn(3).getInt64()});
+    }
+    return found;
   }
 
   // Returns its id.
@@ -749,6 +886,32 @@ Result<void> Index::record(const InterpreterInfo& interpreter) {
 Result<void> Index::record(const InterpreterInfo& interpreter, int optimize,
                            std::span<const FileResult> files) {
   return guarded([&] { database_->record(interpreter, optimize, files); });
+}
+
+Result<void> Index::record_run(const InterpreterInfo& interpreter, int optimize,
+                               std::span<const FileResult> files, const EndedRun& run,
+                               std::span<const std::string> modules, const RecordLimits& limits) {
+  return guarded([&] { database_->record_run(interpreter, optimize, files, run, modules, limits); });
+}
+
+Result<void> Index::record_times(std::span<const RunTime> runs) {
+  return guarded([&] { database_->record_times(runs); });
+}
+
+Result<std::vector<EntryPoint>> Index::importers(const std::string& module) {
+  return guarded([&] { return database_->importers(module); });
+}
+
+Result<std::vector<EntryPoint>> Index::runs_of(const std::string& entry) {
+  return guarded([&] { return database_->runs_of(entry); });
+}
+
+Result<std::vector<std::string>> Index::imported_modules(std::size_t count) {
+  return guarded([&] { return database_->imported_modules(count); });
+}
+
+Result<std::optional<std::string>> Index::source_of(const std::string& pyc) {
+  return guarded([&] { return database_->source_of(pyc); });
 }
 
 Result<IndexCounts> Index::counts() {

@@ -34,6 +34,20 @@
 //     path TEXT absolute; ignore: patterns, each with a NUL behind it; policy: the word of the configuration;
 //     pythons: for policy `all`, executables, each with a NUL behind it; umask: of the user who asked
 //
+//   entry_points  one row for what was run (by an interpreter) with one set of imports: `manage.py migrate`
+//                 and `manage.py test` import other modules, and each keeps its own time
+//     entry TEXT: a script, directory or zip file, absolute and without symlinks; "-m NAME"; "-c", whatever
+//     its text; interpreter: id
+//     imports_hash: names the set (common/imported_sources.h), UNIQUE with the two above
+//     imports: how many there are, last_run_ns: when such a run ended last
+//   modules       one row a source that was imported
+//     path TEXT UNIQUE absolute; gone with the last of its imports
+//   imports       one row for each entry_point (id) and module (id) that it imported
+//
+// The three are the dependency record. Whoever runs the same program again moves one time in one row. It is
+// bounded (RecordLimits): sets that nobody has run for the longest time are forgotten. Rejected: a time for
+// each import, which each run would have to move for all of them.
+//
 // Paths are bytes, whatever their encoding. PRAGMA application_id is "kiln", user_version the version of the
 // schema; index.cc has the migrations.
 //
@@ -76,8 +90,43 @@ struct IndexEntry {
   EntryState state{};
   std::optional<CompileError> error;
   std::string warnings;
-  std::uint32_t umask = 0;  // of the user for whom it was written
   MadeFile made;
+  std::uint32_t umask = 0;           // of the user for whom it was written
+  std::int64_t source_mtime_ns = 0;  // of the source that was compiled, or failed to be
+  std::uint64_t source_size = 0;     // bytes
+};
+
+// A run that has ended: which program, and which set of modules it imported.
+struct EndedRun {
+  std::string entry;  // RunRecord::entry
+  std::uint64_t imports_hash = 0;
+  std::int64_t ended_ns = 0;  // since the epoch
+
+  bool operator==(const EndedRun&) const = default;
+};
+
+// The same of an interpreter that the index knows.
+struct RunTime {
+  std::string executable;
+  EndedRun run;
+
+  bool operator==(const RunTime&) const = default;
+};
+
+// A program, by an interpreter, and when it ran last.
+struct EntryPoint {
+  std::string entry;
+  std::string executable;
+  std::string version;  // of the interpreter: 3.11.2
+  std::int64_t last_run_ns = 0;
+
+  bool operator==(const EntryPoint&) const = default;
+};
+
+struct RecordLimits {
+  std::int64_t entry_points = 4'096;  // rows
+  std::int64_t variants = 16;         // sets of imports of one program by one interpreter
+  std::int64_t imports = 1'000'000;   // rows
 };
 
 // What clean() did, by path of the bytecode file.
@@ -157,6 +206,23 @@ class Index {
 
   // Those of the source PATH, absolute, or of all below that directory.
   Result<MadeFiles> made_files(const std::string& path);
+
+  // Adds or updates what a run at this level imported, in one transaction: FILES as of record(), and RUN with
+  // the sources in MODULES, absolute, for the dependency record. Forgets what is beyond LIMITS.
+  Result<void> record_run(const InterpreterInfo& interpreter, int optimize, std::span<const FileResult> files,
+                          const EndedRun& run, std::span<const std::string> modules,
+                          const RecordLimits& limits = {});
+  // Moves the times of runs whose imports are recorded. What has been forgotten stays so.
+  Result<void> record_times(std::span<const RunTime> runs);
+
+  // Which programs imported the source MODULE, newest first.
+  Result<std::vector<EntryPoint>> importers(const std::string& module);
+  // With which interpreters ENTRY was run, newest first.
+  Result<std::vector<EntryPoint>> runs_of(const std::string& entry);
+  // At most COUNT sources that were imported, latest first.
+  Result<std::vector<std::string>> imported_modules(std::size_t count);
+  // That of the bytecode file PYC. Nothing: it has no entry.
+  Result<std::optional<std::string>> source_of(const std::string& pyc);
 
   // What is watched, by path. One that is added again has the new patterns.
   Result<std::vector<WatchedRoot>> roots();

@@ -4,11 +4,18 @@
 
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_future.hpp>
+#include <iterator>
 #include <map>
 #include <optional>
 
+#include "common/imported_sources.h"
 #include "common/pyc.h"
+#include "common/source_hash.h"
 #include "daemon/blocking.h"
+#include "daemon/file_stamp.h"
+#include "daemon/freshness.h"
+#include "daemon/source_text.h"
+#include "daemon/source_walk.h"
 
 namespace kiln {
 
@@ -67,6 +74,40 @@ Result<IndexSummary> IndexThread::summarize_here() {
 
 asio::awaitable<Result<IndexSummary>> IndexThread::summarize() {
   return run_blocking(thread_, [this] { return summarize_here(); });
+}
+
+// A directory that is gone is not worth a watch.
+Result<std::vector<std::string>> IndexThread::imported_modules_here(std::size_t count) {
+  Index* index = TRY(this->index());
+  auto modules = TRY(index->imported_modules(count));
+  std::erase_if(modules, [](const std::string& module) { return stamp_of(module) == FileStamp{}; });
+  return modules;
+}
+
+asio::awaitable<Result<std::vector<std::string>>> IndexThread::imported_modules(std::size_t count) {
+  return run_blocking(thread_, [this, count] { return imported_modules_here(count); });
+}
+
+Result<KnownFile> IndexThread::known_file_here(const std::string& path) {
+  Index* index = TRY(this->index());
+  const auto recorded = TRY(index->source_of(path));
+  const auto by_name = path.ends_with(".pyc") ? source_from_cache(path) : std::nullopt;
+  KnownFile file;
+  file.source = recorded ? *recorded : by_name.value_or(path);
+  TRY_VOID(index->list({{}, file.source, {}}, [&](const IndexEntry& entry) {
+    if (entry.source != file.source) return;  // PATH is a directory
+    if (!recorded || entry.pyc == path) file.entries.push_back(entry);
+  }));
+  file.interpreters = TRY(index->interpreters());
+  file.importers = TRY(index->importers(file.source));
+  file.runs = TRY(index->runs_of(file.source));
+  file.roots = TRY(index->roots());
+  return file;
+}
+
+asio::awaitable<Result<KnownFile>> IndexThread::known_file(std::string path) {
+  write_times();
+  return run_blocking(thread_, [this, path = std::move(path)] { return known_file_here(path); });
 }
 
 asio::awaitable<Result<std::vector<WatchedRoot>>> IndexThread::roots() {
@@ -130,21 +171,64 @@ std::optional<FileResult> imported_file(const std::string& opened, const Interpr
   return file;
 }
 
+bool is_fresh(const FileResult& file, std::uint32_t magic) {
+  const auto hash = [&]() -> std::optional<std::uint64_t> {
+    const auto text = read_source(file.source);
+    return text ? source_hash(text->bytes, magic) : std::nullopt;
+  };
+  return check_pyc(file.pyc, {magic, file.source_stamp, {}, hash}).freshness == Freshness::fresh;
+}
+
+// A run may leave old bytecode behind: its source did not compile, or it was not to write any. What the index
+// has about such a file, an error above all, is better than what we know; where it has nothing, the file gets
+// an entry of no source that there is, so that the next look finds it stale.
+Result<void> keep_what_holds(std::map<std::string, FileResult>& files, std::uint32_t magic, Index& index) {
+  for (auto at = files.begin(); at != files.end();) {
+    auto& [pyc, file] = *at;
+    const auto known = TRY(index.source_of(pyc));
+    const bool fresh = is_fresh(file, magic);
+    if (!fresh) file.source_stamp = {};
+    at = known && !fresh ? files.erase(at) : std::next(at);
+  }
+  return {};
+}
+
+// One file should have one name in the index, however sys.path spells it.
+std::vector<std::string> imported_modules_of(const RunRecord& run) {
+  auto modules = imported_sources(run.imported);
+  for (auto& module : modules) module = clean_path(module);
+  return modules;
+}
+
 }  // namespace
 
-void IndexThread::record_imports(InterpreterInfo interpreter, RunRecord run) {
+void IndexThread::record_run(InterpreterInfo interpreter, RunRecord run, std::int64_t ended_ns) {
   if (run.uncached.optimize > 2) return;
-  write_behind([this, interpreter = std::move(interpreter), run = std::move(run)](Index& index) {
+  write_behind([this, interpreter = std::move(interpreter), run = std::move(run),
+                ended_ns](Index& index) -> Result<void> {
     std::map<std::string, FileResult> files;  // by bytecode: what is compiled anew is opened as both
     for (const auto& opened : run.imported) {
       auto file = imported_file(opened, interpreter, run.uncached);
       if (file) files.insert_or_assign(file->pyc, std::move(*file));
     }
+    TRY_VOID(keep_what_holds(files, interpreter.magic, index));
     std::vector<FileResult> results;
     for (auto& [pyc, file] : files) results.push_back(std::move(file));
     refresh_.note(results);
-    return index.record(interpreter, static_cast<int>(run.uncached.optimize), results);
+    const auto modules = imported_modules_of(run);
+    const EndedRun ended{run.entry, run.imports_hash, ended_ns};
+    return index.record_run(interpreter, static_cast<int>(run.uncached.optimize), results, ended, modules);
   });
+}
+
+void IndexThread::record_time(const std::string& executable, const EndedRun& run) {
+  if (run_times_.note(executable, run)) write_times();
+}
+
+void IndexThread::write_times() {
+  auto runs = run_times_.take();
+  if (runs.empty()) return;
+  write_behind([runs = std::move(runs)](Index& index) { return index.record_times(runs); });
 }
 
 void IndexThread::forget(std::vector<std::string> pycs) {
@@ -207,6 +291,7 @@ std::vector<IndexEntry> IndexThread::unsettled(IndexFilter filter) {
 
 void IndexThread::close() {
   stop_.request_stop();
+  write_times();
   thread_.join();
   index_.reset();
 }

@@ -4,6 +4,8 @@
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/thread_pool.hpp>
+#include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <stop_token>
 #include <string>
@@ -14,12 +16,25 @@
 #include "common/result.h"
 #include "daemon/index.h"
 #include "daemon/index_refresh.h"
+#include "daemon/run_times.h"
 
 namespace kiln {
 
 struct IndexSummary {
   IndexCounts counts;
   std::vector<InterpreterInfo> interpreters;
+};
+
+// As the index has it: no file is looked at.
+struct KnownFile {
+  std::string source;
+  std::vector<IndexEntry> entries;            // of it; where a bytecode file was asked for, that one's alone
+  std::vector<InterpreterInfo> interpreters;  // all
+  std::vector<EntryPoint> importers;          // newest first
+  std::vector<EntryPoint> runs;               // of itself, as a program; newest first
+  std::vector<WatchedRoot> roots;             // all
+
+  bool is_known() const { return !entries.empty() || !importers.empty() || !runs.empty(); }
 };
 
 class IndexThread {
@@ -35,6 +50,10 @@ class IndexThread {
   // Looks at them, too, then lists those that pass one of FILTERS.
   boost::asio::awaitable<Result<std::vector<IndexEntry>>> list(std::vector<IndexFilter> filters);
   boost::asio::awaitable<Result<CleanedOrphans>> clean_orphans(std::vector<IndexFilter> filters);
+  // What was imported and is still there, latest first; at most COUNT.
+  boost::asio::awaitable<Result<std::vector<std::string>>> imported_modules(std::size_t count);
+  // What the index has about the file PATH, absolute, a source or its bytecode.
+  boost::asio::awaitable<Result<KnownFile>> known_file(std::string path);
   // As of Index; what is added or removed is kept when they return.
   boost::asio::awaitable<Result<std::vector<WatchedRoot>>> roots();
   boost::asio::awaitable<Result<void>> add_root(WatchedRoot root);
@@ -42,8 +61,13 @@ class IndexThread {
   // Written behind: returns at once. What fails is logged; the index is derivable.
   void record(InterpreterInfo interpreter, int optimize, std::vector<FileResult> files);
 
-  // What a run has imported, as entries: of the modules whose bytecode is in its place.
-  void record_imports(InterpreterInfo interpreter, RunRecord run);
+  // What a run that ended at ENDED_NS, since the epoch, has imported: for the dependency record, and as
+  // entries, of the modules whose bytecode is in its place.
+  void record_run(InterpreterInfo interpreter, RunRecord run, std::int64_t ended_ns);
+  // That a program ran again, with imports that are recorded. Gathered in memory: see run_times.h. For the
+  // thread that calls known_file() and close() alone.
+  void record_time(const std::string& executable, const EndedRun& run);
+  void write_times();
   void forget(std::vector<std::string> pycs);
   void set_examined(std::string executable, BinaryIdentity binary);
 
@@ -72,12 +96,15 @@ class IndexThread {
   Result<Index*> refreshed_index();
   Result<IndexSummary> summarize_here();
   Result<std::vector<IndexEntry>> list_here(const std::vector<IndexFilter>& filters);
+  Result<std::vector<std::string>> imported_modules_here(std::size_t count);
+  Result<KnownFile> known_file_here(const std::string& path);
   Result<CleanedOrphans> clean_orphans_here(const std::vector<IndexFilter>& filters);
 
   std::string path_;
   std::string overlay_;
   std::optional<Index> index_;
   IndexRefresh refresh_;
+  RunTimes run_times_;
   std::stop_source stop_;
   boost::asio::thread_pool thread_{1};
 };

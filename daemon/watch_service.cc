@@ -43,6 +43,12 @@ std::string_view word(RootState state) {
   return "unknown";
 }
 
+bool covers(const WatchedRoot& root, const std::string& directory) {
+  const std::string below = root.path == "/" ? root.path : root.path + "/";
+  if (directory == root.path) return true;
+  return directory.starts_with(below) && !is_left_out(root.ignore, directory.substr(below.size()));
+}
+
 }  // namespace
 
 asio::awaitable<void> WatchService::run() {
@@ -226,6 +232,23 @@ void WatchService::watch_imports(const std::vector<std::string>& files) {
     if (!source || !source->starts_with('/') || imported_.size() >= kMaxImported) continue;
     const std::string directory = clean_path(directory_of(*source));
     if (imported_.insert(directory).second) watcher_.add_directory(directory);
+  }
+}
+
+void WatchService::describe(const std::string& directory, const std::vector<WatchedRoot>& roots,
+                            proto::ExplainReply::Watched& watched) const {
+  watched.set_how(imported_.contains(directory) ? "directory" : "no");
+  watched.set_path(directory);
+  const auto covering =
+      std::ranges::find_if(roots, [&](const WatchedRoot& root) { return covers(root, directory); });
+  if (covering == roots.end()) return;
+  for (const auto& root : watcher_.describe().roots) {
+    if (root.path != covering->path) continue;
+    watched.set_how("root");
+    watched.set_path(root.path);
+    watched.set_state(std::string(word(root.state)));
+    watched.set_reason(root.reason);
+    watched.set_hint(root.hint);
   }
 }
 

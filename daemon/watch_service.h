@@ -42,6 +42,9 @@ class WatchService {
   void watch_imports(const std::vector<std::string>& files);
 
   bool has_roots() const { return !roots_.empty(); }
+  // How changes in DIRECTORY are heard of. ROOTS: as the index has them.
+  void describe(const std::string& directory, const std::vector<WatchedRoot>& roots,
+                proto::ExplainReply::Watched& watched) const;
 
   // Its roots and limit.
   void describe(proto::Status& status) const;

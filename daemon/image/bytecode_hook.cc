@@ -226,19 +226,20 @@ bool is_suspicious(const std::string& path, PyObject* file) {
   return import && import->pyc == path;
 }
 
+void note(Note what, const std::string& path) {
+  if (::getpid() == state().owner) state().notes.add(what, path);
+}
+
 // Takes over FILE and, where there is none, the error.
 PyObject* open_bytecode(PyObject* path, PyObject* file) {
   if (file == nullptr && PyErr_ExceptionMatches(PyExc_OSError) == 0) return nullptr;
   ErrorAside error;
   PythonRef answer = from_overlay(path, file);
   if (!answer) return file;
+  if (file == nullptr) note(Note::imported, text_of(path));  // else it was noted as it was opened
   error.forget();
   close_file(file);
   return answer.release();
-}
-
-void note(Note what, const std::string& path) {
-  if (::getpid() == state().owner) state().notes.add(what, path);
 }
 
 // A source was opened: is it going to be compiled in vain?

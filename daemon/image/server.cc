@@ -9,13 +9,14 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <functional>
+#include <cstdint>
 #include <map>
 #include <vector>
 
 #include "common/fd_passing.h"
 #include "common/fields.h"
 #include "common/image_channel.h"
+#include "common/imported_sources.h"
 #include "common/launch.h"
 #include "daemon/image/child.h"
 #include "daemon/image/fork.h"
@@ -32,6 +33,12 @@ constexpr int kIdleLimit_ms = 15 * 60 * 1000;  // an image that nobody used for 
 struct Run {
   UniqueFd connection;  // the client's
   RunNotes notes;
+};
+
+// Hashes of what a run imported.
+struct Imports {
+  std::uint64_t opened = 0;   // the files, in their order
+  std::uint64_t sources = 0;  // RunRecord::imports_hash
 };
 
 class Server {
@@ -139,19 +146,22 @@ class Server {
 
   void report(RunRecord run) {
     if (!serving_) return;
-    ImageReport report{served_, running_.size(), has_same_imports(run), std::move(run)};
+    const bool same_imports = has_same_imports(run);
+    ImageReport report{served_, running_.size(), same_imports, std::move(run)};
     if (report.same_imports) report.run.imported.clear();
     const std::string message = encode_image_report(report);
     (void)::send(channel_, message.data(), message.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
   }
 
-  // As the last time. The daemon need not hear of them again.
-  bool has_same_imports(const RunRecord& run) {
-    std::size_t hash = 0;
-    for (const auto& path : run.imported) hash = hash * 31 + std::hash<std::string>{}(path);
+  // As the last time: the daemon need not hear of them again. Fills in their hash.
+  bool has_same_imports(RunRecord& run) {
+    const Imports now{hash_of_sources(run.imported), 0};
     if (imports_.size() >= kMaxEntries) imports_.clear();
-    const auto [found, is_new] = imports_.try_emplace(run.entry, hash);
-    return !is_new && std::exchange(found->second, hash) == hash;
+    const auto [found, is_new] = imports_.try_emplace(run.entry, now);
+    const bool same = !is_new && found->second.opened == now.opened;
+    if (!same) found->second = {now.opened, hash_of_sources(imported_sources(run.imported))};
+    run.imports_hash = found->second.sources;
+    return same;
   }
 
   // The client is gone: so is its program, with its group.
@@ -178,7 +188,7 @@ class Server {
   std::map<pid_t, Run> running_;
   std::size_t lost_spares_ = 0;
   std::uint64_t served_ = 0;
-  std::map<std::string, std::size_t> imports_;  // hash of what an entry's last run imported
+  std::map<std::string, Imports> imports_;  // of each entry's last run
 };
 
 }  // namespace

@@ -37,7 +37,7 @@ TEST_F(Commands, HelpOnEverything) {
   const std::vector<std::vector<std::string>> commands{
       {"--help"},          {"run", "--help"},    {"precompile", "--help"}, {"status", "--help"},
       {"gc", "--help"},    {"daemon", "--help"}, {"inspect", "--help"},    {"list", "--help"},
-      {"clean", "--help"}, {"config", "--help"}};
+      {"clean", "--help"}, {"config", "--help"}, {"explain", "--help"}};
   for (const auto& command : commands) {
     const Outcome outcome = kiln(command);
     EXPECT_THAT(outcome.out, HasSubstr("kiln")) << command[0];
@@ -51,6 +51,7 @@ TEST_F(Commands, WrongUsageExitsWithTwo) {
                                                        {"status", "--no-such-option"},
                                                        {"daemon", "no-such-action"},
                                                        {"precompile"},
+                                                       {"explain"},
                                                        {"inspect"}};
   for (const auto& command : commands) {
     const Outcome outcome = kiln(command);

@@ -80,6 +80,26 @@ TEST_F(ImagesTest, TheFirstRunStartsOneAndTheNextDoNot) {
   EXPECT_TRUE(is_handed_over(channel));
 }
 
+TEST_F(ImagesTest, TheEndOfEachRunIsTold) {
+  std::vector<std::string> told;
+  images_.on_run = [&](const std::string& path, const ImageGreeting&, const RunRecord& run,
+                       bool same_imports) {
+    told.push_back(path + " " + run.entry + " " + std::to_string(run.imports_hash) +
+                   (same_imports ? " same" : ""));
+  };
+  const UniqueFd channel = start();
+  greet(channel, served_);
+  const auto report = [&](const std::string& entry, bool same_imports) {
+    const ImageReport sent{1, 0, same_imports, {entry, {}, {}, 7}};
+    ASSERT_TRUE(send_with_fds(channel.get(), encode_image_report(sent), {}));
+    settle();
+  };
+  report("/main.py", false);
+  report("/main.py", true);
+  report("", false);  // one that noted nothing
+  EXPECT_EQ(told, (std::vector<std::string>{"/usr/bin/env /main.py 7", "/usr/bin/env /main.py 7 same"}));
+}
+
 TEST_F(ImagesTest, KeysAreToldApart) {
   const UniqueFd channel = start();
   greet(channel, served_);

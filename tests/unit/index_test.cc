@@ -175,11 +175,125 @@ TEST_F(IndexTest, AnOlderOneIsMigrated) {
           "ALTER TABLE entries DROP COLUMN made_inode; ALTER TABLE entries DROP COLUMN made_mtime_ns;"
           "ALTER TABLE entries DROP COLUMN source_changed_ns; ALTER TABLE entries DROP COLUMN source_content;"
           "DROP TABLE roots;"
+          "DROP TABLE imports; DROP TABLE entry_points; DROP TABLE modules;"
           "PRAGMA user_version = 2");
   auto index = open();
   EXPECT_FALSE(index.set_aside());
   EXPECT_TRUE(index.list({}, [](const IndexEntry& entry) { EXPECT_EQ(entry.umask, 0022U); }));
   EXPECT_EQ(index.counts()->fresh, 1U);
+}
+
+TEST_F(IndexTest, TheFormerVersionGetsTheDependencyRecord) {
+  {
+    auto index = open();
+    ASSERT_TRUE(index.record(python(), 0, std::vector{compiled("a.py")}));
+  }
+  execute(path(), "DROP TABLE imports; DROP TABLE entry_points; DROP TABLE modules; PRAGMA user_version = 8");
+  auto index = open();
+  EXPECT_FALSE(index.set_aside());
+  EXPECT_EQ(index.counts()->fresh, 1U);
+  EXPECT_EQ(index.importers("/m.py")->size(), 0U);
+  ASSERT_TRUE(index.record_run(python(), 0, {}, {"-c", 1, 10}, std::vector<std::string>{"/m.py"}));
+  EXPECT_EQ(index.importers("/m.py")->size(), 1U);
+}
+
+class DependencyRecord : public IndexTest {
+ protected:
+  void record(const EndedRun& run, const std::vector<std::string>& modules, const RecordLimits& limits = {},
+              const std::string& executable = "/usr/bin/python3") {
+    ASSERT_TRUE(index_.record_run(python(executable), 0, {}, run, modules, limits));
+  }
+
+  // "ENTRY EXECUTABLE TIME" of each
+  static std::vector<std::string> lines(const Result<std::vector<EntryPoint>>& programs) {
+    std::vector<std::string> all;
+    for (const auto& program : programs.value()) {
+      all.push_back(program.entry + " " + program.executable.substr(program.executable.rfind('/') + 1) + " " +
+                    std::to_string(program.last_run_ns));
+    }
+    return all;
+  }
+
+  std::vector<std::string> importers(const std::string& module) { return lines(index_.importers(module)); }
+
+  Index index_ = open();
+};
+
+TEST_F(DependencyRecord, NamesImportersNewestFirst) {
+  record({"/app/manage.py", 1, 10}, {"/app/a.py", "/app/b.py"});
+  record({"-m app", 2, 30}, {"/app/b.py"});
+  record({"/app/manage.py", 1, 20}, {"/app/a.py", "/app/b.py"}, {}, "/venv/bin/python");
+  EXPECT_THAT(importers("/app/b.py"),
+              ElementsAre("-m app python3 30", "/app/manage.py python 20", "/app/manage.py python3 10"));
+  EXPECT_THAT(importers("/app/a.py"), ElementsAre("/app/manage.py python 20", "/app/manage.py python3 10"));
+  EXPECT_THAT(importers("/app/c.py"), ElementsAre());
+  EXPECT_THAT(lines(index_.runs_of("/app/manage.py")),
+              ElementsAre("/app/manage.py python 20", "/app/manage.py python3 10"));
+  EXPECT_THAT(*index_.imported_modules(10), ElementsAre("/app/b.py", "/app/a.py"));
+  EXPECT_THAT(*index_.imported_modules(1), ElementsAre("/app/b.py"));
+  EXPECT_EQ(index_.importers("/app/a.py")->front().version, "3.11.2");
+}
+
+TEST_F(DependencyRecord, FilesAndRunAreOneTransaction) {
+  const std::vector files{compiled("a.py")};
+  const std::vector<std::string> modules{files[0].source};
+  ASSERT_TRUE(index_.record_run(python(), 0, files, {"/main.py", 1, 10}, modules));
+  EXPECT_EQ(index_.counts()->fresh, 1U);
+  EXPECT_EQ(*index_.source_of(files[0].pyc), files[0].source);
+  EXPECT_EQ(*index_.source_of(files[0].source), std::nullopt);
+}
+
+// `manage.py migrate` says nothing of when `manage.py test` imported what it alone imports.
+TEST_F(DependencyRecord, EachSetOfImportsHasItsOwnTime) {
+  record({"/manage.py", 1, 10}, {"/shared.py", "/migrate.py"});
+  record({"/manage.py", 2, 20}, {"/shared.py", "/test.py"});
+  ASSERT_TRUE(index_.record_times(std::vector<RunTime>{{"/usr/bin/python3", {"/manage.py", 1, 30}}}));
+  EXPECT_THAT(importers("/migrate.py"), ElementsAre("/manage.py python3 30"));
+  EXPECT_THAT(importers("/test.py"), ElementsAre("/manage.py python3 20"));
+  EXPECT_THAT(importers("/shared.py"), ElementsAre("/manage.py python3 30"));
+}
+
+TEST_F(DependencyRecord, TimesGoForwardOfWhatIsKnown) {
+  record({"/main.py", 1, 20}, {"/a.py"});
+  ASSERT_TRUE(index_.record_times(std::vector<RunTime>{{"/usr/bin/python3", {"/main.py", 1, 10}},
+                                                       {"/usr/bin/python3", {"/main.py", 9, 50}},
+                                                       {"/no/python", {"/main.py", 1, 50}}}));
+  EXPECT_THAT(importers("/a.py"), ElementsAre("/main.py python3 20"));
+  record({"/main.py", 1, 30}, {"/a.py"});
+  EXPECT_THAT(importers("/a.py"), ElementsAre("/main.py python3 30"));
+}
+
+TEST_F(DependencyRecord, ARunWithoutImportsIsRecorded) {
+  record({"/hello.py", 0, 10}, {});
+  EXPECT_THAT(lines(index_.runs_of("/hello.py")), ElementsAre("/hello.py python3 10"));
+}
+
+TEST_F(DependencyRecord, TheOldestEntryPointsAreForgotten) {
+  const RecordLimits limits{.entry_points = 2};
+  record({"/a.py", 1, 30}, {"/a_only.py", "/shared.py"}, limits);
+  record({"/b.py", 1, 10}, {"/b_only.py", "/shared.py"}, limits);
+  record({"/c.py", 1, 20}, {"/shared.py"}, limits);
+  EXPECT_THAT(importers("/shared.py"), ElementsAre("/a.py python3 30", "/c.py python3 20"));
+  EXPECT_THAT(*index_.imported_modules(10), ElementsAre("/a_only.py", "/shared.py"));
+}
+
+TEST_F(DependencyRecord, SetsOfImportsOfOneProgramAreBounded) {
+  const RecordLimits limits{.variants = 2};
+  for (std::uint64_t i = 0; i < 5; ++i) {
+    record({"-c", i, static_cast<std::int64_t>(i)}, {"/m" + std::to_string(i) + ".py"}, limits);
+  }
+  record({"/main.py", 1, 0}, {"/m.py"}, limits);
+  EXPECT_THAT(*index_.imported_modules(10), ElementsAre("/m4.py", "/m3.py", "/m.py"));
+}
+
+TEST_F(DependencyRecord, ImportsAreBounded) {
+  const RecordLimits limits{.imports = 5};
+  record({"/a.py", 1, 10}, {"/1.py", "/2.py", "/3.py"}, limits);
+  record({"/b.py", 1, 20}, {"/3.py", "/4.py"}, limits);
+  EXPECT_THAT(importers("/3.py"), ElementsAre("/b.py python3 20", "/a.py python3 10"));
+  record({"/c.py", 1, 30}, {"/5.py"}, limits);
+  EXPECT_THAT(importers("/3.py"), ElementsAre("/b.py python3 20"));
+  EXPECT_THAT(*index_.imported_modules(10), ElementsAre("/5.py", "/3.py", "/4.py"));
 }
 
 // The interpreter is a file of this test.

@@ -6,7 +6,9 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 
+#include "common/pyc.h"
 #include "tests/unit/scratch.h"
+#include "tests/unit/tiny_code.h"
 
 namespace kiln {
 namespace {
@@ -58,6 +60,84 @@ TEST_F(IndexThreadTest, WhatIsQueuedIsWrittenBeforeItCloses) {
     index.interrupt();
   }
   EXPECT_EQ(Index::open(path).value().interpreters().value().size(), 10U);
+}
+
+TEST_F(IndexThreadTest, TimesAreWrittenWhenSomebodyAsks) {
+  IndexThread index(scratch_ / "index.db");
+  RunRecord run;
+  run.entry = "/main.py";
+  run.imported = {"/a.py", "/app/./b.py"};
+  run.imports_hash = 7;
+  index.record_run(interpreter("/python"), run, 10);
+  index.record_time("/python", {"/main.py", 7, 20});
+  index.record_time("/python", {"/main.py", 7, 30});
+  std::vector<EntryPoint> importers;
+  asio::co_spawn(context_, index.known_file("/app/b.py"),
+                 [&](std::exception_ptr, auto file) { importers = file.value().importers; });
+  context_.run();
+  EXPECT_EQ(importers, (std::vector<EntryPoint>{{"/main.py", "/python", "3.11.2", 30}}));
+}
+
+// A run that imports what does not compile, or that is not to write bytecode, has old bytecode beside it.
+TEST_F(IndexThreadTest, ARunDoesNotMakeOldBytecodeFresh) {
+  constexpr std::uint32_t kMagic = 0x0a0d0da7;
+  InterpreterInfo python = interpreter("/python");
+  python.magic = kMagic;
+  RunRecord run;
+  run.entry = "/main.py";
+  const auto write = [&](const std::string& name, std::uint64_t compiled_size) {
+    const std::string source = scratch_.write(name + ".py", "x = 1\n");
+    const auto header = timestamp_header(kMagic, stamp_of(source).python_mtime_s(), compiled_size);
+    const std::string pyc = "__pycache__/" + name + ".cpython-311.pyc";
+    run.imported.push_back(scratch_.write(pyc, encode_pyc_header(header) + tiny_code()));
+    return source;
+  };
+  write("good", 6);
+  write("old", 5);
+  FileResult error;
+  error.source = write("error", 5);
+  error.source_stamp = stamp_of(error.source);
+  error.pyc = run.imported.back();
+  error.outcome = FileOutcome::error;
+  error.error = CompileError{"SyntaxError", "invalid syntax", 1, 5};
+  IndexThread index(scratch_ / "index.db");
+  index.record(python, 0, {error});
+  index.record_run(python, run, 10);
+  std::vector<std::string> listed;
+  asio::co_spawn(context_, index.list({IndexFilter{}}), [&](std::exception_ptr, auto entries) {
+    for (const auto& entry : entries.value()) {
+      const auto name = entry.source.substr(entry.source.rfind('/') + 1);
+      listed.push_back(std::string(word(entry.state)) + " " + name);
+    }
+  });
+  context_.run();
+  EXPECT_EQ(listed, (std::vector<std::string>{"error error.py", "fresh good.py", "stale old.py"}));
+}
+
+TEST_F(IndexThreadTest, TimesAreWrittenBeforeItCloses) {
+  const std::string path = scratch_ / "index.db";
+  {
+    IndexThread index(path);
+    RunRecord run;
+    run.entry = "-m app";
+    run.imported = {"/a.py"};
+    index.record_run(interpreter("/python"), run, 10);
+    index.record_time("/python", {"-m app", 0, 20});
+  }
+  EXPECT_EQ(Index::open(path).value().importers("/a.py").value().front().last_run_ns, 20);
+}
+
+TEST_F(IndexThreadTest, OnlyModulesThatAreThereAreWorthAWatch) {
+  IndexThread index(scratch_ / "index.db");
+  RunRecord run;
+  run.entry = "/main.py";
+  run.imported = {scratch_.write("there.py", ""), scratch_ / "gone.py"};
+  index.record_run(interpreter("/python"), run, 10);
+  std::vector<std::string> modules;
+  asio::co_spawn(context_, index.imported_modules(10),
+                 [&](std::exception_ptr, auto found) { modules = found.value(); });
+  context_.run();
+  EXPECT_EQ(modules, std::vector{scratch_ / "there.py"});
 }
 
 TEST_F(IndexThreadTest, AnIndexThatCannotBeOpenedIsAnErrorOfEachCall) {

@@ -90,7 +90,7 @@ TEST(ImageChannel, SurvivesTheRoundTrip) {
   EXPECT_EQ(decoded->magic, greeting.magic);
   EXPECT_FALSE(decode_image_greeting(encode_image_greeting(greeting) + "x"));
   const ImageReport sent{
-      3, 1, false, {"/x/main.py", {"/x/a.py", "/x/b.py", "/y", "/y"}, {{"/a.py", "/b.py"}, 022, 1}}};
+      3, 1, false, {"/x/main.py", {"/x/a.py", "/x/b.py", "/y", "/y"}, {{"/a.py", "/b.py"}, 022, 1}, 77}};
   const auto report = decode_image_report(encode_image_report(sent));
   ASSERT_TRUE(report);
   auto twisted = encode_image_report(sent);
@@ -102,6 +102,7 @@ TEST(ImageChannel, SurvivesTheRoundTrip) {
   EXPECT_EQ(report->run.uncached.paths, (std::vector<std::string>{"/a.py", "/b.py"}));
   EXPECT_EQ(report->run.uncached.umask, 022U);
   EXPECT_EQ(report->run.uncached.optimize, 1U);
+  EXPECT_EQ(report->run.imports_hash, 77U);
 }
 
 TEST(Reasons, WordsNameReasons) {

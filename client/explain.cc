@@ -1,0 +1,77 @@
+// `kiln explain`: why a file's bytecode is as it is, and which programs use it.
+#include <sys/stat.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <ctime>
+#include <filesystem>
+
+#include "client/command.h"
+#include "client/connection.h"
+#include "client/current_path.h"
+#include "client/explain_report.h"
+#include "common/arguments.h"
+#include "common/json_text.h"
+#include "common/print_error.h"
+
+namespace kiln {
+namespace {
+
+void add_place(proto::ExplainRequest& explain) {
+  struct stat status {};
+  if (::stat("/proc/self/ns/mnt", &status) == 0) explain.set_mount_namespace(status.st_ino);
+  if (::stat("/", &status) != 0) return;
+  explain.set_root_device(status.st_dev);
+  explain.set_root_inode(status.st_ino);
+}
+
+Result<proto::ExplainReply> ask(const std::string& path) {
+  proto::Request request;
+  request.mutable_explain()->set_path(TRY(absolute_path_of(path)));
+  add_place(*request.mutable_explain());
+  Connection connection = TRY(Connection::open_or_start());
+  TRY_VOID(connection.send(std::move(request)));
+  return TRY(connection.receive()).explain();
+}
+
+void print(const proto::ExplainReply& reply, bool as_json) {
+  if (as_json) {
+    std::puts(json_text(explanation_json(reply)).c_str());
+    return;
+  }
+  std::error_code gone;
+  const std::string cwd = std::filesystem::current_path(gone).string();
+  std::fputs(explanation_text(reply, std::time(nullptr), cwd).c_str(), stdout);
+}
+
+// The word is kept for what is to come.
+int explain_run() {
+  print_error(
+      {Reason::usage, "kiln explain run is not built yet",
+       "KILN_LOG=1 kiln run SCRIPT says how a run was served; for a file of that name kiln explain ./run"});
+  return kExitUnable;
+}
+
+}  // namespace
+
+int explain_command(std::span<char*> arguments) {
+  if (!arguments.empty() && std::string_view(arguments[0]) == "run") return explain_run();
+  CLI::App app("Says why a file's bytecode is fresh, stale or missing, and which programs import it",
+               "kiln explain");
+  std::string path;
+  bool as_json = false;
+  app.add_option("FILE", path, "a source, or its bytecode")->type_name("")->required();
+  app.add_flag("--json", as_json,
+               "one JSON document (keys version, source, exists, entries, imported_by, imported_by_count, "
+               "run_as_program, watched)");
+  if (const auto code = parse_arguments(app, arguments)) return *code;
+  const auto reply = ask(path);
+  if (!reply) {
+    print_error(reply.error());
+    return reply.error().reason == Reason::not_found ? kExitFix : exit_code(reply.error());
+  }
+  print(*reply, as_json);
+  return kExitDone;
+}
+
+}  // namespace kiln

@@ -1,0 +1,290 @@
+#include "client/explain_report.h"
+
+#include <algorithm>
+#include <array>
+#include <boost/json/array.hpp>
+#include <string_view>
+
+#include "client/printable.h"
+#include "common/surrogate_escape.h"
+
+namespace kiln {
+namespace {
+
+namespace json = boost::json;
+using Entry = proto::ExplainReply::Entry;
+using Program = proto::ExplainReply::Program;
+
+constexpr int kMaxPrograms = 8;  // named in one sentence
+
+struct Wording {
+  std::string_view word;
+  std::string_view sentence;  // about the bytecode
+};
+
+// Words of daemon/freshness.h.
+constexpr std::array kWhyStale{
+    Wording{"missing", "is gone"},
+    Wording{"unreadable", "cannot be read"},
+    Wording{"bad-header", "does not begin as Python's bytecode files do"},
+    Wording{"magic", "has the magic number of another version of Python"},
+    Wording{"mtime", "is of a source with another time"},
+    Wording{"size", "is of a source with another size"},
+    Wording{"hash", "is of a source with another hash"},
+    Wording{"body", "is damaged: what follows its header is no whole code object"},
+    Wording{"changed",
+            "is older than the source, whose time and size do not show it: Python would run old code"},
+    Wording{"doubtful",
+            "may be older than the source: its inode has changed since, its time and size have not"},
+};
+
+// By kind of bytecode: why it is fresh, and what would change that.
+struct Rule {
+  std::string_view kind;
+  std::string_view holds;
+  std::string_view until;
+};
+
+constexpr std::array kRules{
+    Rule{"timestamp", "has the time and size of the source", "the source's time or size changes"},
+    Rule{"checked-hash", "has the hash of the source", "the source's text changes"},
+    Rule{"unchecked-hash", "has the hash of the source, which Python itself does not compare",
+         "Kiln sees that the source's text has changed"},
+};
+
+std::string_view why_stale(const std::string& word) {
+  const auto found = std::ranges::find(kWhyStale, word, &Wording::word);
+  return found != kWhyStale.end() ? found->sentence : "is not that of the source";
+}
+
+Rule rule_of(const Entry& entry) {
+  const auto found = std::ranges::find(kRules, entry.kind(), &Rule::kind);
+  return found != kRules.end() ? *found : Rule{"", "is that of the source", "the source changes"};
+}
+
+// python3.11
+std::string short_name(const std::string& python, const std::string& version) {
+  const std::size_t patch = version.rfind('.');
+  if (version.find('.') < patch && patch != std::string::npos) return "python" + version.substr(0, patch);
+  return printable(python.substr(python.rfind('/') + 1));
+}
+
+std::string counted(std::int64_t count, const char* what) {
+  return std::to_string(count) + " " + what + (count == 1 ? " ago" : "s ago");
+}
+
+// Clocks are set back at times.
+std::string ago(std::int64_t seconds) {
+  if (seconds < 1) return "just now";
+  if (seconds < 60) return counted(seconds, "second");
+  if (seconds < 60 * 60) return counted(seconds / 60, "minute");
+  if (seconds < 24 * 60 * 60) return counted(seconds / (60 * 60), "hour");
+  return counted(seconds / (24 * 60 * 60), "day");
+}
+
+std::string when(const Program& program, std::int64_t now_s) {
+  return short_name(program.python(), program.version()) + ", " + ago(now_s - program.last_run_s());
+}
+
+std::string as_seen_from(const std::string& cwd, const std::string& path) {
+  const std::string below = cwd + "/";
+  return printable(path.starts_with(below) ? path.substr(below.size()) : path);
+}
+
+std::string title(const proto::ExplainReply& reply, const Entry& entry) {
+  std::string text = printable(reply.source()) + ": " + entry.state() + " for " + printable(entry.python());
+  if (!entry.version().empty()) text += " (Python " + entry.version() + ")";
+  if (entry.optimize() > 0) text += entry.optimize() == 1 ? " with -O" : " with -OO";
+  return text + "\n";
+}
+
+// CODE as one line that does not steer the terminal, and below it a caret under COLUMN, counted in characters
+// from 1. Tabs stay: the caret's line has the same ones.
+std::string with_caret(std::string_view code, int column) {
+  std::string line;
+  std::string below;
+  int at = 1;
+  while (!code.empty()) {
+    const std::size_t size = utf8_sequence_size(code);
+    const bool odd = size == 0 || static_cast<unsigned char>(code[0]) < 0x20 || code[0] == 0x7f;
+    const bool tab = code[0] == '\t';
+    line += tab || !odd ? code.substr(0, std::max<std::size_t>(size, 1)) : std::string_view("?");
+    if (at++ < column) below += tab ? '\t' : ' ';
+    code.remove_prefix(std::max<std::size_t>(size, 1));
+  }
+  if (line.empty()) return {};
+  const std::string caret = column > 0 ? "    " + below + "^\n" : "";
+  return "    " + line + "\n" + caret;
+}
+
+std::string fresh_text(const Entry& entry) {
+  const Rule rule = rule_of(entry);
+  std::string text = "  Its bytecode, " + printable(entry.pyc()) + ", " + std::string(rule.holds) + ".\n";
+  text += "  It is compiled anew when " + std::string(rule.until) + ", or when " + printable(entry.python()) +
+          "\n  becomes another version of Python.\n";
+  return text;
+}
+
+std::string stale_text(const proto::ExplainReply& reply, const Entry& entry) {
+  return "  Its bytecode, " + printable(entry.pyc()) + ", " + std::string(why_stale(entry.why())) +
+         ".\n  The next import compiles it, and so does: kiln precompile " + shell_word(reply.source()) +
+         "\n";
+}
+
+std::string error_text(const Entry& entry) {
+  const auto& error = entry.error();
+  std::string text = "  ";
+  if (error.line() > 0) text += "Line " + std::to_string(error.line()) + ": ";
+  text += printable(error.type()) + ": " + printable(error.message()) + "\n";
+  return text + with_caret(error.text(), error.column()) +
+         "  It is tried again when the source's time or size changes.\n";
+}
+
+std::string orphan_text(const Entry& entry) {
+  const std::string gone =
+      "  Its source is gone. The bytecode, " + printable(entry.pyc()) + ", is still there";
+  if (entry.sourceless()) return gone + ",\n  and Python imports it without its source.\n";
+  return gone + ";\n  Python does not use it without its source, and kiln clean --orphans removes it.\n";
+}
+
+std::string indented(const std::string& text) {
+  std::string lines;
+  for (std::size_t start = 0; start < text.size();) {
+    const std::size_t end = std::min(text.find('\n', start), text.size());
+    lines += "    " + printable(text.substr(start, end - start)) + "\n";
+    start = end + 1;
+  }
+  return lines;
+}
+
+std::string state_text(const proto::ExplainReply& reply, const Entry& entry) {
+  if (entry.state() == "fresh") return fresh_text(entry);
+  if (entry.state() == "stale") return stale_text(reply, entry);
+  return entry.state() == "error" ? error_text(entry) : orphan_text(entry);
+}
+
+std::string entry_text(const proto::ExplainReply& reply, const Entry& entry) {
+  std::string text = title(reply, entry) + state_text(reply, entry);
+  if (entry.other_version()) {
+    text += "  " + printable(entry.python()) + " is another version by now, which does not use this file.\n";
+  }
+  if (entry.overlaid()) {
+    text += "  It lies in Kiln's overlay: Python keeps none of a main script, or cannot write it there.\n";
+  }
+  if (!entry.warnings().empty()) text += "  Compiling it said:\n" + indented(entry.warnings());
+  return text;
+}
+
+std::string nothing_text(const proto::ExplainReply& reply) {
+  std::string text = printable(reply.source()) + ": Kiln knows of no bytecode of it.\n";
+  if (!reply.source_exists()) return text + "  The file is gone.\n";
+  if (!reply.runs().empty() && reply.importers().empty()) {
+    text += "  It is a program's main file, of which Python keeps none.\n";
+  }
+  return text;
+}
+
+std::string runs_text(const proto::ExplainReply& reply, std::int64_t now_s) {
+  if (reply.runs().empty()) return {};
+  std::string text;
+  for (const auto& program : reply.runs()) {
+    text += (text.empty() ? "Run as a program: " : "; ") + when(program, now_s);
+  }
+  return text + "\n";
+}
+
+std::string importers_text(const proto::ExplainReply& reply, std::int64_t now_s, const std::string& cwd) {
+  std::string text = "Imported by: ";
+  const int shown = std::min(reply.importers_size(), kMaxPrograms);
+  for (int at = 0; at < shown; ++at) {
+    const auto& program = reply.importers(at);
+    text += (at > 0 ? ", " : "") + as_seen_from(cwd, program.entry()) + " (" + when(program, now_s) + ")";
+  }
+  const std::uint64_t more = reply.importers_count() - static_cast<std::uint64_t>(shown);
+  if (more > 0) text += " and " + std::to_string(more) + " more";
+  return text + (shown == 0 ? "no program that `kiln run` served\n" : "\n");
+}
+
+std::string watched_text(const proto::ExplainReply::Watched& watched) {
+  const std::string path = printable(watched.path());
+  if (watched.how() == "no")
+    return "Watched: no. To have changes compiled by themselves: kiln watch " + shell_word(watched.path()) +
+           "\n";
+  const std::string by_itself = "a change is compiled by itself";
+  if (watched.how() == "directory")
+    return "Watched: " + path + ", for what was imported; " + by_itself + ".\n";
+  std::string text = "Watched: below " + path;
+  if (watched.state() == "watching") return text + "; " + by_itself + ".\n";
+  text += ", which is " + watched.state();
+  if (!watched.reason().empty()) text += ": " + printable(watched.reason());
+  return text + ".\n" + (watched.hint().empty() ? "" : "  hint: " + printable(watched.hint()) + "\n");
+}
+
+json::value text_or_null(const std::string& text) {
+  return text.empty() ? json::value(nullptr) : json::value(text);
+}
+
+json::value to_json(const proto::ExplainReply::Error& error) {
+  return json::object{{"type", error.type()},
+                      {"message", error.message()},
+                      {"line", error.line()},
+                      {"column", error.column()},
+                      {"text", error.text()}};
+}
+
+json::object to_json(const Entry& entry) {
+  return {{"pyc", entry.pyc()},
+          {"python", entry.python()},
+          {"version", entry.version()},
+          {"tag", entry.tag()},
+          {"optimize", entry.optimize()},
+          {"state", entry.state()},
+          {"why", text_or_null(entry.why())},
+          {"kind", text_or_null(entry.kind())},
+          {"overlaid", entry.overlaid()},
+          {"other_version", entry.other_version()},
+          {"sourceless", entry.sourceless()},
+          {"error", entry.has_error() ? to_json(entry.error()) : json::value(nullptr)},
+          {"warnings", text_or_null(entry.warnings())}};
+}
+
+json::object to_json(const Program& program) {
+  return {{"entry", program.entry()},
+          {"python", program.python()},
+          {"version", program.version()},
+          {"last_run_s", program.last_run_s()}};
+}
+
+template <class Messages>
+json::array to_array(const Messages& messages) {
+  json::array array;
+  for (const auto& message : messages) array.push_back(to_json(message));
+  return array;
+}
+
+}  // namespace
+
+std::string explanation_text(const proto::ExplainReply& reply, std::int64_t now_s, const std::string& cwd) {
+  std::string text;
+  for (const auto& entry : reply.entries()) text += entry_text(reply, entry);
+  if (reply.entries().empty()) text = nothing_text(reply);
+  return text + runs_text(reply, now_s) + importers_text(reply, now_s, cwd) + watched_text(reply.watched());
+}
+
+json::object explanation_json(const proto::ExplainReply& reply) {
+  const auto& watched = reply.watched();
+  return {{"version", 1},
+          {"source", reply.source()},
+          {"exists", reply.source_exists()},
+          {"entries", to_array(reply.entries())},
+          {"imported_by", to_array(reply.importers())},
+          {"imported_by_count", reply.importers_count()},
+          {"run_as_program", to_array(reply.runs())},
+          {"watched", json::object{{"how", watched.how()},
+                                   {"path", watched.path()},
+                                   {"state", text_or_null(watched.state())},
+                                   {"reason", text_or_null(watched.reason())},
+                                   {"hint", text_or_null(watched.hint())}}}};
+}
+
+}  // namespace kiln

@@ -1,0 +1,39 @@
+// What `kiln explain FILE` prints of the daemon's answer.
+//
+// The document of --json:
+//
+//   version      1; other keys may come, but these stay as long as it does
+//   source       path of the source
+//   exists       whether it is there
+//   entries      its bytecode, one object a file:
+//     pyc, python (the interpreter's path), version (3.11.2), tag (of the bytecode), optimize (0, 1, 2)
+//     state      fresh | stale | error | orphan
+//     why        of what is stale: missing | unreadable | bad-header | magic | mtime | size | hash | body |
+//                changed | doubtful; else null
+//     kind       timestamp | checked-hash | unchecked-hash: what Python compares; null if that cannot be read
+//     overlaid   it lies in Kiln's overlay
+//     other_version  the interpreter is of another version by now, which has bytecode of its own
+//     sourceless     Python imports it without its source
+//     error      {type, message, line, column, text}, or null
+//     warnings   what compiling it said, or null
+//   imported_by  programs that imported it, newest first: [{entry, python, version, last_run_s}]; entry is a
+//                path, "-m NAME" or "-c"; last_run_s in seconds since 1970
+//   imported_by_count  of all; imported_by has the newest of them
+//   run_as_program     the same of itself: how it was run
+//   watched      {how: root | directory | no, path, state, reason, hint}; state, reason and hint of a root
+#pragma once
+
+#include <boost/json/object.hpp>
+#include <cstdint>
+#include <string>
+
+#include "proto/kiln.pb.h"
+
+namespace kiln {
+
+// Sentences. NOW_S: since the epoch. Programs below CWD are named as seen from there.
+std::string explanation_text(const proto::ExplainReply& reply, std::int64_t now_s, const std::string& cwd);
+
+boost::json::object explanation_json(const proto::ExplainReply& reply);
+
+}  // namespace kiln

@@ -1,0 +1,69 @@
+#include "daemon/explain_service.h"
+
+#include <sys/stat.h>
+
+#include <utility>
+
+#include "daemon/blocking.h"
+#include "daemon/explanation.h"
+#include "daemon/temporary_file.h"
+
+namespace kiln {
+
+namespace asio = boost::asio;
+
+namespace {
+
+Error unknown(const std::string& path) {
+  struct stat status {};
+  const std::string nothing = "Kiln knows nothing of " + path;
+  if (::stat(path.c_str(), &status) != 0) {
+    return {Reason::not_found, nothing + ", and there is no such file", "kiln list"};
+  }
+  if (S_ISDIR(status.st_mode)) return {Reason::not_found, path + " is a directory", "kiln list " + path};
+  const std::string command = path.ends_with(".pyc") ? "kiln inspect " : "kiln precompile ";
+  return {Reason::not_found, nothing, command + path};
+}
+
+}  // namespace
+
+asio::awaitable<void> ExplainService::serve(Session& session, const proto::ExplainRequest& request) {
+  std::string path = request.path();
+  auto file = co_await find(std::move(path));
+  if (!file) co_return co_await session.refuse(file.error());
+  const auto roots = std::move(file->roots);
+  auto explained = co_await look(std::move(*file));
+  if (!explained) co_return co_await session.refuse(explained.error());
+  watch_.describe(directory_of(explained->source()), roots, *explained->mutable_watched());
+  proto::Reply reply;
+  *reply.mutable_explain() = std::move(*explained);
+  co_await session.reply(reply);
+}
+
+// By any of its names.
+asio::awaitable<Result<KnownFile>> ExplainService::find(std::string path) {
+  auto all = co_await names(path);
+  if (!all) co_return all.error();
+  for (auto& name : *all) {
+    auto known = co_await index_.known_file(std::move(name));
+    if (!known || known->is_known()) co_return known;
+  }
+  co_return co_await nothing(std::move(path));
+}
+
+asio::awaitable<Result<std::vector<std::string>>> ExplainService::names(std::string path) {
+  return run_blocking(
+      thread_, [path = std::move(path)]() -> Result<std::vector<std::string>> { return names_of(path); });
+}
+
+asio::awaitable<Result<proto::ExplainReply>> ExplainService::look(KnownFile file) {
+  return run_blocking(thread_, [this, file = std::move(file)]() -> Result<proto::ExplainReply> {
+    return explain(file, overlay_);
+  });
+}
+
+asio::awaitable<Result<KnownFile>> ExplainService::nothing(std::string path) {
+  return run_blocking(thread_, [path = std::move(path)]() -> Result<KnownFile> { return unknown(path); });
+}
+
+}  // namespace kiln

@@ -1,0 +1,160 @@
+#include "daemon/explanation.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <optional>
+
+#include "common/pyc.h"
+#include "common/source_hash.h"
+#include "daemon/digest.h"
+#include "daemon/freshness.h"
+#include "daemon/source_text.h"
+#include "daemon/source_walk.h"
+#include "daemon/temporary_file.h"
+
+namespace kiln {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::size_t kMaxImporters = 20;
+constexpr std::size_t kMaxLine = 1'000;  // bytes of a source's line
+constexpr std::int64_t kSecond_ns = 1'000'000'000;
+
+std::optional<FileStamp> look_at(const std::string& path) {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0 || !S_ISREG(status.st_mode)) return std::nullopt;
+  return stamp_of(status);
+}
+
+const char* kind_word(PycKind kind) {
+  switch (kind) {
+    case PycKind::timestamp:
+      return "timestamp";
+    case PycKind::checked_hash:
+      return "checked-hash";
+    case PycKind::unchecked_hash:
+      return "unchecked-hash";
+  }
+  return "";
+}
+
+// Without its end. Empty: there is no such line.
+std::string line_of(const std::string& source, int line) {
+  const auto text = line > 0 ? read_source(source) : ReadResult(CompileError{});
+  if (!text) return {};
+  std::string_view rest = text->bytes;
+  if (rest.starts_with("\xef\xbb\xbf")) rest.remove_prefix(3);  // a byte order mark is in no column
+  for (int at = 1; at < line && !rest.empty(); ++at) {
+    rest.remove_prefix(std::min(rest.find('\n'), rest.size() - 1) + 1);
+  }
+  rest = rest.substr(0, rest.find_first_of("\r\n"));
+  return std::string(rest.substr(0, kMaxLine));
+}
+
+void describe(const CompileError& error, const std::string& source, proto::ExplainReply::Error& described) {
+  described.set_type(error.type);
+  described.set_message(error.message);
+  described.set_line(error.line);
+  described.set_column(error.column);
+  described.set_text(line_of(source, error.line));
+}
+
+// What an entry's files are at this moment.
+struct Sight {
+  std::optional<FileStamp> source;
+  PycCheck check;
+};
+
+Sight look_at(const IndexEntry& entry, const std::optional<FileStamp>& source, bool overlaid) {
+  const auto hash = [&]() -> std::optional<std::uint64_t> {
+    const auto text = read_source(entry.source);
+    return text ? source_hash(text->bytes, entry.magic) : std::nullopt;
+  };
+  const auto content = [&]() -> std::optional<std::uint64_t> {
+    const auto text = read_source(entry.source);
+    return text ? std::optional(content_id(sha256(text->bytes))) : std::nullopt;
+  };
+  const PycQuestion question{entry.magic, source.value_or(FileStamp{}), {}, hash, overlaid, &entry.made,
+                             content};
+  return {source, check_pyc(entry.pyc, question)};
+}
+
+// The source is the one that did not compile.
+bool is_still_error(const IndexEntry& entry, const FileStamp& source) {
+  return entry.error && source.modified_ns == entry.source_mtime_ns && source.size == entry.source_size &&
+         source.changed_ns == entry.made.source_changed_ns;
+}
+
+EntryState state_of(const IndexEntry& entry, const Sight& sight) {
+  if (!sight.source) return EntryState::orphan;
+  if (sight.check.freshness == Freshness::fresh) return EntryState::fresh;
+  return is_still_error(entry, *sight.source) ? EntryState::error : EntryState::stale;
+}
+
+void describe(const IndexEntry& entry, const Sight& sight, proto::ExplainReply::Entry& described) {
+  const EntryState state = state_of(entry, sight);
+  described.set_pyc(entry.pyc);
+  described.set_python(entry.executable);
+  described.set_tag(entry.cache_tag);
+  described.set_optimize(entry.optimize);
+  described.set_state(std::string(word(state)));
+  described.set_sourceless(directory_of(entry.pyc) == directory_of(entry.source));
+  described.set_warnings(name_file_in(entry.warnings, entry.source));
+  if (sight.check.kind) described.set_kind(kind_word(*sight.check.kind));
+  if (state == EntryState::stale) described.set_why(std::string(word(sight.check.freshness)));
+  if (state == EntryState::error) describe(*entry.error, entry.source, *described.mutable_error());
+}
+
+void add_interpreter(const std::vector<InterpreterInfo>& interpreters,
+                     proto::ExplainReply::Entry& described) {
+  const auto found = std::ranges::find(interpreters, described.python(), &InterpreterInfo::executable);
+  if (found == interpreters.end()) return;
+  described.set_version(found->version);
+  described.set_other_version(found->cache_tag != described.tag());
+}
+
+void describe(const EntryPoint& program, proto::ExplainReply::Program& described) {
+  described.set_entry(program.entry);
+  described.set_python(program.executable);
+  described.set_version(program.version);
+  described.set_last_run_s(program.last_run_ns / kSecond_ns);
+}
+
+}  // namespace
+
+proto::ExplainReply explain(const KnownFile& file, const std::string& overlay) {
+  proto::ExplainReply reply;
+  const auto source = look_at(file.source);
+  reply.set_source(file.source);
+  reply.set_source_exists(source.has_value());
+  for (const auto& entry : file.entries) {
+    const bool overlaid = !overlay.empty() && entry.pyc.starts_with(overlay + "/");
+    const Sight sight = look_at(entry, source, overlaid);
+    if (!source && sight.check.freshness == Freshness::missing) continue;
+    auto& described = *reply.add_entries();
+    describe(entry, sight, described);
+    described.set_overlaid(overlaid);
+    add_interpreter(file.interpreters, described);
+  }
+  const std::size_t shown = std::min(file.importers.size(), kMaxImporters);
+  for (std::size_t at = 0; at < shown; ++at) describe(file.importers[at], *reply.add_importers());
+  reply.set_importers_count(file.importers.size());
+  for (const auto& program : file.runs) describe(program, *reply.add_runs());
+  return reply;
+}
+
+std::vector<std::string> names_of(const std::string& path) {
+  std::vector<std::string> names{clean_path(path)};
+  const auto add = [&](const std::string& name) {
+    if (std::ranges::find(names, name) == names.end()) names.push_back(name);
+  };
+  std::error_code failed;
+  const auto directory = fs::canonical(directory_of(path), failed);
+  if (!failed) add((directory / fs::path(path).filename()).string());
+  const auto real = fs::canonical(path, failed);
+  if (!failed) add(real.string());
+  return names;
+}
+
+}  // namespace kiln

@@ -1,0 +1,156 @@
+#include "client/explain_report.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <boost/json/serialize.hpp>
+
+namespace kiln {
+namespace {
+
+using testing::HasSubstr;
+using testing::StartsWith;
+
+class ExplainReport : public testing::Test {
+ protected:
+  ExplainReport() {
+    reply_.set_source("/app/mod.py");
+    reply_.set_source_exists(true);
+    entry_.set_pyc("/app/__pycache__/mod.cpython-311.pyc");
+    entry_.set_python("/usr/bin/python3");
+    entry_.set_version("3.11.2");
+    entry_.set_kind("timestamp");
+    entry_.set_state("fresh");
+    reply_.mutable_watched()->set_how("no");
+    reply_.mutable_watched()->set_path("/app");
+  }
+
+  void add_importer(const std::string& entry, std::int64_t seconds_ago) {
+    auto& importer = *reply_.add_importers();
+    importer.set_entry(entry);
+    importer.set_python("/usr/bin/python3");
+    importer.set_version("3.11.2");
+    importer.set_last_run_s(kNow_s - seconds_ago);
+    reply_.set_importers_count(reply_.importers_count() + 1);
+  }
+
+  std::string text() {
+    proto::ExplainReply reply = reply_;
+    *reply.add_entries() = entry_;
+    return explanation_text(reply, kNow_s, "/app");
+  }
+
+  static constexpr std::int64_t kNow_s = 1'700'000'000;
+  proto::ExplainReply reply_;
+  proto::ExplainReply::Entry entry_;
+};
+
+TEST_F(ExplainReport, Fresh) {
+  EXPECT_EQ(text(),
+            "/app/mod.py: fresh for /usr/bin/python3 (Python 3.11.2)\n"
+            "  Its bytecode, /app/__pycache__/mod.cpython-311.pyc, has the time and size of the source.\n"
+            "  It is compiled anew when the source's time or size changes, or when /usr/bin/python3\n"
+            "  becomes another version of Python.\n"
+            "Imported by: no program that `kiln run` served\n"
+            "Watched: no. To have changes compiled by themselves: kiln watch /app\n");
+}
+
+TEST_F(ExplainReport, FreshByHash) {
+  entry_.set_optimize(2);
+  entry_.set_kind("unchecked-hash");
+  EXPECT_THAT(text(), HasSubstr("(Python 3.11.2) with -OO\n"));
+  EXPECT_THAT(text(), HasSubstr("has the hash of the source, which Python itself does not compare"));
+}
+
+TEST_F(ExplainReport, EveryReasonHasItsSentence) {
+  entry_.set_state("stale");
+  for (const std::string why : {"missing", "unreadable", "bad-header", "magic", "mtime", "size", "hash",
+                                "body", "changed", "doubtful"}) {
+    entry_.set_why(why);
+    EXPECT_THAT(text(), testing::Not(HasSubstr("is not that of the source"))) << why;
+    EXPECT_THAT(text(), HasSubstr("kiln precompile /app/mod.py")) << why;
+  }
+  entry_.set_why("mtime");
+  EXPECT_THAT(text(), HasSubstr("mod.cpython-311.pyc, is of a source with another time.\n"));
+}
+
+TEST_F(ExplainReport, AnErrorHasACaret) {
+  entry_.set_state("error");
+  auto& error = *entry_.mutable_error();
+  error.set_type("SyntaxError");
+  error.set_message("invalid syntax");
+  error.set_line(2);
+  error.set_column(8);
+  error.set_text("\tü = 1 = = \x1b[31m\xff");
+  EXPECT_THAT(text(), HasSubstr("  Line 2: SyntaxError: invalid syntax\n"
+                                "    \tü = 1 = = ?[31m?\n"
+                                "    \t      ^\n"
+                                "  It is tried again when the source's time or size changes.\n"));
+}
+
+TEST_F(ExplainReport, Orphans) {
+  entry_.set_state("orphan");
+  EXPECT_THAT(text(), HasSubstr("kiln clean --orphans removes it"));
+  entry_.set_sourceless(true);
+  EXPECT_THAT(text(), HasSubstr("Python imports it without its source"));
+}
+
+TEST_F(ExplainReport, WhatElseThereIsToSay) {
+  entry_.set_other_version(true);
+  entry_.set_overlaid(true);
+  entry_.set_warnings("/app/mod.py:1: SyntaxWarning: odd\n  x\n");
+  EXPECT_THAT(text(), HasSubstr("is another version by now"));
+  EXPECT_THAT(text(), HasSubstr("lies in Kiln's overlay"));
+  EXPECT_THAT(text(), HasSubstr("Compiling it said:\n    /app/mod.py:1: SyntaxWarning: odd\n      x\n"));
+}
+
+TEST_F(ExplainReport, Importers) {
+  add_importer("/app/manage.py", 0);
+  add_importer("/elsewhere/x.py", 1);
+  add_importer("-m app", 180);
+  add_importer("-c", 7'200);
+  EXPECT_THAT(text(),
+              HasSubstr("Imported by: manage.py (python3.11, just now),"
+                        " /elsewhere/x.py (python3.11, 1 second ago), -m app (python3.11, 3 minutes ago),"
+                        " -c (python3.11, 2 hours ago)\n"));
+  for (int i = 0; i < 6; ++i) add_importer("/z.py", 86'400);
+  EXPECT_THAT(text(), HasSubstr("/z.py (python3.11, 1 day ago) and 2 more\n"));
+}
+
+TEST_F(ExplainReport, AProgramHasNoBytecode) {
+  auto& run = *reply_.add_runs();
+  run.set_python("/opt/pypy3");
+  run.set_last_run_s(kNow_s - 5);
+  EXPECT_THAT(explanation_text(reply_, kNow_s, "/"),
+              StartsWith("/app/mod.py: Kiln knows of no bytecode of it.\n"
+                         "  It is a program's main file, of which Python keeps none.\n"
+                         "Run as a program: pypy3, 5 seconds ago\n"));
+}
+
+TEST_F(ExplainReport, Watched) {
+  auto& watched = *reply_.mutable_watched();
+  watched.set_how("directory");
+  EXPECT_THAT(text(), HasSubstr("Watched: /app, for what was imported; a change is compiled by itself.\n"));
+  watched.set_how("root");
+  watched.set_state("watching");
+  EXPECT_THAT(text(), HasSubstr("Watched: below /app; a change is compiled by itself.\n"));
+  watched.set_state("by-stat");
+  watched.set_reason("nfs file system");
+  EXPECT_THAT(text(), HasSubstr("Watched: below /app, which is by-stat: nfs file system.\n"));
+}
+
+TEST_F(ExplainReport, Json) {
+  *reply_.add_entries() = entry_;
+  add_importer("-c", 0);
+  EXPECT_EQ(boost::json::serialize(explanation_json(reply_)),
+            R"({"version":1,"source":"/app/mod.py","exists":true,"entries":[{)"
+            R"("pyc":"/app/__pycache__/mod.cpython-311.pyc","python":"/usr/bin/python3","version":"3.11.2",)"
+            R"("tag":"","optimize":0,"state":"fresh","why":null,"kind":"timestamp","overlaid":false,)"
+            R"("other_version":false,"sourceless":false,"error":null,"warnings":null}],)"
+            R"("imported_by":[{"entry":"-c","python":"/usr/bin/python3","version":"3.11.2",)"
+            R"("last_run_s":1700000000}],"imported_by_count":1,"run_as_program":[],)"
+            R"("watched":{"how":"no","path":"/app","state":null,"reason":null,"hint":null}})");
+}
+
+}  // namespace
+}  // namespace kiln
