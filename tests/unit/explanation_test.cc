@@ -107,6 +107,7 @@ TEST_F(Explanation, AnErrorHoldsUntilTheSourceChanges) {
   const FileStamp stamp = stamp_of(source_);
   entry_.source_mtime_ns = stamp.modified_ns;
   entry_.source_size = stamp.size;
+  entry_.made.source_changed_ns = stamp.changed_ns;
   EXPECT_EQ(judged(), "error ");
   const auto error = explained().entries(0).error();
   EXPECT_EQ(error.text(), "\tx = = 1");
@@ -122,6 +123,7 @@ TEST_F(Explanation, ALineThatIsNotThereHasNoText) {
   const FileStamp stamp = stamp_of(source_);
   entry_.source_mtime_ns = stamp.modified_ns;
   entry_.source_size = stamp.size;
+  entry_.made.source_changed_ns = stamp.changed_ns;
   const auto text = [&](int line) {
     entry_.error = CompileError{"SyntaxError", "invalid syntax", line, 1};
     return explained().entries(0).error().text();
