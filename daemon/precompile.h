@@ -17,7 +17,7 @@
 #include "daemon/interpreter.h"
 #include "daemon/known_error.h"
 #include "daemon/made_file.h"
-#include "daemon/store.h"
+#include "daemon/write_behind_store.h"
 #include "proto/kiln.pb.h"
 
 namespace kiln {
@@ -29,7 +29,7 @@ using PrecompileSink = std::function<void(const proto::PrecompileEvent&)>;
 // What precompilations share. All of it outlives them.
 struct PrecompileServices {
   CompilerPool& compilers;
-  Store& store;
+  WriteBehindStore& store;
   std::string overlay;  // directory of the overlay (common/overlay.h); empty: none
   const KnownErrors& known_errors;
   const MadeFiles& made_files;

@@ -14,7 +14,7 @@
 #include "daemon/overlay.h"
 #include "daemon/precompile.h"
 #include "daemon/session.h"
-#include "daemon/store.h"
+#include "daemon/write_behind_store.h"
 #include "proto/kiln.pb.h"
 
 namespace kiln {
@@ -24,7 +24,7 @@ void keep_results(PrecompiledBatch batch, std::uint32_t umask, IndexThread& inde
 
 class PrecompileService {
  public:
-  PrecompileService(IndexThread& index, Store& store, Overlay& overlay)
+  PrecompileService(IndexThread& index, WriteBehindStore& store, Overlay& overlay)
       : index_(index), store_(store), overlay_(overlay) {}
   ~PrecompileService();
 
@@ -53,7 +53,7 @@ class PrecompileService {
   void remember(const PrecompiledBatch& batch);
 
   IndexThread& index_;
-  Store& store_;
+  WriteBehindStore& store_;
   Overlay& overlay_;
   CompilerPool compilers_;
   std::optional<KnownErrors> known_errors_;  // once they were read from the index; kept up here

@@ -131,7 +131,8 @@ std::map<Group, std::vector<Target>> grouped(const InterpreterInfo& interpreter,
 
 }  // namespace
 
-Recompiler::Recompiler(IndexThread& index, Store& store, Overlay& overlay, PrecompileService& requested)
+Recompiler::Recompiler(IndexThread& index, WriteBehindStore& store, Overlay& overlay,
+                       PrecompileService& requested)
     : index_(index), store_(store), overlay_(overlay), requested_(requested), thread_([this] { run(); }) {}
 
 Recompiler::~Recompiler() {

@@ -26,7 +26,7 @@
 #include "daemon/known_interpreters.h"
 #include "daemon/overlay.h"
 #include "daemon/precompile_service.h"
-#include "daemon/store.h"
+#include "daemon/write_behind_store.h"
 
 namespace kiln {
 
@@ -34,7 +34,7 @@ namespace kiln {
 class Recompiler {
  public:
   // All of it outlives this. What REQUESTED serves goes first.
-  Recompiler(IndexThread& index, Store& store, Overlay& overlay, PrecompileService& requested);
+  Recompiler(IndexThread& index, WriteBehindStore& store, Overlay& overlay, PrecompileService& requested);
   ~Recompiler();
 
   // These return at once; what was asked for already and has not begun is not done twice.
@@ -71,7 +71,7 @@ class Recompiler {
                  const KnownErrors& known_errors);
 
   IndexThread& index_;
-  Store& store_;
+  WriteBehindStore& store_;
   Overlay& overlay_;
   PrecompileService& requested_;
   CompilerPool compilers_;

@@ -51,7 +51,7 @@ class PrecompileTest : public testing::Test {
 
   Precompiled run_with(const proto::PrecompileRequest& request, const InterpreterInfo& python,
                        const PrecompileSink& sink, const std::stop_token& stop = {}) {
-    const PrecompileServices services{compilers_, *store_, {}, known_, {}};
+    const PrecompileServices services{compilers_, store_, {}, known_, {}};
     return precompile(request, std::span(&python, 1), services, sink, stop);
   }
 
@@ -75,7 +75,8 @@ class PrecompileTest : public testing::Test {
 
   Scratch scratch_;
   CompilerPool compilers_;
-  std::optional<Store> store_{std::in_place, scratch_ / "store", 0};  // keeps nothing
+  Store disk_{scratch_ / "store", 0};  // keeps nothing
+  WriteBehindStore store_{disk_};
   KnownErrors known_;
   std::vector<std::string> errors_;
   std::vector<std::string> warnings_;
@@ -333,7 +334,7 @@ TEST_F(PrecompileTest, AnUnusablePythonFailsTheRequest) {
 // A copy, and a tree whose times have moved, are restored; nothing is compiled, and the bytes are those that
 // compileall writes there.
 TEST_F(PrecompileTest, WhatWasCompiledOnceIsRestored) {
-  store_.emplace(scratch_ / "store", 1U << 30);
+  disk_.set_limit(1U << 30);
   scratch_.write("one/src/a.py", "def f():\n  return __file__\n");
   scratch_.write("one/src/b.py", "class C:\n  x = lambda self: 1\n");
   auto asked = request("one/src");
@@ -351,6 +352,7 @@ TEST_F(PrecompileTest, WhatWasCompiledOnceIsRestored) {
                     system_python().executable + " -m compileall -q -s src -p another/name src"));
   EXPECT_TRUE(shell("diff -r " + scratch_.path() + "/two " + scratch_.path() + "/three"));
   ASSERT_TRUE(shell("touch -d '2001-02-03 04:05:06' " + scratch_.path() + "/one/src/*.py"));
+  store_.flush();
   const auto moved = run(asked);
   EXPECT_EQ(moved.summary.restored(), 2U);
   EXPECT_EQ(moved.summary.compiled(), 0U);
@@ -358,7 +360,7 @@ TEST_F(PrecompileTest, WhatWasCompiledOnceIsRestored) {
 }
 
 TEST_F(PrecompileTest, WarningsAreKeptWithTheCode) {
-  store_.emplace(scratch_ / "store", 1U << 30);
+  disk_.set_limit(1U << 30);
   scratch_.write("src/w.py", "x is 1\n");
   scratch_.write("copy/v.py", "x is 1\n");
   run(request("src"));
@@ -444,7 +446,7 @@ TEST_F(PrecompileTest, SeveralInterpretersAndLevelsAtOnce) {
   const auto pythons = all_pythons();
   auto asked = request("src");
   asked.add_optimize(2);
-  const PrecompileServices services{compilers_, *store_, {}, {}, {}};
+  const PrecompileServices services{compilers_, store_, {}, {}, {}};
   const auto done = precompile(asked, pythons, services, [](const proto::PrecompileEvent&) {}, {});
   EXPECT_EQ(done.summary.failure(), "");
   EXPECT_EQ(done.summary.compiled(), 2 * pythons.size());
