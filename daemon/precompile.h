@@ -53,7 +53,8 @@ struct Precompiled {
 constexpr unsigned kMaxJobs = 256;
 
 // Blocks until all is done; call it on a thread of its own. INTERPRETERS are what request.python() names, in
-// that order. Events are one Error for each file or target that failed, Warning, Stale (in a check only),
+// that order. Events are one Error for each file or target that failed, Warning for each file that was made
+// and warned (as compileall's, and not for one that is fresh: the index has them), Stale (in a check only),
 // Progress over the files to make, at most a hundred, and as the last one the Summary. STOP ends it early:
 // running compiles are killed, no file is left half written, and the summary's failure says so, as it does
 // when an interpreter cannot be used at all.

@@ -404,12 +404,14 @@ TEST_F(PrecompileTest, ACheckWritesNothing) {
 }
 
 TEST_F(PrecompileTest, WhatMatchesIsLeftOut) {
-  for (const char* name : {"src/a.py", "src/test_a.py", "src/p/b.py", "src/p/q/c.py", "src/.git/d.py"}) {
+  for (const char* name :
+       {"src/a.py", "src/test_a.py", "src/p/b.py", "src/p/q/c.py", "src/r/d.py", "src/.git/e.py"}) {
     scratch_.write(name, "x = 1\n");
   }
   auto asked = request("src");
   asked.add_exclude("test_*");
   asked.add_exclude("p/q");
+  asked.add_exclude("r/");
   const auto done = run(asked);
   EXPECT_THAT(counts(done), ElementsAre(2, 0, 0));
   EXPECT_EQ(done.summary.left_out_count(), 1U);
