@@ -15,6 +15,7 @@
 namespace kiln {
 namespace {
 
+constexpr int kNiceness = 10;
 // ioprio_set(2). <linux/ioprio.h> calls a parameter "class" in some versions, and glibc has nothing.
 constexpr int kIoPriorityWhoProcess = 1;
 constexpr int kIoPriorityClassIdle = 3;
@@ -50,9 +51,9 @@ bool is_safe_above(std::filesystem::path directory) {
 
 }  // namespace
 
-void enter_background(int niceness) {
+void enter_background() {
   // Linux has both for each thread; 0 is the one that calls.
-  ::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), niceness);
+  ::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), kNiceness);
   ::syscall(SYS_ioprio_set, kIoPriorityWhoProcess, 0, kIoPriorityClassIdle << kIoPriorityClassShift);
 }
 

@@ -8,13 +8,9 @@
 
 namespace kiln {
 
-// Values of nice(2).
-constexpr int kLowPriority = 10;
-constexpr int kLowestPriority = 19;
-
-// Lowers the calling thread's priority to NICENESS, and with it that of all threads and processes that it
-// starts, and has them use the disk only while nobody else wants it (ioprio_set(2)).
-void enter_background(int niceness = kLowPriority);
+// Lowers the calling thread's priority, and with it that of all threads and processes that it starts: nice
+// 10, and the disk only while nobody else wants it (ioprio_set(2)).
+void enter_background();
 
 // Whether the daemon of USER, by effective uid, may put a file at PATH, absolute, without being asked. Root
 // may where PATH's directory, or the nearest one that exists, is root's with all that lies above it, and

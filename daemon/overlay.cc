@@ -58,7 +58,7 @@ struct Overlay::Work {
 
 Overlay::Overlay(std::string dir, std::uint64_t limit, IndexThread& index)
     : dir_(std::move(dir)), limit_(limit), index_(index), cancel_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
-  asio::post(thread_, [] { enter_background(); });
+  asio::post(thread_, enter_background);
 }
 
 Overlay::~Overlay() {

@@ -7,8 +7,11 @@
 
 namespace kiln {
 
-WriteBehindStore::WriteBehindStore(Store& store, std::uint64_t max_waiting)
-    : store_(store), max_waiting_(max_waiting), thread_([this](const std::stop_token& stop) { run(stop); }) {}
+WriteBehindStore::WriteBehindStore(Store& store, std::uint64_t max_waiting, std::chrono::milliseconds quiet)
+    : store_(store),
+      max_waiting_(max_waiting),
+      quiet_(quiet),
+      thread_([this](const std::stop_token& stop) { run(stop); }) {}
 
 std::optional<StoredCode> WriteBehindStore::find(const StoreKey& key) {
   if (store_.limit() == 0) return std::nullopt;
@@ -31,7 +34,8 @@ bool WriteBehindStore::put_off(const ObjectPointer& object) {
   waiting_.emplace(object->digest, object);
   waiting_bytes_ += object->bytes();
   queue_.push_back(object);
-  changed_.notify_all();
+  last_kept_ = Clock::now();
+  if (queue_.size() == 1) changed_.notify_all();
   return true;
 }
 
@@ -42,11 +46,18 @@ WriteBehindStore::ObjectPointer WriteBehindStore::waiting_at(const Sha256& diges
 }
 
 void WriteBehindStore::run(const std::stop_token& stop) {
-  enter_background(kLowestPriority);
+  enter_background();
   while (!stop.stop_requested()) {
-    if (write_next()) continue;
     std::unique_lock lock(mutex_);
-    changed_.wait(lock, stop, [this] { return !queue_.empty(); });
+    const auto due = last_kept_ + quiet_;
+    if (queue_.empty()) {
+      changed_.wait(lock, stop, [this] { return !queue_.empty(); });
+    } else if (Clock::now() < due) {
+      changed_.wait_until(lock, stop, due, [] { return false; });
+    } else {
+      lock.unlock();
+      write_next();
+    }
   }
 }
 

@@ -27,13 +27,6 @@ TEST(Background, OneThreadsPriorityIsLowered) {
   EXPECT_EQ(::getpriority(PRIO_PROCESS, 0), own);
 }
 
-TEST(Background, ToTheLowestOnDemand) {
-  std::thread([] {
-    enter_background(kLowestPriority);
-    EXPECT_EQ(::getpriority(PRIO_PROCESS, 0), 19);
-  }).join();
-}
-
 TEST(MayWriteUnasked, OthersThanRootMayTry) {
   EXPECT_TRUE(may_write_unasked("/usr/lib/x/__pycache__/y.pyc", kSomebody));
 }

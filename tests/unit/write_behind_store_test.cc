@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <chrono>
 #include <future>
 #include <optional>
 #include <string>
@@ -20,6 +21,7 @@ namespace fs = std::filesystem;
 constexpr std::uint64_t kBlock = 4096;
 constexpr std::uint64_t kLimit = 8 * kBlock;  // so small that the store reports growth at each object
 constexpr std::uint64_t kMaxWaiting = 100;
+constexpr std::chrono::hours kNever{1};  // nothing is written but on demand
 
 StoreKey key_of(const std::string& source) {
   return {sha256(source), 0x0a0d0da7, "cpython-311", "3.11.2 (main)", 0, ""};
@@ -27,70 +29,44 @@ StoreKey key_of(const std::string& source) {
 
 class WriteBehindStoreTest : public testing::Test {
  protected:
-  ~WriteBehindStoreTest() override { release(); }
-
-  // From now on the background thread stands still, having written an object of its own.
-  void hold() {
-    disk_.on_growth = [this, own = std::this_thread::get_id()] {
-      if (std::this_thread::get_id() == own || was_held_.exchange(true)) return;
-      held_.set_value();
-      gate_.get_future().wait();
-    };
-    store_->keep(key_of("first"), {"code", ""});
-    held_.get_future().wait();
-    is_held_ = true;
-  }
-
-  void release() {
-    if (is_held_) gate_.set_value();
-    is_held_ = false;
-  }
-
   bool is_written(const std::string& source) const { return fs::exists(disk_.path_of(key_of(source))); }
 
   Scratch scratch_;
-  std::promise<void> held_;
-  std::promise<void> gate_;
-  std::atomic<bool> was_held_ = false;
-  bool is_held_ = false;
   Store disk_{scratch_ / "store", kLimit};
-  std::optional<WriteBehindStore> store_{std::in_place, disk_, kMaxWaiting};
+  std::optional<WriteBehindStore> store_{std::in_place, disk_, kMaxWaiting, kNever};
 };
 
 TEST_F(WriteBehindStoreTest, WhatWaitsIsFound) {
   const StoredCode stored{"code", "warnings"};
-  hold();
   store_->keep(key_of("a"), stored);
   EXPECT_FALSE(is_written("a"));
   EXPECT_EQ(store_->find(key_of("a")), stored);
   EXPECT_FALSE(store_->find(key_of("b")));
-  release();
   store_->flush();
   EXPECT_TRUE(is_written("a"));
   EXPECT_EQ(store_->find(key_of("a")), stored);
-  EXPECT_EQ(disk_.approximate_bytes(), 2 * kBlock);
+  EXPECT_EQ(disk_.approximate_bytes(), kBlock);
 }
 
 TEST_F(WriteBehindStoreTest, ItIsWrittenUnasked) {
+  store_.emplace(disk_, kMaxWaiting, std::chrono::milliseconds(0));
   std::promise<void> written;
   disk_.on_growth = [&] { written.set_value(); };
   store_->keep(key_of("a"), {"code", ""});
   written.get_future().wait();
   EXPECT_TRUE(is_written("a"));
+  store_.reset();  // before what its thread has used
 }
 
 TEST_F(WriteBehindStoreTest, WhatHasWaitedIsInTheStoreWhenThisEnds) {
-  hold();
   store_->keep(key_of("a"), {"code", ""});
   store_->keep(key_of("b"), {"other", ""});
-  release();
   store_.reset();
   EXPECT_EQ(disk_.find(key_of("a"))->code, "code");
   EXPECT_EQ(disk_.find(key_of("b"))->code, "other");
 }
 
 TEST_F(WriteBehindStoreTest, BeyondTheBoundItIsWrittenAtOnce) {
-  hold();
   const std::string half(kMaxWaiting / 2, 'x');
   store_->keep(key_of("a"), {half, ""});
   store_->keep(key_of("b"), {half, "warnings"});
@@ -98,7 +74,6 @@ TEST_F(WriteBehindStoreTest, BeyondTheBoundItIsWrittenAtOnce) {
   EXPECT_TRUE(is_written("b"));
   store_->keep(key_of("c"), {std::string(2 * kMaxWaiting, 'x'), ""});
   EXPECT_TRUE(is_written("c"));
-  release();
   store_->flush();
   EXPECT_TRUE(is_written("a"));
 }
@@ -106,20 +81,17 @@ TEST_F(WriteBehindStoreTest, BeyondTheBoundItIsWrittenAtOnce) {
 TEST_F(WriteBehindStoreTest, WhatWasWrittenMakesRoom) {
   store_->keep(key_of("a"), {std::string(kMaxWaiting, 'x'), ""});
   store_->flush();
-  hold();
   store_->keep(key_of("b"), {std::string(kMaxWaiting / 2, 'x'), ""});
   EXPECT_FALSE(is_written("b"));
 }
 
 TEST_F(WriteBehindStoreTest, OneKeyWaitsOnce) {
-  hold();
-  const std::string most(kMaxWaiting - 4, 'x');
+  const std::string most(kMaxWaiting, 'x');
   for (int i = 0; i < 3; ++i) store_->keep(key_of("a"), {most, ""});
   EXPECT_FALSE(is_written("a"));
-  release();
   store_->flush();
   EXPECT_TRUE(is_written("a"));
-  EXPECT_EQ(disk_.approximate_bytes(), 2 * kBlock);
+  EXPECT_EQ(disk_.approximate_bytes(), kBlock);
 }
 
 TEST_F(WriteBehindStoreTest, AClosedOneWritesAtOnce) {
@@ -144,12 +116,10 @@ TEST_F(WriteBehindStoreTest, WhatCannotBeWrittenIsGone) {
 }
 
 TEST_F(WriteBehindStoreTest, WithoutALimitToFillNothingIsFoundOrWritten) {
-  hold();
   store_->keep(key_of("a"), {"code", ""});
   disk_.set_limit(0);
   EXPECT_FALSE(store_->find(key_of("a")));
   store_->keep(key_of("b"), {"code", ""});
-  release();
   store_->flush();
   EXPECT_FALSE(is_written("a"));
   disk_.set_limit(kLimit);
@@ -158,6 +128,7 @@ TEST_F(WriteBehindStoreTest, WithoutALimitToFillNothingIsFoundOrWritten) {
 }
 
 TEST_F(WriteBehindStoreTest, ThreadsMayKeepFindAndFlush) {
+  store_.emplace(disk_, kMaxWaiting, std::chrono::milliseconds(0));
   constexpr int kTimes = 200;
   std::atomic<int> wrong = 0;
   std::vector<std::jthread> threads;
