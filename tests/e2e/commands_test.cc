@@ -102,7 +102,7 @@ TEST_F(Commands, WhereTheCurrentDirectoryIsGoneAbsolutePathsWillDo) {
                          kiln_binary(), "precompile", "--python", any_python().path, path},
                 .environment = base_environment()});
   };
-  EXPECT_THAT(from_nowhere(work_dir() + "/src").out, HasSubstr("1 compiled"));
+  EXPECT_THAT(from_nowhere(work_dir() + "/src").out, HasSubstr("compiled 1, fresh 0"));
   const Outcome relative = from_nowhere("src");
   EXPECT_EQ(relative.err, "error: the current directory is gone\n");
   EXPECT_EQ(describe_status(relative.status), "exit 3");
