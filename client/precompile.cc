@@ -52,8 +52,9 @@ void define_options(CLI::App& app, PrecompileArguments& parsed) {
       ->type_name("MODE")
       ->check(CLI::IsMember({"timestamp", "checked-hash", "unchecked-hash"}));
   app.add_flag("--legacy", parsed.legacy, "write NAME.pyc beside the source, as compileall -b");
-  app.add_option("--exclude", parsed.exclude,
-                 "leave out what matches: a name, or, with a slash in it, the way down from PATH")
+  app.add_option(
+         "--exclude", parsed.exclude,
+         "leave out what matches: a name, or, with a slash in it, the way down from PATH; NAME/ is NAME")
       ->type_name("GLOB")
       ->allow_extra_args(false);
   app.add_flag("--force", parsed.force, "compile what is fresh, too");
@@ -94,10 +95,17 @@ void add_place(proto::PrecompileRequest& precompile) {
   precompile.set_root_inode(status.st_ino);
 }
 
-Result<proto::Request> build_request(const PrecompileArguments& arguments) {
+// Unlike absolute_path_of(), it leaves "..": what lies above a symlink is for the daemon to find out. Nobody
+// needs the current directory for a path that is absolute.
+Result<std::string> as_absolute(const std::string& path) {
+  if (path.starts_with('/')) return path;
   std::error_code failed;
-  const std::string cwd = std::filesystem::current_path(failed).string();
+  const auto cwd = std::filesystem::current_path(failed);
   if (failed) return Error{Reason::system, "the current directory is gone", {}};
+  return absolute_path(path, cwd.string());
+}
+
+Result<proto::Request> build_request(const PrecompileArguments& arguments) {
   proto::Request request;
   auto& precompile = *request.mutable_precompile();
   for (const auto& path : with_listed_paths(arguments.paths, std::cin)) {
@@ -105,7 +113,7 @@ Result<proto::Request> build_request(const PrecompileArguments& arguments) {
       return Error{Reason::usage, "a NUL byte in the list on standard input: give one path a line", {}};
     }
     auto& target = *precompile.add_targets();
-    target.set_path(absolute_path(path, cwd));
+    target.set_path(TRY(as_absolute(path)));
     target.set_spelling(path);
     TRY_VOID(add_exclusions(target));
   }
@@ -122,7 +130,7 @@ Result<proto::Request> build_request(const PrecompileArguments& arguments) {
   for (const int level : arguments.levels) precompile.add_optimize(level);
   for (const auto& pattern : arguments.exclude) precompile.add_exclude(pattern);
   const char* prefix = std::getenv("PYTHONPYCACHEPREFIX");
-  if (prefix != nullptr && prefix[0] != '\0') precompile.set_pycache_prefix(absolute_path(prefix, cwd));
+  if (prefix != nullptr && prefix[0] != '\0') precompile.set_pycache_prefix(TRY(as_absolute(prefix)));
   return request;
 }
 

@@ -89,9 +89,11 @@ Result<PycHeader> known_header(const std::string& path, std::string_view bytes) 
   const auto header = parse_pyc_header(bytes);
   if (!header) return Error{Reason::bad_pyc, path + ": " + header.error().message, {}};
   if (!bytecode_format(header->magic)) {
+    const std::string number = path + ": magic number " + std::to_string(header->magic & 0xffff);
+    const bool pypy = is_pypy_magic(header->magic);
     return Error{Reason::bad_pyc,
-                 path + ": magic number " + std::to_string(header->magic & 0xffff) +
-                     " is of no release of Python from 2.7 to 3.14",
+                 number + (pypy ? " is PyPy's, whose bytecode is its own"
+                                : " is of no release of Python from 2.7 to 3.14"),
                  {}};
   }
   return *header;

@@ -285,7 +285,7 @@ int run_command(std::span<char*> arguments) {
   const auto interpreter = choose_interpreter(python, "run");
   if (!interpreter) {
     print_error(interpreter.error());
-    return kExitUnable;
+    return exit_code(interpreter.error());
   }
   run_program(*interpreter, arguments);
 }

@@ -45,4 +45,9 @@ std::optional<BytecodeFormat> bytecode_format(std::uint32_t magic) {
   return std::nullopt;
 }
 
+bool is_pypy_magic(std::uint32_t magic) {
+  const std::uint32_t number = magic & 0xffff;
+  return magic >> 16 == kLineEnd && number != 0 && number < 3000 && number % 16 == 0;
+}
+
 }  // namespace kiln

@@ -51,4 +51,8 @@ struct BytecodeFormat {
 // newer versions, and other implementations.
 std::optional<BytecodeFormat> bytecode_format(std::uint32_t magic);
 
+// True for the magic numbers that PyPy3 takes: multiples of 16 below 3000, where CPython's begin
+// (pypy/interpreter/pycode.py). They do not tell which Python it is of.
+bool is_pypy_magic(std::uint32_t magic);
+
 }  // namespace kiln

@@ -39,12 +39,18 @@ std::string rest_below(std::string_view glob, std::string_view way) {
 
 }  // namespace
 
+std::string_view without_last_slash(std::string_view glob) {
+  while (glob.size() > 1 && glob.ends_with('/')) glob.remove_suffix(1);
+  return glob;
+}
+
 std::vector<std::string> patterns_below(const std::string& directory,
                                         const std::vector<PathPattern>& patterns) {
   std::vector<std::string> below;
-  for (const auto& [glob, base] : patterns) {
-    if (base.empty() || glob.find('/') == std::string::npos) {
-      below.push_back(glob);
+  for (const auto& [given, base] : patterns) {
+    const auto glob = without_last_slash(given);
+    if (base.empty() || glob.find('/') == std::string_view::npos) {
+      below.emplace_back(glob);
       continue;
     }
     const auto way = way_down(base, directory);

@@ -1,7 +1,5 @@
 #include "daemon/bytecode_maker.h"
 
-#include <spdlog/spdlog.h>
-
 #include "common/canonical_code.h"
 #include "common/embedded_filename.h"
 
@@ -17,7 +15,7 @@ StoreKey key_of(const BytecodeWish& wish, const std::string& source) {
 }
 
 // Nothing if there is none, or its name cannot be told from other text in the code.
-std::optional<Compiled> restore(const BytecodeWish& wish, const StoreKey& key, Store& store) {
+std::optional<Compiled> restore(const BytecodeWish& wish, const StoreKey& key, WriteBehindStore& store) {
   auto stored = store.find(key);
   if (!stored) return std::nullopt;
   auto code = replace_filename(stored->code, wish.interpreter.magic, wish.filename);
@@ -25,11 +23,9 @@ std::optional<Compiled> restore(const BytecodeWish& wish, const StoreKey& key, S
   return Compiled{std::move(*code), {}, std::move(stored->warnings)};
 }
 
-void keep(const BytecodeWish& wish, const StoreKey& key, const Compiled& compiled, Store& store) {
+void keep(const BytecodeWish& wish, const StoreKey& key, const Compiled& compiled, WriteBehindStore& store) {
   auto canonical = replace_filename(compiled.code, wish.interpreter.magic, kCanonicalName);
-  if (!canonical) return;
-  const auto kept = store.keep(key, {std::move(*canonical), compiled.warnings});
-  if (!kept) spdlog::debug("not kept in the store: {}", kept.error().message);  // a full disk is harmless
+  if (canonical) store.keep(key, {std::move(*canonical), compiled.warnings});
 }
 
 Result<Compiled> compile(const BytecodeWish& wish, const std::string& source, CompilerPool& compilers,
@@ -47,14 +43,14 @@ Result<Compiled> compile(const BytecodeWish& wish, const std::string& source, Co
 }  // namespace
 
 bool is_stored_code(std::string_view body, const BytecodeWish& wish, const std::string& source,
-                    Store& store) {
+                    WriteBehindStore& store) {
   const auto stored = store.find(key_of(wish, source));
   const auto canonical = replace_filename(body, wish.interpreter.magic, kCanonicalName);
   return stored && canonical && *canonical == stored->code;
 }
 
 Result<MadeBytecode> make_bytecode(const BytecodeWish& wish, const std::string& source,
-                                   CompilerPool& compilers, Store& store, int cancel) {
+                                   CompilerPool& compilers, WriteBehindStore& store, int cancel) {
   const StoreKey key = key_of(wish, source);
   if (!wish.force) {
     if (auto restored = restore(wish, key, store)) {

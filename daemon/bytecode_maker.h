@@ -7,7 +7,7 @@
 #include "daemon/compiler_pool.h"
 #include "daemon/interpreter.h"
 #include "daemon/source_text.h"
-#include "daemon/store.h"
+#include "daemon/write_behind_store.h"
 
 namespace kiln {
 
@@ -27,10 +27,11 @@ struct MadeBytecode {
 // Blocks. SOURCE is what is compiled. An Error is about the interpreter as such, or CANCEL became readable
 // (daemon/compile_worker.h).
 Result<MadeBytecode> make_bytecode(const BytecodeWish& wish, const std::string& source,
-                                   CompilerPool& compilers, Store& store, int cancel);
+                                   CompilerPool& compilers, WriteBehindStore& store, int cancel);
 
 // Whether BODY, what follows a bytecode file's header, is what the store has for SOURCE, under whatever file
 // name.
-bool is_stored_code(std::string_view body, const BytecodeWish& wish, const std::string& source, Store& store);
+bool is_stored_code(std::string_view body, const BytecodeWish& wish, const std::string& source,
+                    WriteBehindStore& store);
 
 }  // namespace kiln

@@ -183,7 +183,7 @@ asio::awaitable<void> Handlers::status(Session& session) {
   describe(*summary, status);
   const auto store_bytes = co_await store_.bytes();
   status.mutable_cache()->set_store_bytes(store_bytes ? *store_bytes : 0);
-  add_limit("store_bytes", store_bytes ? *store_bytes : 0, store_.store().limit(), status);
+  add_limit("store_bytes", store_bytes ? *store_bytes : 0, store_.limit(), status);
   const auto overlay_bytes = co_await overlay_.bytes();
   add_limit("overlay_bytes", overlay_bytes ? *overlay_bytes : 0, overlay_.limit(), status);
   watch_.describe(status);

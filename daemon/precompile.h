@@ -17,7 +17,7 @@
 #include "daemon/interpreter.h"
 #include "daemon/known_error.h"
 #include "daemon/made_file.h"
-#include "daemon/store.h"
+#include "daemon/write_behind_store.h"
 #include "proto/kiln.pb.h"
 
 namespace kiln {
@@ -29,7 +29,7 @@ using PrecompileSink = std::function<void(const proto::PrecompileEvent&)>;
 // What precompilations share. All of it outlives them.
 struct PrecompileServices {
   CompilerPool& compilers;
-  Store& store;
+  WriteBehindStore& store;
   std::string overlay;  // directory of the overlay (common/overlay.h); empty: none
   const KnownErrors& known_errors;
   const MadeFiles& made_files;
@@ -53,7 +53,8 @@ struct Precompiled {
 constexpr unsigned kMaxJobs = 256;
 
 // Blocks until all is done; call it on a thread of its own. INTERPRETERS are what request.python() names, in
-// that order. Events are one Error for each file or target that failed, Warning, Stale (in a check only),
+// that order. Events are one Error for each file or target that failed, Warning for each file that was made
+// and warned (as compileall's, and not for one that is fresh: the index has them), Stale (in a check only),
 // Progress over the files to make, at most a hundred, and as the last one the Summary. STOP ends it early:
 // running compiles are killed, no file is left half written, and the summary's failure says so, as it does
 // when an interpreter cannot be used at all.

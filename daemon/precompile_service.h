@@ -15,7 +15,7 @@
 #include "daemon/precompile.h"
 #include "daemon/precompile_memory.h"
 #include "daemon/session.h"
-#include "daemon/store.h"
+#include "daemon/write_behind_store.h"
 #include "proto/kiln.pb.h"
 
 namespace kiln {
@@ -26,7 +26,7 @@ void keep_results(PrecompiledBatch batch, std::uint32_t umask, IndexThread& inde
 class PrecompileService {
  public:
   // WATCHER: as of PrecompileMemory.
-  PrecompileService(IndexThread& index, Store& store, Overlay& overlay, Watcher* watcher = nullptr)
+  PrecompileService(IndexThread& index, WriteBehindStore& store, Overlay& overlay, Watcher* watcher = nullptr)
       : index_(index), store_(store), overlay_(overlay), memory_(watcher) {}
   ~PrecompileService();
 
@@ -55,7 +55,7 @@ class PrecompileService {
   void remember_errors(const PrecompiledBatch& batch);
 
   IndexThread& index_;
-  Store& store_;
+  WriteBehindStore& store_;
   Overlay& overlay_;
   CompilerPool compilers_;
   PrecompileMemory memory_;

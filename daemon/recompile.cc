@@ -188,7 +188,8 @@ std::vector<Target> targets_of(const std::vector<std::string>& sources, const In
 
 }  // namespace
 
-Recompiler::Recompiler(IndexThread& index, Store& store, Overlay& overlay, PrecompileService& requested)
+Recompiler::Recompiler(IndexThread& index, WriteBehindStore& store, Overlay& overlay,
+                       PrecompileService& requested)
     : index_(index), store_(store), overlay_(overlay), requested_(requested), thread_([this] { run(); }) {}
 
 Recompiler::~Recompiler() {

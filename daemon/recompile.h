@@ -30,8 +30,8 @@
 #include "daemon/known_interpreters.h"
 #include "daemon/overlay.h"
 #include "daemon/precompile_service.h"
-#include "daemon/store.h"
 #include "daemon/watch/changes.h"
+#include "daemon/write_behind_store.h"
 
 namespace kiln {
 
@@ -60,7 +60,7 @@ class Recompiler {
   enum class Extent : std::uint8_t { file, directory, tree };
 
   // All of it outlives this. What REQUESTED serves goes first.
-  Recompiler(IndexThread& index, Store& store, Overlay& overlay, PrecompileService& requested);
+  Recompiler(IndexThread& index, WriteBehindStore& store, Overlay& overlay, PrecompileService& requested);
   ~Recompiler();
 
   // These return at once; what was asked for already and has not begun is not done twice.
@@ -107,7 +107,7 @@ class Recompiler {
   void tell(const PrecompiledBatch& batch, const KnownErrors& known_errors);
 
   IndexThread& index_;
-  Store& store_;
+  WriteBehindStore& store_;
   Overlay& overlay_;
   PrecompileService& requested_;
   CompilerPool compilers_;

@@ -11,6 +11,8 @@
 #include <cstring>
 #include <memory>
 
+#include "common/path_pattern.h"
+
 namespace kiln {
 namespace {
 
@@ -110,7 +112,8 @@ bool is_skipped_directory(std::string_view name) {
 }
 
 bool is_excluded(const std::vector<std::string>& exclude, const std::string& name, const std::string& way) {
-  return std::ranges::any_of(exclude, [&](const std::string& pattern) {
+  return std::ranges::any_of(exclude, [&](const std::string& given) {
+    const std::string pattern(without_last_slash(given));
     const bool whole = pattern.find('/') != std::string::npos;
     const char* glob = pattern.c_str() + (pattern.starts_with('/') ? 1 : 0);
     return ::fnmatch(glob, (whole ? way : name).c_str(), whole ? FNM_PATHNAME : 0) == 0;

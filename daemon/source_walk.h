@@ -44,8 +44,8 @@ std::string clean_path(const std::string& path);
 // Adds to LIST what the target holds. One that is a file is taken whatever its name, one that is a symlink is
 // followed. EXCLUDE are patterns as of fnmatch(3): one without a slash is matched with each name below the
 // target, of a file or a directory, another with the way from the target down to it, where * does not go
-// beyond a slash (a slash in front begins there, too: "/build" is no build further down); what matches is
-// left out, and all below it. CANCELLED is asked before each directory.
+// beyond a slash (a slash in front begins there, too: "/build" is no build further down, and one at the end
+// does not count); what matches is left out, and all below it. CANCELLED is asked before each directory.
 void walk_sources(const WalkTarget& target, const std::vector<std::string>& exclude,
                   const std::function<bool()>& cancelled, SourceList& list);
 

@@ -32,7 +32,10 @@ Result<std::uint64_t> StoreThread::bytes_here() {
 
 asio::awaitable<Result<StoreUsage>> StoreThread::gc(std::optional<std::uint64_t> limit) {
   const std::uint64_t wanted = limit.value_or(store_.limit());
-  return run_blocking(thread_, [this, wanted] { return gc_here(wanted); });
+  return run_blocking(thread_, [this, wanted] {
+    behind_.flush();
+    return gc_here(wanted);
+  });
 }
 
 asio::awaitable<Result<std::uint64_t>> StoreThread::bytes() {
@@ -55,6 +58,7 @@ void StoreThread::set_limit(std::uint64_t limit) {
 
 void StoreThread::close() {
   interrupt();
+  behind_.close();
   thread_.join();
 }
 

@@ -10,6 +10,7 @@
 
 #include "common/result.h"
 #include "daemon/store.h"
+#include "daemon/write_behind_store.h"
 
 namespace kiln {
 
@@ -20,11 +21,14 @@ class StoreThread {
   ~StoreThread() { close(); }
 
   // For any thread.
-  Store& store() { return store_; }
+  WriteBehindStore& store() { return behind_; }
+  std::uint64_t limit() const { return store_.limit(); }
 
-  // Removes what is beyond the limit: LIMIT, else the store's own.
+  // Removes what is beyond the limit: LIMIT, else the store's own. What waits to be written is written
+  // before.
   boost::asio::awaitable<Result<StoreUsage>> gc(std::optional<std::uint64_t> limit);
-  // Bytes that objects take, about. They are counted at the first call, unless a gc has come before.
+  // Bytes that objects take on the disk, about. They are counted at the first call, unless a gc has come
+  // before.
   boost::asio::awaitable<Result<std::uint64_t>> bytes();
   // A gc some time soon; what fails is logged.
   void shrink();
@@ -34,7 +38,7 @@ class StoreThread {
 
   // Cuts a gc short, for good.
   void interrupt() { stop_.request_stop(); }
-  // The same, and joins. The store itself may still be used; nothing shrinks it then.
+  // The same, writes what waits, and joins. The store itself may still be used; nothing shrinks it then.
   void close();
 
  private:
@@ -42,6 +46,7 @@ class StoreThread {
   Result<std::uint64_t> bytes_here();
 
   Store store_;
+  WriteBehindStore behind_{store_};
   bool counted_ = false;  // on the thread
   std::stop_source stop_;
   boost::asio::thread_pool thread_{1};

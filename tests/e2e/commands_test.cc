@@ -91,8 +91,22 @@ TEST_F(Commands, AMissingInterpretersHintNamesTheCommand) {
     const Outcome outcome = kiln({command, "--python", "no-such-python", "x.py"});
     EXPECT_EQ(outcome.err, "error: no interpreter named no-such-python on PATH\n\nhint: kiln " + command +
                                " --python /usr/bin/python3 ...\n");
-    EXPECT_EQ(describe_status(outcome.status), "exit 3");
+    EXPECT_EQ(describe_status(outcome.status), "exit 2");
+    EXPECT_EQ(describe_status(kiln({command, "--python", "3.99", "x.py"}).status), "exit 2");
   }
+}
+
+TEST_F(Commands, WhereTheCurrentDirectoryIsGoneAbsolutePathsWillDo) {
+  write_file(work_dir() + "/src/a.py", "x = 1\n");
+  const auto from_nowhere = [](const std::string& path) {
+    return run({.argv = {"/bin/sh", "-c", "mkdir gone && cd gone && rmdir ../gone && exec \"$@\"", "sh",
+                         kiln_binary(), "precompile", "--python", any_python().path, path},
+                .environment = base_environment()});
+  };
+  EXPECT_THAT(from_nowhere(work_dir() + "/src").out, HasSubstr("compiled 1, fresh 0"));
+  const Outcome relative = from_nowhere("src");
+  EXPECT_EQ(relative.err, "error: the current directory is gone\n");
+  EXPECT_EQ(describe_status(relative.status), "exit 3");
 }
 
 TEST_F(Commands, StatusIsOneJsonDocument) {

@@ -104,9 +104,9 @@ TEST_F(Watch, WhatARunImportedIsCompiledByItself) {
 TEST_F(Watch, TheWholeOfATreeIsCompiledWithThePolicyAll) {
   write_file(tree() + "/sub/known.py", "VALUE = 1\n");
   write_file(tree() + "/less/known.py", "VALUE = 1\n");
+  kiln({"watch", tree() + "/less"});
   const Outcome outcome = kiln({"watch", "--policy", "all", "--python", any_python().path, tree()});
   EXPECT_EQ(outcome.out, "watching " + tree() + ", all of it\n") << outcome.err;
-  kiln({"watch", tree() + "/less"});
   const auto cached = [](const std::string& directory, const std::string& name) {
     return fs::exists(directory + "/__pycache__/" + name + ".cpython-3" + std::to_string(any_python().minor) +
                       ".pyc");

@@ -37,5 +37,14 @@ TEST(Magic, OthersAreNot) {
   EXPECT_FALSE(bytecode_format(3495)) << "without its line end";
 }
 
+TEST(Magic, PyPysAreToldFromCPythons) {
+  for (const std::uint32_t number : {112, 240, 336, 416})
+    EXPECT_TRUE(is_pypy_magic(kLineEnd | number)) << number;
+  for (const std::uint32_t number : {0, 341, 3008, 3392, 62'218}) {
+    EXPECT_FALSE(is_pypy_magic(kLineEnd | number)) << number;
+  }
+  EXPECT_FALSE(is_pypy_magic(336)) << "without its line end";
+}
+
 }  // namespace
 }  // namespace kiln

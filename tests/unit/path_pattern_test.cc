@@ -33,6 +33,14 @@ TEST(PathPattern, AWayBeginsAtItsBase) {
   EXPECT_THAT(below("/", "p/x", "/"), ElementsAre("/p/x"));
 }
 
+TEST(PathPattern, ASlashAtTheEndDoesNotCount) {
+  EXPECT_THAT(below("/p/src", "build/", "/p"), ElementsAre("build"));
+  EXPECT_THAT(below("/p", "src/gen//", "/p"), ElementsAre("/src/gen"));
+  EXPECT_THAT(below("/p/src/gen", "src/gen/", "/p"), IsEmpty());
+  EXPECT_THAT(below("/p", "gen/x/", ""), ElementsAre("gen/x"));
+  EXPECT_THAT(below("/p", "/", "/p"), IsEmpty());
+}
+
 TEST(PathPattern, AWayToOtherPlacesIsDropped) {
   EXPECT_THAT(below("/p/lib", "src/gen/*.py", "/p"), IsEmpty());
   EXPECT_THAT(below("/q", "src/x", "/p"), IsEmpty());

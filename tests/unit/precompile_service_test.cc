@@ -84,7 +84,8 @@ class PrecompileServiceTest : public testing::Test {
   proto::PrecompileRequest request_;
   asio::io_context context_{1};
   IndexThread index_{scratch_ / "index.db"};
-  Store store_{scratch_ / "store", 0};
+  Store disk_{scratch_ / "store", 0};
+  WriteBehindStore store_{disk_};
   Overlay overlay_{scratch_ / "overlay", 1ULL << 30, index_};
   PrecompileService service_{index_, store_, overlay_};
 };

@@ -51,7 +51,7 @@ class PrecompileTest : public testing::Test {
 
   Precompiled run_with(const proto::PrecompileRequest& request, const InterpreterInfo& python,
                        const PrecompileSink& sink, const std::stop_token& stop = {}) {
-    const PrecompileServices services{compilers_, *store_, {}, known_, made_};
+    const PrecompileServices services{compilers_, store_, {}, known_, made_};
     auto done = precompile(request, std::span(&python, 1), services, sink, stop);
     for (const auto& batch : done.batches) {
       for (const auto& file : batch.files) remember(file);
@@ -86,7 +86,8 @@ class PrecompileTest : public testing::Test {
 
   Scratch scratch_;
   CompilerPool compilers_;
-  std::optional<Store> store_{std::in_place, scratch_ / "store", 0};  // keeps nothing
+  Store disk_{scratch_ / "store", 0};  // keeps nothing
+  WriteBehindStore store_{disk_};
   KnownErrors known_;
   MadeFiles made_;
   std::vector<std::string> errors_;
@@ -345,7 +346,7 @@ TEST_F(PrecompileTest, AnUnusablePythonFailsTheRequest) {
 // A copy, and a tree whose times have moved, are restored; nothing is compiled, and the bytes are those that
 // compileall writes there.
 TEST_F(PrecompileTest, WhatWasCompiledOnceIsRestored) {
-  store_.emplace(scratch_ / "store", 1U << 30);
+  disk_.set_limit(1U << 30);
   scratch_.write("one/src/a.py", "def f():\n  return __file__\n");
   scratch_.write("one/src/b.py", "class C:\n  x = lambda self: 1\n");
   auto asked = request("one/src");
@@ -363,6 +364,7 @@ TEST_F(PrecompileTest, WhatWasCompiledOnceIsRestored) {
                     system_python().executable + " -m compileall -q -s src -p another/name src"));
   EXPECT_TRUE(shell("diff -r " + scratch_.path() + "/two " + scratch_.path() + "/three"));
   ASSERT_TRUE(shell("touch -d '2001-02-03 04:05:06' " + scratch_.path() + "/one/src/*.py"));
+  store_.flush();
   const auto moved = run(asked);
   EXPECT_EQ(moved.summary.restored(), 2U);
   EXPECT_EQ(moved.summary.compiled(), 0U);
@@ -370,7 +372,7 @@ TEST_F(PrecompileTest, WhatWasCompiledOnceIsRestored) {
 }
 
 TEST_F(PrecompileTest, WarningsAreKeptWithTheCode) {
-  store_.emplace(scratch_ / "store", 1U << 30);
+  disk_.set_limit(1U << 30);
   scratch_.write("src/w.py", "x is 1\n");
   scratch_.write("copy/v.py", "x is 1\n");
   run(request("src"));
@@ -414,12 +416,14 @@ TEST_F(PrecompileTest, ACheckWritesNothing) {
 }
 
 TEST_F(PrecompileTest, WhatMatchesIsLeftOut) {
-  for (const char* name : {"src/a.py", "src/test_a.py", "src/p/b.py", "src/p/q/c.py", "src/.git/d.py"}) {
+  for (const char* name :
+       {"src/a.py", "src/test_a.py", "src/p/b.py", "src/p/q/c.py", "src/r/d.py", "src/.git/e.py"}) {
     scratch_.write(name, "x = 1\n");
   }
   auto asked = request("src");
   asked.add_exclude("test_*");
   asked.add_exclude("p/q");
+  asked.add_exclude("r/");
   const auto done = run(asked);
   EXPECT_THAT(counts(done), ElementsAre(2, 0, 0));
   EXPECT_EQ(done.summary.left_out_count(), 1U);
@@ -437,7 +441,7 @@ TEST_F(PrecompileTest, ATargetHasExclusionsOfItsOwn) {
 
 // As an editor, or `git stash`, within the second; or `cp -p`, `rsync -t` at any time.
 TEST_F(PrecompileTest, AnEditThatLeavesTimeAndSizeIsSeen) {
-  store_.emplace(scratch_ / "store", Store::kNoLimit);
+  disk_.set_limit(Store::kNoLimit);
   const auto source = scratch_.write("src/a.py", "VERSION = 1\n");
   run(request("src"));
   const FileStamp before = stamp_of(source);
@@ -482,7 +486,7 @@ TEST_F(PrecompileTest, SeveralInterpretersAndLevelsAtOnce) {
   const auto pythons = all_pythons();
   auto asked = request("src");
   asked.add_optimize(2);
-  const PrecompileServices services{compilers_, *store_, {}, {}, {}};
+  const PrecompileServices services{compilers_, store_, {}, {}, {}};
   const auto done = precompile(asked, pythons, services, [](const proto::PrecompileEvent&) {}, {});
   EXPECT_EQ(done.summary.failure(), "");
   EXPECT_EQ(done.summary.compiled(), 2 * pythons.size());

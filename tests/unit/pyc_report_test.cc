@@ -76,6 +76,9 @@ TEST_F(PycReportTest, OfWhatIsNoneThereIsAReason) {
   EXPECT_EQ(reason(header.substr(0, 15)), Reason::bad_pyc);
   EXPECT_EQ(reason(header.substr(0, 4) + "\7" + header.substr(5)), Reason::bad_pyc) << "unknown flags";
   EXPECT_EQ(reason("\xff\x7f" + header.substr(2)), Reason::bad_pyc) << "unknown magic number";
+  const auto pypy = report_pyc(scratch_.write("x.pyc", "\x50\x01" + header.substr(2)), {});  // 336
+  EXPECT_EQ(pypy.error().reason, Reason::bad_pyc);
+  EXPECT_TRUE(pypy.error().message.ends_with("x.pyc: magic number 336 is PyPy's, whose bytecode is its own"));
   EXPECT_EQ(report_pyc(scratch_ / "none.pyc", {}).error().reason, Reason::system);
   EXPECT_EQ(report_pyc(scratch_.path(), {}).error().reason, Reason::system);
   ASSERT_EQ(::mkfifo((scratch_ / "fifo.pyc").c_str(), 0600), 0);

@@ -88,7 +88,8 @@ class RecompilerTest : public testing::Test {
   const Scratch scratch_;
   const std::string link_ = scratch_ / "bin/python";
   IndexThread index_{scratch_ / "index.db"};
-  Store store_{scratch_ / "store", 0};
+  Store disk_{scratch_ / "store", 0};
+  WriteBehindStore store_{disk_};
   Overlay overlay_{scratch_ / "overlay", 1ULL << 30, index_};
   PrecompileService requested_{index_, store_, overlay_};
 };

@@ -21,7 +21,8 @@ class StoreThreadTest : public testing::Test {
   }
 
   void fill(int count) {
-    for (int i = 0; i < count; ++i) ASSERT_TRUE(thread_.store().keep(key_of(i), {"code", ""}));
+    for (int i = 0; i < count; ++i) thread_.store().keep(key_of(i), {"code", ""});
+    thread_.store().flush();
   }
 
   template <class Value>
@@ -56,6 +57,20 @@ TEST_F(StoreThreadTest, ShrinksToTheLimitAskedFor) {
   EXPECT_EQ(wait_for(thread_.gc(0))->objects, 0U);
 }
 
+TEST_F(StoreThreadTest, AGcTakesWhatWaitsToo) {
+  thread_.store().keep(key_of(1), {"code", ""});
+  EXPECT_EQ(wait_for(thread_.gc(std::nullopt))->objects, 1U);
+  thread_.store().keep(key_of(2), {"code", ""});
+  EXPECT_EQ(wait_for(thread_.gc(0))->objects, 0U);
+  EXPECT_FALSE(thread_.store().find(key_of(2)));
+}
+
+TEST_F(StoreThreadTest, ClosingItWritesWhatWaits) {
+  thread_.store().keep(key_of(1), {"code", ""});
+  thread_.close();
+  EXPECT_TRUE(Store(scratch_ / "store", kBlock).find(key_of(1)));
+}
+
 TEST_F(StoreThreadTest, KeepsTheStoreWithinItsLimitAsItGrows) {
   fill(200);
   // What was queued comes before this answer; since the last of it, less than a sixteenth was written.
@@ -65,7 +80,7 @@ TEST_F(StoreThreadTest, KeepsTheStoreWithinItsLimitAsItGrows) {
 TEST_F(StoreThreadTest, ALowerLimitIsKeptAtOnce) {
   fill(20);
   thread_.set_limit(10 * kBlock);
-  EXPECT_EQ(thread_.store().limit(), 10 * kBlock);
+  EXPECT_EQ(thread_.limit(), 10 * kBlock);
   EXPECT_EQ(wait_for(thread_.bytes()).value(), 9 * kBlock);
   thread_.set_limit(64 * kBlock);
   EXPECT_EQ(wait_for(thread_.gc(std::nullopt))->objects, 9U);
