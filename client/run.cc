@@ -21,6 +21,7 @@
 #include "client/command.h"
 #include "client/connection.h"
 #include "client/context.h"
+#include "client/decision_log.h"
 #include "client/handover.h"
 #include "client/python_command.h"
 #include "client/signals.h"
@@ -34,18 +35,6 @@ namespace {
 bool is_set(const char* name) {
   const char* value = std::getenv(name);
   return value != nullptr && value[0] != '\0' && std::strcmp(value, "0") != 0;
-}
-
-// The one line of KILN_LOG=1.
-void log_decision(const char* how, Reason reason, const std::string& detail) {
-  const std::string_view name = word(reason);
-  const std::string_view text = detail.empty() ? wording(reason) : std::string_view(detail);
-  std::string line =
-      std::string("kiln: ") + how + " reason=" + std::string(name) + " (" + std::string(text) + ")\n";
-  for (char& byte : line) {
-    if (byte == '\n' && &byte != &line.back()) byte = ' ';
-  }
-  [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, line.data(), line.size());
 }
 
 // Setting up is a millisecond. A main script that takes longer to compile than this is executed.
@@ -66,7 +55,7 @@ class Run {
       : interpreter_(interpreter),
         arguments_(arguments),
         // Asked now: what is number 2 later, where standard error is closed, is a descriptor of ours.
-        logs_(is_set("KILN_LOG") && ::fcntl(STDERR_FILENO, F_GETFD) >= 0) {}
+        logs_(logs_decisions()) {}
 
   [[noreturn]] void go() {
     {

@@ -33,6 +33,7 @@ constexpr std::array kRows{
     Row{Reason::interpreter_missing, "interpreter-missing", "the interpreter was not found"},
     Row{Reason::interpreter_script, "interpreter-script",
         "the interpreter is a script, such as a version manager's shim"},
+    Row{Reason::not_python, "not-python", "the program is no Python script that could be told"},
     Row{Reason::streams, "streams", "standard input is a directory"},
     Row{Reason::command_encoding, "command-encoding", "the command is not UTF-8"},
     Row{Reason::no_daemon, "no-daemon", "no daemon was running; one was started for the next run"},

@@ -27,6 +27,7 @@ enum class Reason : std::uint8_t {
   timer,
   interpreter_missing,
   interpreter_script,
+  not_python,
   streams,
   command_encoding,
   // No image yet.

@@ -280,7 +280,7 @@ class Daemon {
     while (!failed) {
       tend_.expires_after(kTend);
       co_await tend_.async_wait(asio::redirect_error(asio::use_awaitable, failed));
-      if (!failed) precompile_.end_idle_workers();
+      if (!failed) precompile_.tend();
       index_.write_times();
     }
   }

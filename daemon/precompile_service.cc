@@ -1,5 +1,6 @@
 #include "daemon/precompile_service.h"
 
+#include <malloc.h>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
@@ -27,6 +28,8 @@ namespace {
 // Events on their way to the client. When it does not read, the work waits.
 constexpr std::size_t kQueuedEvents = 256;
 constexpr std::chrono::seconds kWorkersIdle{60};
+// What a precompilation that takes so long has needed is worth giving back to the system (malloc_trim(3)).
+constexpr std::uint64_t kLong_us = 100'000;
 
 proto::PrecompileEvent::Summary failed(const Error& error) {
   proto::PrecompileEvent::Summary summary;
@@ -113,6 +116,7 @@ void PrecompileService::run(Job& job) {
   job.send(last);
   --wanted_;
   wanted_.notify_all();
+  if (last.summary().elapsed_us() >= kLong_us) ::malloc_trim(0);
 }
 
 void PrecompileService::wait_until_idle() {
@@ -123,8 +127,14 @@ void PrecompileService::wait_until_idle() {
 Result<proto::PrecompileEvent::Summary> PrecompileService::work(Job& job) {
   std::vector<InterpreterInfo> interpreters;
   for (const auto& path : job.request.python()) interpreters.push_back(TRY(interpreters_.at(path)));
+  const auto start = std::chrono::steady_clock::now();
   const Tick then = memory_.now();
-  if (auto remembered = memory_.recall(job.request, interpreters)) return *remembered;
+  if (auto remembered = memory_.recall(job.request, interpreters)) {
+    const auto elapsed = std::chrono::steady_clock::now() - start;
+    remembered->set_elapsed_us(
+        static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(elapsed).count()));
+    return *remembered;
+  }
   const auto sink = [&job](const proto::PrecompileEvent& event) {
     if (!event.has_summary()) job.send(event);
   };
@@ -174,8 +184,11 @@ void PrecompileService::remember_errors(const PrecompiledBatch& batch) {
   }
 }
 
-void PrecompileService::end_idle_workers() {
-  asio::post(thread_, [this] { compilers_.end_idle_since(CompilerPool::Clock::now() - kWorkersIdle); });
+void PrecompileService::tend() {
+  asio::post(thread_, [this] {
+    compilers_.end_idle_since(CompilerPool::Clock::now() - kWorkersIdle);
+    ::malloc_trim(0);  // here, where nobody waits for it
+  });
 }
 
 PrecompileService::~PrecompileService() {

@@ -42,8 +42,9 @@ class PrecompileService {
   // What does not compile was found out by another: it is asked of the index again.
   void forget_known_errors();
 
-  // Lets go of compile workers that nobody has wanted for a minute. To be called now and then.
-  void end_idle_workers();
+  // Lets go of compile workers that nobody has wanted for a minute, and of memory that is not used. To be
+  // called now and then.
+  void tend();
 
  private:
   struct Job;

@@ -645,8 +645,8 @@ bool Forest::unchanged_since(std::string_view path, Tick tick) const {
   return proved && name->changed <= tick;
 }
 
-bool Forest::files_unchanged_since(std::string_view path, Tick tick) const {
-  const Directory* const directory = find(path);
+bool Forest::files_unchanged_since(std::string_view path, Tick tick) {
+  Directory* const directory = find(path);
   if (directory == nullptr) {
     // Its absence is an entry of the directory above.
     const Directory* const above = find(directory_of(path));
@@ -656,6 +656,7 @@ bool Forest::files_unchanged_since(std::string_view path, Tick tick) const {
   }
   if (!directory->covered || !is_heard(*directory, tick) || directory->changed > tick) return false;
   if (directory->coverage == Coverage::missing) return true;
+  if (directory->crowded && directory->coverage == Coverage::watched) enqueue(*directory);  // somebody asks
   return !directory->crowded && directory->names.empty();
 }
 

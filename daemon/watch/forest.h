@@ -107,7 +107,7 @@ class Forest {
   // What is proved; see Watcher.
   bool unchanged_since(std::string_view path, Tick tick) const;
   std::optional<std::vector<std::string>> tree_unchanged_since(std::string_view path, Tick tick);
-  bool files_unchanged_since(std::string_view path, Tick tick) const;
+  bool files_unchanged_since(std::string_view path, Tick tick);
   bool watches_all_below(std::string_view path) const;
 
   Tick tick() const { return tick_; }

@@ -126,9 +126,11 @@ std::optional<std::vector<std::string>> Watcher::tree_unchanged_since(std::strin
   return by_stat;
 }
 
-bool Watcher::files_unchanged_since(std::string_view path, Tick tick) const {
+bool Watcher::files_unchanged_since(std::string_view path, Tick tick) {
   const std::lock_guard lock(mutex_);
-  return forest_.files_unchanged_since(path, tick);
+  const bool unchanged = forest_.files_unchanged_since(path, tick);
+  if (!unchanged && !std::exchange(busy_, true)) wake();  // the question may have it looked at again
+  return unchanged;
 }
 
 bool Watcher::watches_all_below(std::string_view path) const {

@@ -115,7 +115,7 @@ class Watcher {
 
   // The same for one directory that a root covers, and the files in it, when none of them has to be looked at
   // by stat; for what lies below it nothing is said.
-  bool files_unchanged_since(std::string_view path, Tick tick) const;
+  bool files_unchanged_since(std::string_view path, Tick tick);
   // Whether a root covers PATH that ignores nothing.
   bool watches_all_below(std::string_view path) const;
 

@@ -82,6 +82,10 @@ std::vector<std::string> seeds_of(const std::string& fuzzer) {
   if (fuzzer == "frame") return frame_seeds();
   if (fuzzer == "greeting") return greeting_seeds();
   if (fuzzer == "config") return config_seeds();
+  if (fuzzer == "script_start") {
+    return {"#!/usr/bin/python3 -sE\n", "#!/usr/bin/env -S python3 -u\n",
+            "#!/bin/sh\n'''exec' \"/a path/python3\" -E \"$0\" \"$@\"\n' '''\n"};
+  }
   if (fuzzer == "store") return store_seeds();
   if (fuzzer == "inotify") return inotify_seeds();
   return {};
