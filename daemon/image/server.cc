@@ -175,7 +175,7 @@ class Server {
   // The connection's peer lives as long as its end of the connection is open.
   static void signal_client(const Run& run, int signal) {
     const auto client = check_peer(run.connection.get());
-    if (client) ::kill(*client, signal);
+    if (client && *client > 0) ::kill(*client, signal);  // 0: it lives in another PID namespace
   }
 
   static void tell(const UniqueFd& connection, const std::string& frame) {

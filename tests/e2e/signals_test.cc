@@ -94,7 +94,7 @@ constexpr const char* kSayPidAndWait =
 TEST_P(Signals, ToTheProgramItselfAreItsStatus) {
   Process process({.argv = under_kiln({"-c", kSayPidAndWait})});
   ASSERT_TRUE(process.wait_for_output("ready\n"));
-  ::kill(std::stoi(process.output()), SIGTERM);
+  kill_process(std::stoi(process.output()), SIGTERM);
   EXPECT_EQ(describe_status(process.finish().status), "signal 15");
 }
 
@@ -119,7 +119,7 @@ TEST_P(Signals, TheClientsDeathLeavesTheProgramsChildren) {
   process.signal(SIGKILL);
   EXPECT_TRUE(wait_gone(program, 10'000));
   EXPECT_FALSE(wait_gone(child, 0));
-  ::kill(child, SIGKILL);
+  kill_process(child, SIGKILL);
   process.finish();
 }
 
@@ -150,7 +150,7 @@ TEST_P(Signals, ToTheGroupArriveOnce) {
       {.argv = under_kiln({"-c", kCountSignals}), .in = Stream::pipe, .in_child = [] { ::setpgid(0, 0); }});
   ASSERT_TRUE(process.wait_for_output("ready\n"));
   EXPECT_EQ(std::stoi(process.output()), process.pid());
-  expect_each_once(process, [&] { ::kill(-process.pid(), SIGTERM); });
+  expect_each_once(process, [&] { kill_group(process.pid(), SIGTERM); });
 }
 
 // By way of the group that the caller finds the client in, for that is not the program's.
@@ -158,7 +158,7 @@ TEST_P(Signals, ToTheClientsOwnGroupArriveOnce) {
   Process process(
       {.argv = under_kiln({"-c", kCountSignals}), .in = Stream::pipe, .in_child = [] { ::setpgid(0, 0); }});
   ASSERT_TRUE(process.wait_for_output("ready\n"));
-  expect_each_once(process, [&] { ::kill(-::getpgid(process.pid()), SIGTERM); });
+  expect_each_once(process, [&] { kill_group(::getpgid(process.pid()), SIGTERM); });
 }
 
 constexpr const char* kChildThatSaysWhichSignal =
@@ -172,7 +172,7 @@ TEST_P(Signals, ToTheGroupReachTheProgramsChildren) {
        {under_python({"-c", kChildThatSaysWhichSignal}), under_kiln({"-c", kChildThatSaysWhichSignal})}) {
     Process process({.argv = argv, .in = Stream::pipe, .in_child = [] { ::setpgid(0, 0); }});
     ASSERT_TRUE(process.wait_for_output("ready\n"));
-    ::kill(-process.pid(), SIGTERM);
+    kill_group(process.pid(), SIGTERM);
     ASSERT_TRUE(process.wait_for_output("waits 7\n")) << process.output();
     EXPECT_NE(process.output().find("the child got it\n"), std::string::npos);
     EXPECT_NE(process.output().find("the program got it\n"), std::string::npos);

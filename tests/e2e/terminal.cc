@@ -15,6 +15,8 @@
 namespace kiln::e2e {
 namespace {
 
+constexpr int kQuietMs = 20'000;  // nothing comes for so long: nothing will
+
 std::vector<char*> pointers(const std::vector<std::string>& strings) {
   std::vector<char*> out;
   for (const std::string& string : strings) out.push_back(const_cast<char*>(string.c_str()));
@@ -44,7 +46,7 @@ Terminal::Terminal(const std::vector<std::string>& argv, const std::vector<std::
 Terminal::~Terminal() {
   hang_up();
   if (leader_ <= 0) return;
-  ::kill(leader_, SIGKILL);
+  kill_process(leader_, SIGKILL);
   wait();
 }
 
@@ -56,7 +58,7 @@ void Terminal::type(std::string_view text) {
 // EIO: nobody has the other side open any more.
 bool Terminal::pump() {
   pollfd polled{master_.get(), POLLIN, 0};
-  if (::poll(&polled, 1, kDeadlineMs) != 1) return false;
+  if (::poll(&polled, 1, kQuietMs) != 1) return false;
   std::array<char, 4096> buffer{};
   const ssize_t size = ::read(master_.get(), buffer.data(), buffer.size());
   if (size <= 0) return false;
@@ -77,9 +79,9 @@ bool Terminal::wait_for(std::string_view text) {
 
 std::string Terminal::enter(const std::string& command) {
   type(command + "\n");
-  wait_for("\n");  // the echo
+  if (!wait_for("\n")) throw std::runtime_error("no echo of " + command + " in\n" + output());
   const std::size_t begin = seen_;
-  wait_for(kPrompt);
+  if (!wait_for(kPrompt)) throw std::runtime_error("no end of " + command + " in\n" + output());
   return output_.substr(begin, seen_ - begin - std::string_view(kPrompt).size());
 }
 
