@@ -115,6 +115,7 @@ class Terminals : public testing::TestWithParam<std::tuple<Shell, Python>> {
   const Python& python() const { return std::get<1>(GetParam()); }
 
   Shown show(const std::string& program, const Scenario& scenario) const {
+    for (const char* left : {"/out", "/job", "/pid"}) ::unlink((work_dir() + left).c_str());
     Terminal terminal(shell().argv, shell_environment(program));
     if (program != python().path) {
       warm_up(terminal);
@@ -337,9 +338,10 @@ TEST_P(Terminals, StopsOfAJob) {
     }
     terminal.enter("kill -STOP %1");
     await_stopped(true);
-    terminal.type("kill -KILL %1\n");
+    terminal.enter("jobs");
+    kill_group(job(), SIGKILL);
     EXPECT_TRUE(wait_gone(job()));
-    await_text(terminal, kPrompt);
+    terminal.enter("jobs");
   });
 }
 
@@ -574,11 +576,6 @@ TEST_P(Terminals, Curses) {
     terminal.type("k");
     await_text(terminal, kPrompt);
     terminal.type("TERM=vt100 $P screen.py\n");
-    await_text(terminal, "on the screen");
-    terminal.type(kSuspend);
-    await_text(terminal, kPrompt);
-    terminal.enter("stty -a");
-    terminal.type("fg\n");
     await_text(terminal, "on the screen");
     terminal.type("k");
     await_text(terminal, kPrompt);
