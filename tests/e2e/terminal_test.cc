@@ -328,15 +328,16 @@ TEST_P(Terminals, StopsOfAJob) {
   expect_same(1, [](Terminal& terminal) {
     start_job(terminal, "$P wait.py pipe > out");
     EXPECT_TRUE(await([] { return !read_file(work_dir() + "/out").empty(); }));
-    for (const std::string signal : {"STOP", "TSTP", "TTIN", "TTOU", "STOP"}) {
-      terminal.enter("kill -" + signal + " %1");
+    // Not by the shell, which might look for changes before or after there is one.
+    for (const int signal : {SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU, SIGSTOP}) {
+      kill_group(job(), signal);
       await_stopped(true);
       terminal.enter("jobs");
-      terminal.enter("kill -CONT %1");
+      kill_group(job(), SIGCONT);
       await_stopped(false);
       terminal.enter("jobs");
     }
-    terminal.enter("kill -STOP %1");
+    kill_group(job(), SIGSTOP);
     await_stopped(true);
     terminal.enter("jobs");
     kill_group(job(), SIGKILL);
@@ -681,6 +682,12 @@ constexpr const char* kChangeModes =
     "if how == '_exit\\n': os._exit(7)\n"
     "os.kill(os.getpid(), signal.SIGTERM)\n";
 
+// What is typed may not be echoed any more.
+void show_what_is_left(Terminal& terminal) {
+  terminal.type("echo $?; stty -a; stty sane\n");
+  await_text(terminal, kPrompt);
+}
+
 TEST_P(Terminals, KillOfTheProgram) {
   program("modes.py", kChangeModes);
   expect_same(1, [](Terminal& terminal) {
@@ -688,8 +695,7 @@ TEST_P(Terminals, KillOfTheProgram) {
     await_text(terminal, kReady);
     kill_process(std::stoi(await_file("pid")), SIGKILL);
     await_text(terminal, kPrompt);
-    terminal.enter("echo $?");
-    terminal.enter("stty -a");
+    show_what_is_left(terminal);
   });
 }
 
@@ -700,9 +706,8 @@ TEST_P(Terminals, KillOfTheClient) {
     await_text(terminal, kReady);
     kill_process(terminal.foreground(), SIGKILL);  // what the shell started leads the group
     await_text(terminal, kPrompt);
-    terminal.enter("echo $?");
-    terminal.enter("stty -a");
-    EXPECT_TRUE(wait_gone(std::stoi(await_file("pid"))));
+    EXPECT_TRUE(wait_gone(std::stoi(await_file("pid"))));  // or it might still read what is typed
+    show_what_is_left(terminal);
   });
 }
 
@@ -714,8 +719,7 @@ TEST_P(Terminals, KillOfTheDaemon) {
     if (const pid_t daemon = daemon_pid(); daemon > 0) kill_process(daemon, SIGKILL);  // python needs none
     terminal.type("exit\n");                                                           // not echoed
     await_text(terminal, kPrompt);
-    terminal.enter("echo $?");
-    terminal.enter("stty -a");
+    show_what_is_left(terminal);
   });
 }
 
@@ -747,8 +751,7 @@ TEST_P(Terminals, KillOfTheImage) {
       EXPECT_TRUE(wait_gone(pid));
       if (image != terminal.leader()) ::waitpid(pid, nullptr, 0);  // orphans are adopted here
       await_text(terminal, kPrompt);
-      terminal.enter("echo $?");
-      terminal.enter("stty -a");
+      show_what_is_left(terminal);
     });
   }
 }
