@@ -97,6 +97,19 @@ std::string modes_text(const termios& modes) {
   return text;
 }
 
+// waiting.py, for the programs here. wait() returns a line of the terminal, or of a file. It misses no
+// signal, as a read does that begins just after one came, and before Python looks.
+constexpr const char* kWaiting =
+    "import os, select, signal, sys\n"
+    "come, notify = os.pipe()\n"
+    "os.set_blocking(notify, False)\n"
+    "signal.set_wakeup_fd(notify, warn_on_full_buffer=False)\n"
+    "def wait(fd=0):\n"
+    "    while True:\n"
+    "        ready = select.select([fd, come], [], [])[0]\n"
+    "        if come in ready: os.read(come, 100)\n"
+    "        if fd in ready: return os.read(fd, 1000).decode()\n";
+
 using Scenario = std::function<void(Terminal&)>;
 
 struct Shown {
@@ -108,6 +121,7 @@ class Terminals : public testing::TestWithParam<std::tuple<Shell, Python>> {
  protected:
   void SetUp() override {
     reset_work_dir();
+    program("waiting.py", kWaiting);
     ASSERT_EQ(::mkfifo((work_dir() + "/pipe").c_str(), 0600), 0);
   }
 
@@ -159,14 +173,15 @@ TEST_P(Terminals, WhatAProgramSeesOfThem) {
   expect_same(1, [](Terminal& terminal) { terminal.enter("$P see.py"); });
 }
 
-// Says "ready", then waits for a line, or for what a named pipe brings. Which of its lines an interrupt finds
-// is a matter of luck, and so not shown.
+// Says "ready", then waits for a line of the terminal or of a named pipe. Which of its own lines an interrupt
+// finds is a matter of luck, and so not shown.
 constexpr const char* kWait =
-    "import signal, sys\n"
+    "import os, signal, sys, waiting\n"
     "sys.tracebacklimit = 0\n"
     "signal.signal(signal.SIGCONT, lambda *_: print('continued'))\n"
     "print('ready')\n"
-    "print('got', (open(sys.argv[1]) if sys.argv[1:] else sys.stdin).readline(), end='')\n"
+    "print('got', waiting.wait(os.open(sys.argv[1], os.O_RDONLY | os.O_NONBLOCK) if sys.argv[1:] else 0), "
+    "end='')\n"
     "sys.exit(3)\n";
 
 TEST_P(Terminals, AreReadAndWritten) {
@@ -199,14 +214,14 @@ TEST_P(Terminals, InterruptAndQuit) {
 // Fifty times Ctrl-C: fifty calls of the handler.
 TEST_P(Terminals, EachInterruptArrivesOnce) {
   program("count.py",
-          "import signal, sys\n"
+          "import signal, waiting\n"
           "calls = []\n"
           "def note(*_):\n"
           "    calls.append(1)\n"
           "    print('call', len(calls))\n"
           "signal.signal(signal.SIGINT, note)\n"
           "print('ready')\n"
-          "sys.stdin.readline()\n"
+          "waiting.wait()\n"
           "print('total', len(calls))\n");
   expect_same(1, [](Terminal& terminal) {
     terminal.type("$P count.py\n");
@@ -347,9 +362,9 @@ TEST_P(Terminals, StopsOfAJob) {
 }
 
 TEST_P(Terminals, ReadFromTheBackground) {
-  program("wait.py", kWait);
+  program("read.py", "import sys\nprint('got', sys.stdin.readline())\n");
   expect_same(1, [](Terminal& terminal) {
-    start_job(terminal, "$P wait.py > out");
+    start_job(terminal, "$P read.py > out");
     await_stopped(true);
     terminal.enter("jobs");
     terminal.type("fg\n");
@@ -401,10 +416,10 @@ TEST_P(Terminals, HundredPipelines) {
 
 TEST_P(Terminals, NewSize) {
   program("size.py",
-          "import os, signal, sys\n"
+          "import os, signal, waiting\n"
           "signal.signal(signal.SIGWINCH, lambda *_: print('size', os.get_terminal_size()))\n"
           "print('ready')\n"
-          "sys.stdin.readline()\n");
+          "waiting.wait()\n");
   expect_same(1, [](Terminal& terminal) {
     terminal.type("$P size.py\n");
     await_text(terminal, kReady);
@@ -419,7 +434,7 @@ TEST_P(Terminals, NewSize) {
 // Restores the terminal when it is stopped, as curses does.
 TEST_P(Terminals, HandledSuspend) {
   program("handler.py",
-          "import os, signal, sys, termios\n"
+          "import os, signal, termios, waiting\n"
           "plain = termios.tcgetattr(0)\n"
           "quiet = termios.tcgetattr(0)\n"
           "quiet[3] &= ~termios.ECHO\n"
@@ -434,7 +449,7 @@ TEST_P(Terminals, HandledSuspend) {
           "signal.signal(signal.SIGTSTP, stop)\n"
           "termios.tcsetattr(0, termios.TCSANOW, quiet)\n"
           "print('ready')\n"
-          "sys.stdin.readline()\n"
+          "waiting.wait()\n"
           "termios.tcsetattr(0, termios.TCSANOW, plain)\n");
   expect_same(1, [](Terminal& terminal) {
     terminal.type("$P handler.py\n");
