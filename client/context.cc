@@ -18,6 +18,8 @@
 #include <span>
 #include <string_view>
 
+#include "client/proc_stat.h"
+#include "client/process_group.h"
 #include "common/unique_fd.h"
 
 namespace kiln {
@@ -151,12 +153,8 @@ bool has_controlling_terminal() {
   // ENXIO: no controlling terminal. ENOENT: no /dev/tty at all, as in bare containers, so no way to tell by
   // it.
   if (fd || errno == ENXIO) return static_cast<bool>(fd);
-  const auto stat = read_proc("/proc/self/stat");
-  if (!stat) return true;
-  // "pid (comm) state ppid pgrp session tty_nr": comm may hold anything, so count from its last parenthesis.
-  const char* at = stat->c_str() + std::min(stat->rfind(')') + 2, stat->size());
-  for (int field = 0; field < 4 && *at != '\0'; ++at) field += *at == ' ';
-  return std::atoi(at) != 0;
+  constexpr int kTerminal = 7;
+  return proc_stat_field(::getpid(), kTerminal).value_or(1) != 0;
 }
 
 // Variables by which a service manager speaks to exactly this pid (sd_notify(3), sd_listen_fds(3)).
@@ -201,7 +199,8 @@ std::optional<Reason> must_exec(const Context& context) {
   if (any_set(kInstrumentation)) return Reason::instrumented;
   if (is_limited(RLIMIT_AS) || is_limited(RLIMIT_DATA)) return Reason::limited;
   if (has_running_timer()) return Reason::timer;
-  if (has_controlling_terminal()) return Reason::terminal;
+  // Its child would have a parent in the session, the image, and so be stopped where this process is not.
+  if (has_controlling_terminal() && is_orphaned(::getpgrp())) return Reason::orphaned;
   // An image belongs to a session and ends with its leader: for this run it would come too late.
   if (::getsid(0) == ::getpid()) return Reason::session;
   return std::nullopt;

@@ -152,6 +152,7 @@ Result<Handover> make_handover(const Context& context, const PythonCommand& comm
   }
   launch.affinity = affinity();
   launch.oom_score_adj = oom_score_adj();
+  launch.process_group = ::getpgrp();
   handover.cwd.reset(::open(".", O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!handover.cwd) return errno_error("cannot open the working directory", Reason::setup);
   handover.fds = launch.descriptors;

@@ -1,16 +1,10 @@
 #include "client/run.h"
 
 #include <fcntl.h>
-#include <poll.h>
-#include <sys/mman.h>
-#include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/time.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -23,8 +17,10 @@
 #include "client/context.h"
 #include "client/decision_log.h"
 #include "client/handover.h"
+#include "client/process_group.h"
 #include "client/python_command.h"
 #include "client/signals.h"
+#include "client/stand_in.h"
 #include "common/fd_passing.h"
 #include "common/launch.h"
 #include "common/print_error.h"
@@ -39,15 +35,6 @@ bool is_set(const char* name) {
 
 // Setting up is a millisecond. A main script that takes longer to compile than this is executed.
 constexpr timeval kAnswerLimit{5, 0};
-// From a program's end to the image's word on it.
-constexpr int kLastWordLimit_ms = 2000;
-
-// The child that is about to be the program.
-struct Child {
-  int pid = 0;
-  UniqueFd pidfd;
-  UniqueFd status_page;
-};
 
 class Run {
  public:
@@ -60,17 +47,18 @@ class Run {
   [[noreturn]] void go() {
     {
       const HeldSignals held;
-      const auto child = start(held);
+      ProcessGroup group;
+      const auto child = start(held, group);
       if (child && logs_) log_decision("bare", Reason::served, "pid " + std::to_string(child->pid));
-      const Error reason = child ? follow(held, *child) : child.error();
-      if (logs_ && !child) log_decision("exec", reason.reason, reason.message);
+      const Error reason = child ? begin(held, group, *child) : child.error();
+      if (logs_) log_decision("exec", reason.reason, reason.message);
     }
     exec_interpreter();
   }
 
  private:
   // Everything up to, but not including, "go": any failure leaves the world as it was.
-  Result<Child> start(const HeldSignals& held) {
+  Result<Child> start(const HeldSignals& held, ProcessGroup& group) {
     if (is_set("KILN_DISABLE")) return Error{Reason::disabled, {}, {}};
     const PythonCommand command = parse_python_command(arguments_);
     if (command.unserved) return Error{*command.unserved, {}, {}};
@@ -82,7 +70,7 @@ class Run {
     TRY_VOID(connect());
     const Handover handover =
         TRY(make_handover(*context, command, command_line(), held.former_mask(), connection_->fd()));
-    return launch(handover);
+    return launch(handover, group);
   }
 
   std::vector<std::string> command_line() const {
@@ -104,7 +92,7 @@ class Run {
 
   // Request and launch go out at once: no round trip for an answer that is nearly always yes. The daemon
   // reads the first and hands the connection, with the second still in it, to a child of an image.
-  Result<Child> launch(const Handover& handover) {
+  Result<Child> launch(const Handover& handover, ProcessGroup& group) {
     proto::Request request;
     *request.mutable_run() = request_;
     // An image that hangs must not hang the program: until "go", it can still be run here.
@@ -114,6 +102,7 @@ class Run {
     const auto sent = send_with_fds(
         connection_->fd(), encode_frame(FrameType::launch, encode_launch(handover.launch)), handover.fds);
     if (!sent) ::shutdown(connection_->fd(), SHUT_WR);  // who waits for the rest of it gives up
+    group.prepare();                                    // while the child does what it has to
     auto answer = receive_frame(connection_->fd());
     // A daemon that refuses closes without reading the launch, and its answer says more than a failed send.
     if (!answer) return sent ? answer.error() : sent.error();
@@ -132,7 +121,7 @@ class Run {
   static Result<Child> take_child(ReceivedFrame& answer) {
     const Ready ready = TRY(decode_ready(answer.frame.payload));
     if (answer.fds.size() != 2) return Error{Reason::protocol, "ready without its descriptors", {}};
-    return Child{ready.pid, std::move(answer.fds[0]), std::move(answer.fds[1])};
+    return Child{ready.pid, ready.image, std::move(answer.fds[0]), std::move(answer.fds[1])};
   }
 
   Error take_reply(ReceivedFrame& answer) {
@@ -147,67 +136,20 @@ class Run {
     return {reason, reply.refusal().detail(), {}};
   }
 
-  // From here on the program runs; nothing may fail any more, and nothing is ever run again.
-  // Returns only if that was not even possible.
-  Error follow(const HeldSignals& held, const Child& child) {
+  // Lets the program begin, and stands in for it. Returns only if that was not even possible; once go is
+  // sent nothing is ever run again.
+  Error begin(const HeldSignals& held, ProcessGroup& group, const Child& child) {
     const UniqueFd signals = held.open_fd();
     if (!signals) return Error{Reason::descriptors, "cannot open a signalfd", {}};
-    if (!send_with_fds(connection_->fd(), encode_frame(FrameType::go, {}), {})) end_without_image(child);
-    close_program_descriptors({signals.get(), connection_->fd(), child.pidfd.get(), child.status_page.get()});
-    pollfd polled[3]{
-        {connection_->fd(), POLLIN, 0}, {signals.get(), POLLIN, 0}, {child.pidfd.get(), POLLIN, 0}};
-    while (true) {
-      if (::poll(polled, 3, -1) < 0) continue;
-      if (polled[1].revents != 0) forward(signals.get(), child);
-      if (polled[0].revents != 0) end(child);
-      // The program is over. Its image has the last word, unless it hangs.
-      if (polled[2].revents != 0 && ::poll(polled, 1, kLastWordLimit_ms) == 0) end_without_image(child);
-      if (polled[0].revents != 0) end(child);
-    }
-  }
-
-  // A reader of our standard output waits until every copy of it is closed.
-  static void close_program_descriptors(std::vector<int> keep) {
-    std::sort(keep.begin(), keep.end());
-    unsigned first = 0;
-    for (const int fd : keep) {
-      if (static_cast<unsigned>(fd) > first) ::close_range(first, static_cast<unsigned>(fd) - 1, 0);
-      first = static_cast<unsigned>(fd) + 1;
-    }
-    ::close_range(first, ~0U, 0);
-  }
-
-  static void forward(int signals, const Child& child) {
-    signalfd_siginfo info{};
-    while (::read(signals, &info, sizeof info) == sizeof info) {
-      ::syscall(SYS_pidfd_send_signal, child.pidfd.get(), static_cast<int>(info.ssi_signo), nullptr, 0);
-    }
-  }
-
-  [[noreturn]] void end(const Child& child) {
-    const auto frame = receive_frame(connection_->fd());
-    if (frame && frame->frame.type == FrameType::ended) {
-      if (const auto status = decode_ended(frame->frame.payload)) exit_like(*status);
-    }
-    end_without_image(child);
-  }
-
-  [[noreturn]] static void exit_like(int wait_status) {
-    if (WIFSIGNALED(wait_status)) die_of(WTERMSIG(wait_status));
-    ::_exit(WEXITSTATUS(wait_status));
-  }
-
-  // The image died. Its child lives on, and notes its exit code in the status page; how it died of a signal
-  // is lost.
-  [[noreturn]] static void end_without_image(const Child& child) {
-    pollfd polled{child.pidfd.get(), POLLIN, 0};
-    while (::poll(&polled, 1, -1) < 0) {
-    }
-    StatusPage page;
-    if (::pread(child.status_page.get(), &page, sizeof page, 0) == sizeof page && page.exited != 0) {
-      ::_exit(page.exit_code);
-    }
-    ::_exit(kExitUnable);
+    const auto left = group.leave();
+    if (!left) return left.error();
+    StandIn stand_in(connection_->fd(), signals.get(), child, group);
+    // What the group was sent until now, both processes got, and both hold back: forwarded before go, the two
+    // become one.
+    stand_in.forward();
+    const auto sent = send_with_fds(connection_->fd(), encode_frame(FrameType::go, {}), {});
+    if (!sent) return Error{Reason::image_lost, {}, {}};
+    stand_in.stay();
   }
 
   [[noreturn]] void exec_interpreter() {

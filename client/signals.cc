@@ -5,18 +5,16 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#include <array>
 #include <cstring>
 
 namespace kiln {
 namespace {
 
-constexpr std::array kForwarded{SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2};
-
+// All that can be blocked. SIGCHLD tells of this process's own children.
 sigset_t forwarded_set() {
   sigset_t set;
-  sigemptyset(&set);
-  for (const int signal : kForwarded) sigaddset(&set, signal);
+  sigfillset(&set);
+  sigdelset(&set, SIGCHLD);
   return set;
 }
 

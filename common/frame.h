@@ -20,13 +20,15 @@
 namespace kiln {
 
 enum class FrameType : std::uint8_t {
-  request = 1,  // client -> daemon: proto::Request
-  reply = 2,    // daemon -> client: proto::Reply
-  launch = 3,   // client -> image child: common/launch.h, with the program's descriptors
-  ready = 4,    // child -> client: pid; with a pidfd and the status page (common/launch.h)
-  go = 5,       // client -> child: from here on the program runs, exactly once
-  refused = 6,  // child -> client, instead of ready: reason word, detail
-  ended = 7,    // image -> client: how the program ended
+  request = 1,    // client -> daemon: proto::Request
+  reply = 2,      // daemon -> client: proto::Reply
+  launch = 3,     // client -> image child: common/launch.h, with the program's descriptors
+  ready = 4,      // child -> client: pid; with a pidfd and the status page (common/launch.h)
+  go = 5,         // client -> child: from here on the program runs, exactly once
+  refused = 6,    // child -> client, instead of ready: reason word, detail
+  ended = 7,      // image -> client: how the program ended
+  stopped = 8,    // image -> client: the program was stopped, by which signal
+  continued = 9,  // image -> client: and runs again
 };
 
 constexpr std::size_t kFrameHeaderSize = 5;

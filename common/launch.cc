@@ -1,5 +1,7 @@
 #include "common/launch.h"
 
+#include <csignal>
+
 #include "common/fields.h"
 
 namespace kiln {
@@ -19,6 +21,7 @@ std::string encode_launch(const Launch& launch) {
   for (const std::uint64_t limit : launch.soft_limits) out.number(limit);
   out.bytes(launch.affinity);
   out.number(static_cast<std::uint64_t>(static_cast<std::int64_t>(launch.oom_score_adj)));
+  out.number(static_cast<std::uint32_t>(launch.process_group));
   return out.take();
 }
 
@@ -40,6 +43,7 @@ Result<Launch> decode_launch(std::string_view payload) {
   for (std::uint64_t& limit : launch.soft_limits) limit = in.number();
   launch.affinity = in.bytes();
   launch.oom_score_adj = static_cast<std::int32_t>(static_cast<std::int64_t>(in.number()));
+  launch.process_group = static_cast<std::int32_t>(in.number());
   if (!in.done() || kind > static_cast<std::uint64_t>(TargetKind::command)) {
     return Error{Reason::protocol, "malformed launch", {}};
   }
@@ -52,13 +56,16 @@ Result<Launch> decode_launch(std::string_view payload) {
 std::string encode_ready(const Ready& ready) {
   FieldWriter out;
   out.number(static_cast<std::uint64_t>(ready.pid));
+  out.number(static_cast<std::uint64_t>(ready.image));
   return out.take();
 }
 
 Result<Ready> decode_ready(std::string_view payload) {
   FieldReader in(payload);
-  Ready ready{static_cast<std::int32_t>(in.number())};
-  if (!in.done() || ready.pid <= 0) return Error{Reason::protocol, "malformed ready", {}};
+  Ready ready;
+  ready.pid = static_cast<std::int32_t>(in.number());
+  ready.image = static_cast<std::int32_t>(in.number());
+  if (!in.done() || ready.pid <= 0 || ready.image <= 0) return Error{Reason::protocol, "malformed ready", {}};
   return ready;
 }
 
@@ -73,6 +80,19 @@ Result<int> decode_ended(std::string_view payload) {
   const auto status = static_cast<int>(in.number());
   if (!in.done()) return Error{Reason::protocol, "malformed ended", {}};
   return status;
+}
+
+std::string encode_stopped(int signal) {
+  FieldWriter out;
+  out.number(static_cast<std::uint32_t>(signal));
+  return out.take();
+}
+
+Result<int> decode_stopped(std::string_view payload) {
+  FieldReader in(payload);
+  const auto signal = static_cast<int>(in.number());
+  if (!in.done() || signal <= 0 || signal >= NSIG) return Error{Reason::protocol, "malformed stopped", {}};
+  return signal;
 }
 
 std::string encode_refused(const Error& error) {

@@ -35,6 +35,7 @@ struct Launch {
   std::array<std::uint64_t, kResourceLimits> soft_limits{};
   std::string affinity;  // raw cpu_set_t bytes as sched_getaffinity(2) gave them
   std::int32_t oom_score_adj = 0;
+  std::int32_t process_group = 0;  // the caller's, which the child joins
 };
 
 std::string encode_launch(const Launch& launch);
@@ -44,6 +45,7 @@ Result<Launch> decode_launch(std::string_view payload);
 // the child and the status page.
 struct Ready {
   std::int32_t pid = 0;
+  std::int32_t image = 0;  // pid of its image
 };
 std::string encode_ready(const Ready& ready);
 Result<Ready> decode_ready(std::string_view payload);
@@ -51,6 +53,10 @@ Result<Ready> decode_ready(std::string_view payload);
 // ended: a wait status as wait(2) gives it.
 std::string encode_ended(int wait_status);
 Result<int> decode_ended(std::string_view payload);
+
+// stopped: the signal that did it.
+std::string encode_stopped(int signal);
+Result<int> decode_stopped(std::string_view payload);
 
 // refused: a reason word and a detail.
 std::string encode_refused(const Error& error);

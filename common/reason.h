@@ -15,7 +15,7 @@ enum class Reason : std::uint8_t {
   no_target,
   option,
   usage,
-  terminal,
+  orphaned,
   session,
   traced,
   secure,

@@ -28,6 +28,7 @@ namespace kiln::image {
 namespace {
 
 constexpr timeval kClientLimit{20, 0};
+constexpr timeval kNoLimit{0, 0};
 
 class Child {
  public:
@@ -70,7 +71,9 @@ class Child {
     TRY_VOID(take_over_environment(launch));
     TRY_VOID(make_standard_streams());
     Program program = TRY(Program::prepare(launch));
-    TRY_VOID(take_over_signals(launch));
+    take_over_dispositions(launch);
+    TRY_VOID(join_process_group(launch.process_group));
+    blocked_signals_ = launch.blocked_signals;
     return program;
   }
 
@@ -86,13 +89,16 @@ class Child {
     ::_exit(0);
   }
 
-  void await_go() {
+  void await_go(pid_t image) {
+    // A client that was stopped may take any time; one that is gone closes the connection.
+    ::setsockopt(connection_().get(), SOL_SOCKET, SO_RCVTIMEO, &kNoLimit, sizeof kNoLimit);
     const std::array fds{pidfd_().get(), page_fd_().get()};
-    const std::string ready = encode_frame(FrameType::ready, encode_ready(Ready{::getpid()}));
+    const std::string ready = encode_frame(FrameType::ready, encode_ready(Ready{::getpid(), image}));
     if (!send_with_fds(connection_().get(), ready, fds)) ::_exit(0);
     const auto answer = receive_frame(connection_().get());
     if (!answer || answer->frame.type != FrameType::go) ::_exit(0);
     for (UniqueFd& fd : kept_) fd.reset();
+    release_signals(blocked_signals_);
   }
 
   StatusPage* page() { return page_; }
@@ -122,7 +128,8 @@ class Child {
   UniqueFd& pidfd_() { return kept_[1]; }
   UniqueFd& page_fd_() { return kept_[2]; }
 
-  std::array<UniqueFd, 3> kept_;  // ours until "go"; the program never sees them
+  std::uint64_t blocked_signals_ = 0;  // of the program
+  std::array<UniqueFd, 3> kept_;       // ours until "go"; the program never sees them
   StatusPage* page_ = nullptr;
 };
 
@@ -134,7 +141,7 @@ void be_child(const ImageSockets& sockets, pid_t image, RunNotes notes) {
   child.take(sockets);
   auto program = child.prepare();
   if (!program) child.refuse(program.error());
-  child.await_go();
+  child.await_go(image);
   serve_bytecode(std::move(notes), program->entry(), program->uncached_source());
   mark_object_list();
   const pid_t own = ::getpid();

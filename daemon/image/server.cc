@@ -33,6 +33,7 @@ constexpr int kIdleLimit_ms = 15 * 60 * 1000;  // an image that nobody used for 
 struct Run {
   UniqueFd connection;  // the client's
   RunNotes notes;
+  bool is_stopped = false;
 };
 
 // Hashes of what a run imported.
@@ -40,6 +41,11 @@ struct Imports {
   std::uint64_t opened = 0;   // the files, in their order
   std::uint64_t sources = 0;  // RunRecord::imports_hash
 };
+// What wait(2) would say of what waitid(2) says.
+int wait_status(const siginfo_t& info) {
+  if (info.si_code == CLD_EXITED) return W_EXITCODE(info.si_status, 0);
+  return info.si_status | (info.si_code == CLD_DUMPED ? WCOREFLAG : 0);
+}
 
 class Server {
  public:
@@ -92,13 +98,16 @@ class Server {
     if (!serving_) polled[0].fd = -1;
     // Only a hang-up matters: what a client sends is its child's to read.
     for (const auto& [pid, run] : running_) polled.push_back({run.connection.get(), POLLRDHUP, 0});
+    for (const auto& [pid, connection] : ended_) polled.push_back({connection.get(), POLLRDHUP, 0});
     const int count = ::poll(polled.data(), polled.size(), running_.empty() && serving_ ? kIdleLimit_ms : -1);
     if (count == 0) stop();
     if (count <= 0) return;
     if (polled[1].revents != 0) note_taken();
-    if (polled[2].revents != 0) reap();
+    if (polled[2].revents != 0) look_at_children();
     if (polled[0].revents != 0 || polled[3].revents != 0) stop();
-    kill_abandoned(std::span(polled).subspan(4));
+    for (const pollfd& connection : std::span(polled).subspan(4)) {
+      if (connection.revents != 0) hang_up(connection.fd);
+    }
   }
 
   // Takes no more runs.
@@ -121,28 +130,87 @@ class Server {
     }
   }
 
-  void reap() {
+  void look_at_children() {
     signalfd_siginfo info{};
     while (::read(signals_.get(), &info, sizeof info) == sizeof info) {
     }
     note_taken();  // a child says so before it can end
-    int status = 0;
-    for (pid_t pid = 0; (pid = ::waitpid(-1, &status, WNOHANG)) > 0;) end_child(pid, status);
+    std::vector<pid_t> children;
+    for (const auto& [pid, notes] : spares_) children.push_back(pid);
+    for (const auto& [pid, run] : running_) children.push_back(pid);
+    for (const pid_t pid : children) look_at(pid);
+  }
+
+  void look_at(pid_t pid) {
+    constexpr int kStops = WSTOPPED | WCONTINUED | WNOHANG;
+    siginfo_t info{};
+    if (::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOWAIT | kStops) != 0 || info.si_pid == 0)
+      return;
+    if (info.si_code != CLD_STOPPED && info.si_code != CLD_CONTINUED)
+      return end_child(pid, wait_status(info));
+    info.si_pid = 0;
+    if (::waitid(P_PID, static_cast<id_t>(pid), &info, kStops) != 0 || info.si_pid == 0) return;
+    const auto found = running_.find(pid);
+    if (found == running_.end()) return;
+    if (info.si_code == CLD_STOPPED) {
+      stop_client(found->second, info.si_status);
+    } else {
+      continue_client(found->second);
+    }
+  }
+
+  // The client is to stop by the same signal. SIGSTOP it could not hold back until it is sure that it must.
+  static void stop_client(Run& run, int signal) {
+    // Was continued and stopped again, which came as one: so must the client, for its parent to see both.
+    if (run.is_stopped) signal_client(run, SIGCONT);
+    run.is_stopped = true;
+    if (signal == SIGSTOP) {
+      signal_client(run, SIGSTOP);
+    } else {
+      tell(run.connection, encode_frame(FrameType::stopped, encode_stopped(signal)));
+    }
+  }
+
+  // First the word, then the signal: client/stand_in.cc relies on it.
+  static void continue_client(Run& run) {
+    run.is_stopped = false;
+    tell(run.connection, encode_frame(FrameType::continued, {}));
+    signal_client(run, SIGCONT);
+  }
+
+  // The connection's peer lives as long as its end of the connection is open.
+  static void signal_client(const Run& run, int signal) {
+    const auto client = check_peer(run.connection.get());
+    if (client && *client > 0) ::kill(*client, signal);  // 0: it lives in another PID namespace
+  }
+
+  static void tell(const UniqueFd& connection, const std::string& frame) {
+    (void)::send(connection.get(), frame.data(), frame.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
   }
 
   void end_child(pid_t pid, int status) {
     const auto found = running_.find(pid);
     if (found == running_.end()) {
+      reap(pid);
       if (spares_.erase(pid) != 0 && ++lost_spares_ > kMaxLostSpares) stop();
       return;
     }
-    const std::string frame = encode_frame(FrameType::ended, encode_ended(status));
-    (void)::send(found->second.connection.get(), frame.data(), frame.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
-    RunRecord run = found->second.notes.read();
+    Run& run = found->second;
+    tell(run.connection, encode_frame(FrameType::ended, encode_ended(status)));
+    if (run.is_stopped) signal_client(run, SIGCONT);
+    RunRecord record = run.notes.read();
+    // The child stays a zombie, and with it its process group, until the client has returned there, and left.
+    if (run.connection) {
+      ended_.emplace(pid, std::move(run.connection));
+    } else {
+      reap(pid);
+    }
     running_.erase(found);
     ++served_;
-    report(std::move(run));
+    report(std::move(record));
   }
+
+  static void reap(pid_t pid) { (void)::waitpid(pid, nullptr, WNOHANG); }
 
   void report(RunRecord run) {
     if (!serving_) return;
@@ -164,16 +232,19 @@ class Server {
     return same;
   }
 
-  // The client is gone: so is its program, with its group.
-  void kill_abandoned(std::span<const pollfd> connections) {
-    for (const pollfd& connection : connections) {
-      if (connection.revents == 0) continue;
-      const auto found = std::ranges::find_if(
-          running_, [&](const auto& entry) { return entry.second.connection.get() == connection.fd; });
-      if (found == running_.end()) continue;
-      ::kill(-found->first, SIGKILL);
-      ::kill(found->first, SIGKILL);
-      found->second.connection.reset();  // not to be polled again, should the child not die
+  // The client is gone: so is its program. What that started goes on, as when python is killed.
+  void hang_up(int connection) {
+    for (auto& [pid, run] : running_) {
+      if (run.connection.get() != connection) continue;
+      ::kill(pid, SIGKILL);
+      run.connection.reset();  // not to be polled again, should the child not die
+      return;
+    }
+    for (auto entry = ended_.begin(); entry != ended_.end(); ++entry) {
+      if (entry->second.get() != connection) continue;
+      reap(entry->first);
+      ended_.erase(entry);
+      return;
     }
   }
 
@@ -186,6 +257,7 @@ class Server {
   bool serving_ = true;
   std::map<pid_t, RunNotes> spares_;
   std::map<pid_t, Run> running_;
+  std::map<pid_t, UniqueFd> ended_;  // zombies, with their clients' connections
   std::size_t lost_spares_ = 0;
   std::uint64_t served_ = 0;
   std::map<std::string, Imports> imports_;  // of each entry's last run

@@ -196,7 +196,7 @@ Result<void> take_over_environment(const Launch& launch) {
   return set_python_environment(variables);
 }
 
-Result<void> take_over_signals(const Launch& launch) {
+void take_over_dispositions(const Launch& launch) {
   const InterpreterState& state = interpreter_state();
   for (int signal = 1; signal < NSIG; ++signal) {
     const bool ignored = (launch.ignored_signals >> (signal - 1) & 1) != 0;
@@ -208,12 +208,21 @@ Result<void> take_over_signals(const Launch& launch) {
       continue;
     }
   }
+}
+
+Result<void> join_process_group(pid_t group) {
+  sigset_t all;
+  sigfillset(&all);
+  ::pthread_sigmask(SIG_BLOCK, &all, nullptr);
+  if (::setpgid(0, group) != 0) return errno_error("cannot join the process group", Reason::setup);
+  return {};
+}
+
+void release_signals(std::uint64_t blocked) {
   sigset_t mask;
   sigemptyset(&mask);
-  std::memcpy(&mask, &launch.blocked_signals, sizeof launch.blocked_signals);
-  if (::pthread_sigmask(SIG_SETMASK, &mask, nullptr) != 0)
-    return errno_error("cannot set the signal mask", Reason::setup);
-  return {};
+  std::memcpy(&mask, &blocked, sizeof blocked);
+  ::pthread_sigmask(SIG_SETMASK, &mask, nullptr);
 }
 
 void note_own_environment_changes() {

@@ -33,9 +33,15 @@ Result<void> take_over_process_state(const Launch& launch);
 // The environment: of libc and of os.environ.
 Result<void> take_over_environment(const Launch& launch);
 
-// Signal dispositions as Python reports them, and the mask: last, for a signal may end the process from then
-// on.
-Result<void> take_over_signals(const Launch& launch);
+// Signal dispositions as Python reports them.
+void take_over_dispositions(const Launch& launch);
+
+// Enters the caller's process group, with all signals blocked: until the caller has left it, both get what is
+// sent to it. Last, for from here on others see this process, and its stops.
+Result<void> join_process_group(pid_t group);
+
+// The caller's signal mask (bit n-1: signal n); what was held back until now arrives.
+void release_signals(std::uint64_t blocked);
 
 // In the image: notes which variables the interpreter itself set while starting (LC_CTYPE, by PEP 538): a
 // child needs them, too.

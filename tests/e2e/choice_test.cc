@@ -188,13 +188,13 @@ TEST_F(Refusals, TooManyDescriptors) {
 }
 
 // A pseudo terminal becomes the child's controlling terminal; the standard streams stay pipes.
-TEST_F(Refusals, ControllingTerminal) {
+TEST_F(Refusals, OrphanedOnATerminal) {
   const int terminal = ::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
   ASSERT_GE(terminal, 0);
   ASSERT_EQ(::grantpt(terminal), 0);
   ASSERT_EQ(::unlockpt(terminal), 0);
   const std::string name = ::ptsname(terminal);
-  expect_reason("terminal", {}, [name] {
+  expect_reason("orphaned", {}, [name] {
     ::setsid();
     const int slave = ::open(name.c_str(), O_RDWR);
     ::ioctl(slave, TIOCSCTTY, 0);

@@ -214,6 +214,16 @@ Outcome Process::finish() {
   return {std::move(out_), std::move(err_), WIFSIGNALED(status_) ? status_ & ~0x80 : status_, timed_out_};
 }
 
+void kill_process(pid_t pid, int number) {
+  if (pid <= 1) fail("no process to kill");
+  ::kill(pid, number);
+}
+
+void kill_group(pid_t group, int number) {
+  if (group <= 1) fail("no group to kill");
+  ::kill(-group, number);
+}
+
 Outcome run(const Invocation& invocation) {
   return Process(invocation).finish();
 }

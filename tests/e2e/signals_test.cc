@@ -2,7 +2,9 @@
 #include <gtest/gtest.h>
 
 #include <csignal>
+#include <functional>
 #include <regex>
+#include <sstream>
 
 #include "tests/e2e/harness.h"
 
@@ -14,8 +16,13 @@ struct Delivery {
   int number;
 };
 
-constexpr Delivery kForwarded[] = {{"SIGINT", SIGINT},   {"SIGTERM", SIGTERM}, {"SIGHUP", SIGHUP},
-                                   {"SIGQUIT", SIGQUIT}, {"SIGUSR1", SIGUSR1}, {"SIGUSR2", SIGUSR2}};
+const Delivery kForwarded[] = {{"SIGINT", SIGINT},   {"SIGTERM", SIGTERM},   {"SIGHUP", SIGHUP},
+                               {"SIGQUIT", SIGQUIT}, {"SIGUSR1", SIGUSR1},   {"SIGUSR2", SIGUSR2},
+                               {"SIGALRM", SIGALRM}, {"SIGABRT", SIGABRT},   {"SIGSEGV", SIGSEGV},
+                               {"SIGPROF", SIGPROF}, {"SIGRTMIN", SIGRTMIN}, {"SIGIO", SIGIO}};
+// Those that do not end a program by themselves.
+constexpr Delivery kHarmless[] = {{"SIGWINCH", SIGWINCH}, {"SIGCONT", SIGCONT}, {"SIGTSTP", SIGTSTP},
+                                  {"SIGTTIN", SIGTTIN},   {"SIGTTOU", SIGTTOU}, {"SIGURG", SIGURG}};
 
 class Signals : public testing::TestWithParam<Python> {
  protected:
@@ -59,6 +66,7 @@ class Signals : public testing::TestWithParam<Python> {
 
 TEST_P(Signals, AreHandledByTheProgram) {
   for (const Delivery& delivery : kForwarded) expect_same("handle_signal.py", delivery);
+  for (const Delivery& delivery : kHarmless) expect_same("handle_signal.py", delivery);
 }
 
 TEST_P(Signals, EndTheProgramThatDoesNotHandleThem) {
@@ -86,7 +94,7 @@ constexpr const char* kSayPidAndWait =
 TEST_P(Signals, ToTheProgramItselfAreItsStatus) {
   Process process({.argv = under_kiln({"-c", kSayPidAndWait})});
   ASSERT_TRUE(process.wait_for_output("ready\n"));
-  ::kill(std::stoi(process.output()), SIGTERM);
+  kill_process(std::stoi(process.output()), SIGTERM);
   EXPECT_EQ(describe_status(process.finish().status), "signal 15");
 }
 
@@ -99,17 +107,77 @@ TEST_P(Signals, TheClientsDeathEndsTheProgram) {
   process.finish();
 }
 
-// The group of the program is its own then, so what it started ends with it.
-TEST_P(Signals, TheClientsDeathEndsTheProgramsChildren) {
+// As it does when python itself is killed.
+TEST_P(Signals, TheClientsDeathLeavesTheProgramsChildren) {
   Process process({.argv = under_kiln({"-c",
-                                       "import subprocess\nchild = subprocess.Popen(['sleep', '1000'])\n"
-                                       "print(child.pid, 'ready', sep='\\n', flush=True)\nchild.wait()"})});
+                                       "import os, subprocess\nchild = subprocess.Popen(['sleep', '1000'])\n"
+                                       "print(os.getpid(), child.pid, 'ready', flush=True)\nchild.wait()"})});
   ASSERT_TRUE(process.wait_for_output("ready\n"));
-  const pid_t child = std::stoi(process.output());
+  pid_t program = 0;
+  pid_t child = 0;
+  std::istringstream(process.output()) >> program >> child;
   process.signal(SIGKILL);
-  EXPECT_TRUE(wait_gone(child, 10'000));
-  ::kill(child, SIGKILL);
+  EXPECT_TRUE(wait_gone(program, 10'000));
+  EXPECT_FALSE(wait_gone(child, 0));
+  kill_process(child, SIGKILL);
   process.finish();
+}
+
+constexpr const char* kCountSignals =
+    "import os, signal, sys\n"
+    "count = 0\n"
+    "def note(*_):\n"
+    "    global count\n"
+    "    count += 1\n"
+    "    os.write(1, b'count %d\\n' % count)\n"
+    "signal.signal(signal.SIGTERM, note)\n"
+    "print(os.getpgrp(), 'ready', flush=True)\n"
+    "sys.stdin.read()\n"
+    "print('total', count)\n";
+
+// SEND is called 200 times; each time one signal arrives, and no more in the end.
+void expect_each_once(Process& process, const std::function<void()>& send) {
+  for (int i = 1; i <= 200; ++i) {
+    send();
+    ASSERT_TRUE(process.wait_for_output("count " + std::to_string(i) + "\n")) << process.output();
+  }
+  process.close_input();
+  ASSERT_TRUE(process.wait_for_output("total 200\n")) << process.output();
+}
+
+TEST_P(Signals, ToTheGroupArriveOnce) {
+  Process process(
+      {.argv = under_kiln({"-c", kCountSignals}), .in = Stream::pipe, .in_child = [] { ::setpgid(0, 0); }});
+  ASSERT_TRUE(process.wait_for_output("ready\n"));
+  EXPECT_EQ(std::stoi(process.output()), process.pid());
+  expect_each_once(process, [&] { kill_group(process.pid(), SIGTERM); });
+}
+
+// By way of the group that the caller finds the client in, for that is not the program's.
+TEST_P(Signals, ToTheClientsOwnGroupArriveOnce) {
+  Process process(
+      {.argv = under_kiln({"-c", kCountSignals}), .in = Stream::pipe, .in_child = [] { ::setpgid(0, 0); }});
+  ASSERT_TRUE(process.wait_for_output("ready\n"));
+  expect_each_once(process, [&] { kill_group(::getpgid(process.pid()), SIGTERM); });
+}
+
+constexpr const char* kChildThatSaysWhichSignal =
+    "import signal, subprocess\n"
+    "signal.signal(signal.SIGTERM, lambda *_: print('the program got it', flush=True))\n"
+    "trap = 'trap \"echo the child got it; exit 7\" TERM; echo ready; read x'\n"
+    "print('waits', subprocess.Popen(['sh', '-c', trap]).wait(), flush=True)\n";
+
+TEST_P(Signals, ToTheGroupReachTheProgramsChildren) {
+  for (const auto& argv :
+       {under_python({"-c", kChildThatSaysWhichSignal}), under_kiln({"-c", kChildThatSaysWhichSignal})}) {
+    Process process({.argv = argv, .in = Stream::pipe, .in_child = [] { ::setpgid(0, 0); }});
+    ASSERT_TRUE(process.wait_for_output("ready\n"));
+    kill_group(process.pid(), SIGTERM);
+    ASSERT_TRUE(process.wait_for_output("waits 7\n")) << process.output();
+    EXPECT_NE(process.output().find("the child got it\n"), std::string::npos);
+    EXPECT_NE(process.output().find("the program got it\n"), std::string::npos);
+    EXPECT_EQ(describe_status(process.finish().status), "exit 0");
+  }
 }
 
 std::string name(const testing::TestParamInfo<Python>& info) {

@@ -26,7 +26,7 @@ std::vector<std::string> launch_seeds() {
                 .umask = 022,
                 .affinity = std::string(128, '\3'),
                 .oom_score_adj = -5};
-  return {encode_launch({}), encode_launch(launch), encode_ready({1'234}), encode_ended(256),
+  return {encode_launch({}), encode_launch(launch), encode_ready({1'234, 1'233}), encode_ended(256),
           encode_refused({Reason::setup, "cannot change the directory", {}})};
 }
 

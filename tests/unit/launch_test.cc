@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <csignal>
 #include <random>
 
 #include "common/image_channel.h"
@@ -23,6 +24,7 @@ Launch example() {
   launch.soft_limits.fill(~std::uint64_t{0});
   launch.affinity = std::string("\x03\x00", 2);
   launch.oom_score_adj = -17;
+  launch.process_group = 4321;
   return launch;
 }
 
@@ -42,6 +44,7 @@ TEST(Launch, SurvivesTheRoundTrip) {
   EXPECT_EQ(decoded->soft_limits, launch.soft_limits);
   EXPECT_EQ(decoded->affinity, launch.affinity);
   EXPECT_EQ(decoded->oom_score_adj, launch.oom_score_adj);
+  EXPECT_EQ(decoded->process_group, launch.process_group);
 }
 
 TEST(Launch, EveryTruncationIsRefused) {
@@ -71,8 +74,13 @@ TEST(Launch, RandomDamageIsHarmless) {
 }
 
 TEST(RunAnswers, SurviveTheRoundTrip) {
-  EXPECT_EQ(decode_ready(encode_ready(Ready{42}))->pid, 42);
-  EXPECT_FALSE(decode_ready(encode_ready(Ready{0})));
+  EXPECT_EQ(decode_ready(encode_ready(Ready{42, 41}))->pid, 42);
+  EXPECT_EQ(decode_ready(encode_ready(Ready{42, 41}))->image, 41);
+  EXPECT_FALSE(decode_ready(encode_ready(Ready{0, 41})));
+  EXPECT_FALSE(decode_ready(encode_ready(Ready{42, 0})));
+  EXPECT_EQ(*decode_stopped(encode_stopped(SIGTSTP)), SIGTSTP);
+  EXPECT_FALSE(decode_stopped(encode_stopped(0)));
+  EXPECT_FALSE(decode_stopped(encode_stopped(65)));
   EXPECT_EQ(*decode_ended(encode_ended(0x7f)), 0x7f);
   const Error error = decode_refused(encode_refused({Reason::compile_error, "line 3", {}}));
   EXPECT_EQ(error.reason, Reason::compile_error);

@@ -3,7 +3,8 @@ import os
 import signal
 import sys
 
-NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2")
+NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGALRM", "SIGABRT", "SIGSEGV", "SIGPROF",
+         "SIGRTMIN", "SIGIO", "SIGWINCH", "SIGCONT", "SIGTSTP", "SIGTTIN", "SIGTTOU", "SIGURG")
 for name in NAMES:
     signal.signal(getattr(signal, name), lambda number, _: got.append(signal.Signals(number).name))
 got = []
