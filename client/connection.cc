@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -55,7 +56,20 @@ Result<Connection> Connection::open() {
   return Connection(std::move(fd));
 }
 
+namespace {
+
+void add_place(proto::Request& request) {
+  struct stat status {};
+  if (::stat("/proc/self/ns/mnt", &status) == 0) request.set_mount_namespace(status.st_ino);
+  if (::stat("/", &status) != 0) return;
+  request.set_root_device(status.st_dev);
+  request.set_root_inode(status.st_ino);
+}
+
+}  // namespace
+
 Result<void> Connection::send(proto::Request request) {
+  add_place(request);
   request.set_protocol(kProtocolVersion);
   request.set_build_id(std::string(build_id()));
   return send_with_fds(fd_.get(), encode_frame(FrameType::request, request.SerializeAsString()), {});

@@ -1,5 +1,4 @@
 // `kiln explain`: why a file's bytecode is as it is, and which programs use it.
-#include <sys/stat.h>
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
@@ -17,18 +16,9 @@
 namespace kiln {
 namespace {
 
-void add_place(proto::ExplainRequest& explain) {
-  struct stat status {};
-  if (::stat("/proc/self/ns/mnt", &status) == 0) explain.set_mount_namespace(status.st_ino);
-  if (::stat("/", &status) != 0) return;
-  explain.set_root_device(status.st_dev);
-  explain.set_root_inode(status.st_ino);
-}
-
 Result<proto::ExplainReply> ask(const std::string& path) {
   proto::Request request;
   request.mutable_explain()->set_path(TRY(absolute_path_of(path)));
-  add_place(*request.mutable_explain());
   Connection connection = TRY(Connection::open_or_start());
   TRY_VOID(connection.send(std::move(request)));
   return TRY(connection.receive()).explain();

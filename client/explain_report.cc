@@ -34,8 +34,10 @@ constexpr std::array kWhyStale{
     Wording{"body", "is damaged: what follows its header is no whole code object"},
     Wording{"changed",
             "is older than the source, whose time and size do not show it: Python would run old code"},
-    Wording{"doubtful",
-            "may be older than the source: its inode has changed since, its time and size have not"},
+    Wording{
+        "doubtful",
+        "may be older than the source, whose inode has changed since, or at the same moment: the code is\n"
+        "  looked at by `kiln precompile`"},
 };
 
 // By kind of bytecode: why it is fresh, and what would change that.

@@ -86,15 +86,6 @@ Result<void> add_pythons(const PrecompileArguments& arguments, proto::Precompile
   return {};
 }
 
-// Whose files are meant.
-void add_place(proto::PrecompileRequest& precompile) {
-  struct stat status {};
-  if (::stat("/proc/self/ns/mnt", &status) == 0) precompile.set_mount_namespace(status.st_ino);
-  if (::stat("/", &status) != 0) return;
-  precompile.set_root_device(status.st_dev);
-  precompile.set_root_inode(status.st_ino);
-}
-
 // Unlike absolute_path_of(), it leaves "..": what lies above a symlink is for the daemon to find out. Nobody
 // needs the current directory for a path that is absolute.
 Result<std::string> as_absolute(const std::string& path) {
@@ -126,7 +117,6 @@ Result<proto::Request> build_request(const PrecompileArguments& arguments) {
   precompile.set_invalidation(
       wanted_invalidation(arguments.invalidation_mode, std::getenv("SOURCE_DATE_EPOCH")));
   precompile.set_may_fall_back(!arguments.invalidation_mode);
-  add_place(precompile);
   for (const int level : arguments.levels) precompile.add_optimize(level);
   for (const auto& pattern : arguments.exclude) precompile.add_exclude(pattern);
   const char* prefix = std::getenv("PYTHONPYCACHEPREFIX");

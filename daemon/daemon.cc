@@ -125,6 +125,9 @@ class Daemon {
         check_(context),
         shrink_(context),
         tend_(context) {
+    index_.on_doubt = [this](std::vector<std::string> sources) {
+      recompiler_.look_at({std::move(sources), {}, {}});
+    };
     configure();
   }
 

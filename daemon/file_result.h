@@ -19,10 +19,11 @@ enum class FileOutcome : std::uint8_t {
 };
 
 struct FileResult {
-  std::string source;      // absolute path
-  FileStamp source_stamp;  // as it was when it was read, or looked at
-  std::string pyc;         // where it lies, or would lie; absolute
-  FileStamp pyc_stamp;     // fresh, compiled and restored only
+  std::string source;  // absolute path
+  FileStamp
+      source_stamp;     // as it was when it was read, or looked at; changed_ns is 0 if that was not settled
+  std::string pyc;      // where it lies, or would lie; absolute
+  FileStamp pyc_stamp;  // fresh, compiled and restored only
   FileOutcome outcome = FileOutcome::skipped;
   std::optional<CompileError> error;
   std::uint64_t source_content = 0;  // content_id() of the source whose code it is, if that was looked at

@@ -2,6 +2,8 @@
 
 #include <sys/stat.h>
 
+#include <ctime>
+
 #include "common/pyc.h"
 
 namespace kiln {
@@ -17,6 +19,12 @@ std::int64_t nanoseconds(const timespec& time) {
 
 std::int64_t FileStamp::python_mtime_s() const {
   return kiln::python_mtime_s(modified_ns);
+}
+
+bool is_settled(const FileStamp& stamp) {
+  timespec now{};
+  ::clock_gettime(CLOCK_REALTIME_COARSE, &now);  // current_time() of the kernel's fs/inode.c
+  return stamp.changed_ns < nanoseconds(now);
 }
 
 FileStamp stamp_of(const struct stat& status) {

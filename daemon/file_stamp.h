@@ -22,6 +22,11 @@ struct FileStamp {
   std::int64_t python_mtime_s() const;
 };
 
+// Whether no later change can have the same ctime: the clock that files get their times from has ticked
+// since. To be asked after what was to be known of the file was read; until then the same stamp may be
+// another content's.
+bool is_settled(const FileStamp& stamp);
+
 FileStamp stamp_of(const std::string& path);
 FileStamp stamp_of(const struct stat& status);
 

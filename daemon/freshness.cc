@@ -21,12 +21,11 @@ constexpr char kLetterMask = 0x7f;  // less FLAG_REF
 Freshness judge_change(const PycQuestion& question, const FileStamp& pyc) {
   const auto changed_ns = question.source.changed_ns;
   const MadeFile* const made = question.made;
-  // Whoever else wrote it has read the source before, be it within the same tick.
+  // Of two with one time, for it comes from a clock that ticks, either may have been first.
   if (made == nullptr || !made->is(pyc)) {
-    return changed_ns <= pyc.changed_ns ? Freshness::fresh : Freshness::doubtful;
+    return changed_ns < pyc.changed_ns ? Freshness::fresh : Freshness::doubtful;
   }
-  const bool is_settled = changed_ns + kFileClockTick_ns <= pyc.changed_ns;
-  if (is_settled && made->source_changed_ns == changed_ns) return Freshness::fresh;
+  if (made->source_changed_ns == changed_ns) return Freshness::fresh;
   if (made->source_content == 0 || !question.source_content) return Freshness::doubtful;
   return question.source_content() == made->source_content ? Freshness::fresh : Freshness::changed;
 }

@@ -31,7 +31,7 @@ enum class Freshness : std::uint8_t {
   hash,        // the source's is another
   body,        // no whole code object follows the header, or a seal is broken
   changed,     // the source says something else, though its mtime and size are as they were
-  doubtful,    // its inode has changed since, its mtime and size have not: only the code can tell
+  doubtful,    // its inode may have changed since, its mtime and size have not: only the code can tell
 };
 
 // One word for people: "mtime".
@@ -57,10 +57,6 @@ struct PycCheck {
   FileStamp stamp;              // of the bytecode file; zero when missing or unreadable
   std::optional<PycKind> kind;  // nothing: there is no header that Python would read
 };
-
-// Times of files come from a clock that ticks a hundred times a second at the slowest (CONFIG_HZ): of two
-// that are nearer than this either may have been first.
-constexpr std::int64_t kFileClockTick_ns = 20'000'000;
 
 // Judges the file PYC as bytecode of a source. Its body is read only if all else is well.
 PycCheck check_pyc(const std::string& pyc, const PycQuestion& question);

@@ -93,6 +93,12 @@ void describe(const OverlayUsage& usage, proto::GcReply::Overlay& done) {
   done.set_removed_bytes(usage.removed_bytes);
 }
 
+// By paths, which mean the client's files. A run says by itself where it is.
+bool names_files(const proto::Request& request) {
+  return request.has_precompile() || request.has_list() || request.has_clean() || request.has_watch() ||
+         request.has_follow() || request.has_explain();
+}
+
 Error images_disabled(const Config& config) {
   const auto origin = config.origins.find("images.enabled");
   if (origin == config.origins.end()) return {Reason::images_disabled, {}, {}};
@@ -107,6 +113,11 @@ asio::awaitable<void> Handlers::handle(Session& session, const proto::Request& r
   if (request.protocol() != kProtocolVersion || request.build_id() != build_id()) {
     const Error mismatch{Reason::build_mismatch, "the daemon is of build " + std::string(build_id()), {}};
     co_return co_await session.refuse(mismatch);
+  }
+  if (names_files(request) && !sees_the_same_files(request)) {
+    const Error elsewhere{Reason::namespace_differs, std::string(wording(Reason::namespace_differs)),
+                          "KILN_RUNTIME_DIR=DIRECTORY kiln ..., for a daemon of its own"};
+    co_return co_await session.refuse(elsewhere);
   }
   switch (request.what_case()) {
     case proto::Request::kRun:
@@ -154,11 +165,6 @@ asio::awaitable<void> Handlers::run(Session& session, const proto::RunRequest& r
 
 // Commands that are about bytecode are times at which a changed interpreter should be noticed.
 asio::awaitable<void> Handlers::precompile(Session& session, const proto::PrecompileRequest& request) {
-  if (!sees_the_same_files(request)) {
-    const Error elsewhere{Reason::namespace_differs, std::string(wording(Reason::namespace_differs)),
-                          "KILN_RUNTIME_DIR=DIRECTORY kiln precompile ..., for a daemon of its own"};
-    co_return co_await session.refuse(elsewhere);
-  }
   co_await precompile_.serve(session, request);
   recompiler_.look_at_interpreters();
 }
@@ -221,11 +227,6 @@ asio::awaitable<void> Handlers::clean(Session& session, const proto::CleanReques
 }
 
 asio::awaitable<void> Handlers::explain(Session& session, const proto::ExplainRequest& request) {
-  if (!sees_the_same_files(request)) {
-    const Error elsewhere{Reason::namespace_differs, std::string(wording(Reason::namespace_differs)),
-                          "KILN_RUNTIME_DIR=DIRECTORY kiln explain ..., for a daemon of its own"};
-    co_return co_await session.refuse(elsewhere);
-  }
   recompiler_.look_at_interpreters();
   co_await explain_.serve(session, request);
 }

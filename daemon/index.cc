@@ -199,8 +199,9 @@ struct Finding {
   bool changed = false;
   bool dropped = false;
   EntryState state{};
-  FileStamp source;  // fresh only
-  FileStamp pyc;     // fresh only
+  FileStamp source;       // fresh only
+  FileStamp pyc;          // fresh only
+  bool doubtful = false;  // stale only: to be told by who compiles
 };
 
 std::optional<FileStamp> look_at(const std::string& path) {
@@ -221,10 +222,8 @@ bool source_unchanged(const Row& row, const FileStamp& source) {
          source.changed_ns == row.made.source_changed_ns;
 }
 
-// It may have been changed once more within one tick of the clock that gives it its times.
-bool pyc_unchanged(const Row& row, const FileStamp& source, const FileStamp& pyc) {
-  return pyc.modified_ns == row.pyc_mtime_ns && as_signed(pyc.size) == row.pyc_size &&
-         source.changed_ns + kFileClockTick_ns <= pyc.changed_ns;
+bool pyc_unchanged(const Row& row, const FileStamp& pyc) {
+  return pyc.modified_ns == row.pyc_mtime_ns && as_signed(pyc.size) == row.pyc_size;
 }
 
 Finding examine(const Row& row, bool sealed) {
@@ -233,8 +232,7 @@ Finding examine(const Row& row, bool sealed) {
   if (!source && !pyc) return {.changed = true, .dropped = true};
   if (!source) return {.changed = row.state != EntryState::orphan, .state = EntryState::orphan};
   if (row.state == EntryState::error && source_unchanged(row, *source)) return {};
-  if (row.state == EntryState::fresh && pyc && source_unchanged(row, *source) &&
-      pyc_unchanged(row, *source, *pyc))
+  if (row.state == EntryState::fresh && pyc && source_unchanged(row, *source) && pyc_unchanged(row, *pyc))
     return {};
   const auto hash = [&]() -> std::optional<std::uint64_t> {
     const auto text = read_source(row.source);
@@ -246,8 +244,13 @@ Finding examine(const Row& row, bool sealed) {
   };
   const PycQuestion question{row.magic, *source, {}, hash, sealed, &row.made, content};
   const auto check = check_pyc(row.pyc, question);
-  if (check.freshness == Freshness::fresh) return {true, false, EntryState::fresh, *source, check.stamp};
-  return {.changed = row.state != EntryState::stale, .state = EntryState::stale};
+  if (check.freshness != Freshness::fresh) {
+    const bool doubtful = check.freshness == Freshness::doubtful;
+    return {.changed = row.state != EntryState::stale, .state = EntryState::stale, .doubtful = doubtful};
+  }
+  Finding fresh{.changed = true, .state = EntryState::fresh, .source = *source, .pyc = check.stamp};
+  if (!is_settled(*source)) fresh.source.changed_ns = 0;
+  return fresh;
 }
 
 // Four columns from FIRST on.
@@ -558,6 +561,7 @@ class Index::Database {
   }
 
   std::optional<std::string> set_aside;
+  std::vector<std::string> doubts;
 
  private:
   // Whether a row passes a filter but for its state, as a condition that uses what is indexed. '0' follows
@@ -808,6 +812,7 @@ class Index::Database {
     for (const auto& row : rows) {
       const auto finding = examine(row, is_overlaid(row.pyc));
       if (finding.changed) findings.emplace_back(row.id, finding);
+      if (finding.doubtful) doubts.push_back(row.source);
     }
     if (findings.empty()) return;
     SQLite::Transaction transaction(*database_, SQLite::TransactionBehavior::IMMEDIATE);
@@ -940,6 +945,10 @@ Result<void> Index::refresh(const std::stop_token& stop) {
 
 Result<void> Index::refresh(const IndexFilter& filter, const std::stop_token& stop) {
   return guarded([&] { database_->refresh(filter, stop); });
+}
+
+std::vector<std::string> Index::take_doubts() {
+  return std::exchange(database_->doubts, {});
 }
 
 Result<MadeFiles> Index::made_files(const std::string& path) {

@@ -204,6 +204,10 @@ class Index {
   // The same for those that pass FILTER, whose state does not count.
   Result<void> refresh(const IndexFilter& filter, const std::stop_token& stop = {});
 
+  // Sources that were found doubtful (daemon/freshness.h) since the last call; their entries are stale until
+  // somebody has looked at the code.
+  std::vector<std::string> take_doubts();
+
   // Those of the source PATH, absolute, or of all below that directory.
   Result<MadeFiles> made_files(const std::string& path);
 

@@ -33,6 +33,8 @@ Result<Index*> IndexThread::index() {
 Result<Index*> IndexThread::refreshed_index() {
   Index* index = TRY(this->index());
   TRY_VOID(refresh_.refresh(*index, stop_.get_token()));
+  auto doubts = index->take_doubts();
+  if (!doubts.empty() && on_doubt) on_doubt(std::move(doubts));
   return index;
 }
 
@@ -280,6 +282,7 @@ std::vector<IndexEntry> IndexThread::entries(const IndexFilter& filter) {
 std::vector<IndexEntry> IndexThread::unsettled(IndexFilter filter) {
   return wait_for([this, &filter](Index& index) -> Result<std::vector<IndexEntry>> {
     TRY_VOID(index.refresh(filter, stop_.get_token()));
+    index.take_doubts();  // who asks is who would be told
     std::vector<IndexEntry> found;
     for (const auto state : {EntryState::stale, EntryState::error}) {
       filter.state = state;

@@ -6,6 +6,7 @@
 #include <boost/asio/thread_pool.hpp>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <stop_token>
 #include <string>
@@ -44,6 +45,10 @@ class IndexThread {
   explicit IndexThread(std::string path, std::string overlay = {}, Watcher* watcher = nullptr)
       : path_(std::move(path)), overlay_(std::move(overlay)), refresh_(watcher) {}
   ~IndexThread() { close(); }
+
+  // Told, on the thread, of sources about whose bytecode a refresh cannot tell. To be set before anything is
+  // asked.
+  std::function<void(std::vector<std::string>)> on_doubt;
 
   // Looks at all files again that are not proved to be as they were, then counts.
   boost::asio::awaitable<Result<IndexSummary>> summarize();

@@ -14,8 +14,9 @@ namespace kiln {
 struct MadeFile {
   std::uint64_t inode = 0;
   std::int64_t mtime_ns = 0;
-  std::int64_t source_changed_ns = 0;  // ctime of the source when its code was found to be this
-  std::uint64_t source_content = 0;    // content_id() of that source (daemon/digest.h); 0: not known
+  std::int64_t source_changed_ns =
+      0;                             // ctime of the source when its code was found to be this; 0: not settled
+  std::uint64_t source_content = 0;  // content_id() of that source (daemon/digest.h); 0: not known
 
   bool is(const FileStamp& now) const { return now.inode == inode && now.modified_ns == mtime_ns; }
   bool was_written_over(const FileStamp& now) const {

@@ -193,6 +193,7 @@ class Precompilation {
     result.pyc = place(batch, source.path);
     result.umask = request_.umask();
     const auto check = look_at(batch, source, result);
+    leave_unsettled(result);
     if (check.freshness == Freshness::fresh && !request_.force()) {
       result.outcome = FileOutcome::fresh;
       result.pyc_stamp = check.stamp;
@@ -222,6 +223,11 @@ class Precompilation {
     result.pyc = overlaid;
     ++overlaid_;
     return second;
+  }
+
+  // A change within the same tick of the clock would have the same time.
+  static void leave_unsettled(FileResult& result) {
+    if (!is_settled(result.source_stamp)) result.source_stamp.changed_ns = 0;
   }
 
   static std::optional<std::uint64_t> hash_of(const SourceFile& source, const InterpreterInfo& interpreter) {
@@ -322,6 +328,7 @@ class Precompilation {
     const auto source = read_source(result.source);
     if (!source) return settle(task, source.error());
     result.source_stamp = source->stamp;
+    leave_unsettled(result);
     const BytecodeWish wish{batch.interpreter, batch.optimize, sources_[task.source].spelling,
                             request_.force()};
     auto made = make_bytecode(wish, source->bytes, services_.compilers, services_.store, cancel_.fd());

@@ -70,10 +70,32 @@ asio::awaitable<void> WatchService::run() {
   }
 }
 
-// Our own writes come back as well, but sources are never ours. A tree may be larger than what is watched.
+namespace {
+
+constexpr std::string_view kCache = "/__pycache__";
+
+// What happened to bytecode is a matter of its source, and what happened to all of it that of all sources.
+std::optional<std::string> source_meant_by(const std::string& file) {
+  if (file.ends_with(".py")) return file;
+  return file.ends_with(".pyc") ? source_from_cache(file) : std::nullopt;
+}
+
+}  // namespace
+
+// Our own writes come back as well: the look that follows finds them fresh. A tree may be larger than what is
+// watched.
 void WatchService::pass_on(Changes changes) {
-  std::erase_if(changes.files, [](const std::string& file) { return !file.ends_with(".py"); });
-  recompiler_.look_at(std::move(changes));
+  Changes sources;
+  for (auto& file : changes.files) {
+    if (auto source = source_meant_by(file)) sources.files.push_back(std::move(*source));
+    if (file.ends_with(kCache)) sources.directories.push_back(directory_of(file));
+  }
+  for (auto& directory : changes.directories) {
+    const bool is_cache = directory.ends_with(kCache);
+    sources.directories.push_back(is_cache ? directory_of(directory) : std::move(directory));
+  }
+  sources.trees = std::move(changes.trees);
+  recompiler_.look_at(std::move(sources));
 }
 
 void WatchService::tell_recompiler() {
@@ -83,6 +105,7 @@ void WatchService::tell_recompiler() {
 }
 
 asio::awaitable<void> WatchService::serve(Session& session, const proto::WatchRequest& request) {
+  (void)co_await index_.roots();  // asked after run() has: roots_ is complete
   proto::Reply reply;
   auto& watch = *reply.mutable_watch();
   const auto changed = co_await change(request, watch);
@@ -187,6 +210,7 @@ proto::FollowEvent event_of(const RecompiledFile& made) {
 }  // namespace
 
 asio::awaitable<void> WatchService::serve(Session& session, const proto::FollowRequest& request) {
+  (void)co_await index_.roots();  // as above
   const auto executor = co_await asio::this_coro::executor;
   Follower follower(executor, request);
   const auto unfollow_at_end = std::unique_ptr<Follower, std::function<void(Follower*)>>(

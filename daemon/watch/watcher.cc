@@ -176,9 +176,14 @@ bool Watcher::work() {
   return !dead.empty() || task;
 }
 
+bool Watcher::is_own_limit() const {
+  return forest_.watch_limit() < limits_.watches;
+}
+
 std::string Watcher::limit_reason() const {
-  return fmt::format("no watch is left: {} of {} are in use; fs.inotify.max_user_watches is {}",
-                     forest_.watches(), forest_.watch_limit(), limits_.watches);
+  if (is_own_limit()) return fmt::format("no watch is left: watch.limit grants {}", forest_.watch_limit());
+  return fmt::format("no watch is left: {} are in use here; fs.inotify.max_user_watches is {}",
+                     forest_.watches(), limits_.watches);
 }
 
 void Watcher::look_at(const Visit& visit) {
@@ -293,7 +298,8 @@ RootReport Watcher::describe_root(const std::string& path, const Forest::Root& r
   if (root.limited) {
     report.state = RootState::by_stat;
     report.reason = limit_reason();
-    report.hint = watch_limit_hint(limits_.watches);
+    report.hint = is_own_limit() ? "a greater watch.limit in kiln.toml, then kiln daemon restart"
+                                 : watch_limit_hint(limits_.watches);
   } else if (top->second.coverage == Coverage::missing) {
     report.state = RootState::missing;
   } else if (is_unwatched(top->second)) {

@@ -147,6 +147,7 @@ class Watcher {
   void wait_for_event();
 
   RootReport describe_root(const std::string& path, const Forest::Root& root) const;
+  bool is_own_limit() const;  // less than the kernel's
   std::string limit_reason() const;
 
   const KindOfFileSystem kind_;

@@ -160,6 +160,23 @@ TEST_P(SettledBytecode, NotForAnotherSourceThatLayReady) {
   EXPECT_EQ(run_main().out.substr(0, 6), "100003");
 }
 
+// The run's import may have written its bytecode within the tick of the clock in which the source changes
+// again.
+TEST_P(Freshness, OldBytecodeIsNeverCalledFresh) {
+  write_version(module(), 0);
+  const std::vector<std::string> arguments{project() + "/main.py"};
+  ASSERT_EQ(run_until_bare(GetParam(), arguments, environment_with({})).mode, "bare");
+  for (int version = 1; version <= edits(); ++version) {
+    write_version(module(), version);
+    run({.argv = {kiln_binary(), "run", "--python", GetParam().path, arguments[0]}});
+    write_version(module(), version + 50'000);
+    const Outcome listed = kiln({"list", module()});
+    const Outcome value = run({.argv = {GetParam().path, "-B", arguments[0]}});
+    const bool is_old = value.out != std::to_string(150'000 + version) + "\n";
+    EXPECT_FALSE(is_old && listed.out.starts_with("fresh")) << listed.out << value.out;
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Each, SettledBytecode, testing::ValuesIn(tried_interpreters()),
                          [](const auto& info) { return info.param.name; });
 

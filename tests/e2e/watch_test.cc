@@ -123,6 +123,22 @@ TEST_F(Watch, TheWholeOfATreeIsCompiledWithThePolicyAll) {
   kiln({"unwatch", tree() + "/less"});
 }
 
+TEST_F(Watch, BytecodeThatIsRemovedIsMadeAgain) {
+  precompile();
+  kiln({"watch", tree()});
+  ASSERT_TRUE(await_watching()) << roots();
+  fs::remove(pyc());
+  EXPECT_TRUE(await([] { return fs::exists(pyc()); }));
+  fs::remove_all(tree() + "/__pycache__");
+  EXPECT_TRUE(await([] { return fs::exists(pyc()); }));
+}
+
+TEST_F(Watch, ADaemonThatHasJustStartedKnowsItsRoots) {
+  kiln({"watch", tree()});
+  kiln({"daemon", "stop"});
+  EXPECT_EQ(kiln({"unwatch", tree()}).out, "no longer watching " + tree() + "\n");
+}
+
 TEST_F(Watch, WhatIsDoneCanBeFollowed) {
   precompile();
   kiln({"watch", tree()});

@@ -7,6 +7,8 @@
 
 #include <filesystem>
 
+#include <thread>
+
 #include "common/pyc.h"
 #include "common/source_hash.h"
 #include "tests/unit/scratch.h"
@@ -47,6 +49,7 @@ class Explanation : public testing::Test {
 
   void write_pyc(const std::string& body, std::uint32_t magic = kMagic) const {
     const FileStamp source = stamp_of(source_);
+    while (!is_settled(source)) std::this_thread::yield();  // for the clock that files have their times from
     const auto header = timestamp_header(magic, source.python_mtime_s(), source.size);
     scratch_.write("__pycache__/a.cpython-311.pyc", encode_pyc_header(header) + body);
   }

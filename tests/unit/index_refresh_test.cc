@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <iostream>
 #include <random>
+#include <thread>
 
 #include "common/pyc.h"
 #include "tests/unit/scratch.h"
@@ -53,6 +54,7 @@ class IndexRefreshTest : public testing::Test {
     fs::create_directories(fs::path(path).parent_path() / "__pycache__");
     write(path, "x = " + std::to_string(++version_) + "\n");
     file.source_stamp = stamp_of(path);
+    while (!is_settled(file.source_stamp)) std::this_thread::yield();  // for the clock of files' times
     file.pyc = cache_from_source(path, "cpython-311", 0);
     write(file.pyc, encode_pyc_header(timestamp_header(kMagic, file.source_stamp.python_mtime_s(),
                                                        file.source_stamp.size)) +

@@ -82,6 +82,7 @@ class IndexTest : public testing::Test {
   // Good bytecode for the source as it is now.
   void write_pyc(const std::string& name, std::uint32_t magic) const {
     const auto source = stamp(scratch_ / name);
+    while (!is_settled(source)) std::this_thread::yield();  // for the clock that files have their times from
     const auto header = timestamp_header(magic, source.python_mtime_s(), source.size);
     scratch_.write(name + "c", encode_pyc_header(header) + tiny_code());
   }

@@ -465,7 +465,8 @@ TEST_F(PrecompileTest, AnEditThatLeavesTimeAndSizeIsSeen) {
 }
 
 TEST_F(PrecompileTest, WhatDidNotCompileIsNotTriedBeforeItChanges) {
-  scratch_.write("src/bad.py", "def f(:\n");
+  const auto bad = stamp_of(scratch_.write("src/bad.py", "def f(:\n"));
+  while (!is_settled(bad)) std::this_thread::yield();  // for the clock that files have their times from
   const auto first = run(request("src"));
   const auto& failed = first.batches[0].files[0];
   known_[failed.pyc] = {failed.source_stamp.modified_ns, failed.source_stamp.changed_ns,

@@ -824,8 +824,8 @@ TEST_F(LimitedWatcherTest, ARootWithoutRoomIsByStatAsAWhole) {
   watch_root(scratch_ / "large");
   const auto large = report();
   EXPECT_EQ(large.state, RootState::by_stat);
-  EXPECT_THAT(large.reason, HasSubstr("fs.inotify.max_user_watches is "));
-  EXPECT_THAT(large.hint, HasSubstr("sudo sysctl fs.inotify.max_user_watches="));
+  EXPECT_EQ(large.reason, "no watch is left: watch.limit grants 10");
+  EXPECT_THAT(large.hint, HasSubstr("watch.limit"));
   const Tick tick = watch_root(scratch_ / "small");
   EXPECT_EQ(watcher_.describe().watches, 8U) << "what the large one had is free again";
   EXPECT_EQ(report(1).state, RootState::watching);
