@@ -60,6 +60,11 @@ void describe(const CompileError& error, const std::string& source, proto::Expla
   described.set_text(line_of(source, error.line));
 }
 
+std::optional<std::uint64_t> content_of(const std::string& source) {
+  const auto text = read_source(source);
+  return text ? std::optional(content_id(sha256(text->bytes))) : std::nullopt;
+}
+
 // What an entry's files are at this moment.
 struct Sight {
   std::optional<FileStamp> source;
@@ -71,10 +76,7 @@ Sight look_at(const IndexEntry& entry, const std::optional<FileStamp>& source, b
     const auto text = read_source(entry.source);
     return text ? source_hash(text->bytes, entry.magic) : std::nullopt;
   };
-  const auto content = [&]() -> std::optional<std::uint64_t> {
-    const auto text = read_source(entry.source);
-    return text ? std::optional(content_id(sha256(text->bytes))) : std::nullopt;
-  };
+  const auto content = [&] { return content_of(entry.source); };
   const PycQuestion question{entry.magic, source.value_or(FileStamp{}), {}, hash, overlaid, &entry.made,
                              content};
   return {source, check_pyc(entry.pyc, question)};
@@ -82,8 +84,11 @@ Sight look_at(const IndexEntry& entry, const std::optional<FileStamp>& source, b
 
 // The source is the one that did not compile.
 bool is_still_error(const IndexEntry& entry, const FileStamp& source) {
-  return entry.error && source.modified_ns == entry.source_mtime_ns && source.size == entry.source_size &&
-         source.changed_ns == entry.made.source_changed_ns;
+  if (!entry.error || source.modified_ns != entry.source_mtime_ns || source.size != entry.source_size) {
+    return false;
+  }
+  if (source.changed_ns == entry.made.source_changed_ns) return true;
+  return entry.made.source_content != 0 && content_of(entry.source) == entry.made.source_content;
 }
 
 EntryState state_of(const IndexEntry& entry, const Sight& sight) {

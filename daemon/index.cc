@@ -222,6 +222,14 @@ bool source_unchanged(const Row& row, const FileStamp& source) {
          source.changed_ns == row.made.source_changed_ns;
 }
 
+// By its content, where its time was not settled.
+template <class Content>
+bool is_same_source(const Row& row, const FileStamp& source, const Content& content) {
+  if (source_unchanged(row, source)) return true;
+  const bool may_be = source.modified_ns == row.source_mtime_ns && as_signed(source.size) == row.source_size;
+  return may_be && row.made.source_content != 0 && content() == row.made.source_content;
+}
+
 bool pyc_unchanged(const Row& row, const FileStamp& pyc) {
   return pyc.modified_ns == row.pyc_mtime_ns && as_signed(pyc.size) == row.pyc_size;
 }
@@ -231,16 +239,16 @@ Finding examine(const Row& row, bool sealed) {
   const auto pyc = look_at(row.pyc);
   if (!source && !pyc) return {.changed = true, .dropped = true};
   if (!source) return {.changed = row.state != EntryState::orphan, .state = EntryState::orphan};
-  if (row.state == EntryState::error && source_unchanged(row, *source)) return {};
+  const auto content = [&]() -> std::optional<std::uint64_t> {
+    const auto text = read_source(row.source);
+    return text ? std::optional(content_id(sha256(text->bytes))) : std::nullopt;
+  };
+  if (row.state == EntryState::error && is_same_source(row, *source, content)) return {};
   if (row.state == EntryState::fresh && pyc && source_unchanged(row, *source) && pyc_unchanged(row, *pyc))
     return {};
   const auto hash = [&]() -> std::optional<std::uint64_t> {
     const auto text = read_source(row.source);
     return text ? source_hash(text->bytes, row.magic) : std::nullopt;
-  };
-  const auto content = [&]() -> std::optional<std::uint64_t> {
-    const auto text = read_source(row.source);
-    return text ? std::optional(content_id(sha256(text->bytes))) : std::nullopt;
   };
   const PycQuestion question{row.magic, *source, {}, hash, sealed, &row.made, content};
   const auto check = check_pyc(row.pyc, question);
