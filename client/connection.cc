@@ -108,6 +108,10 @@ Result<Connection> Connection::open_or_start() {
   }
   if (!alive && alive.error().reason == Reason::no_daemon) alive = start_daemon();
   if (!alive) return alive.error();
+  auto connection = open();
+  const bool ended = !connection && connection.error().reason == Reason::no_daemon;  // between the two
+  if (!ended) return connection;
+  TRY_VOID(start_daemon());
   return open();
 }
 

@@ -24,6 +24,7 @@ namespace {
 // A start-up that takes longer than this has gone wrong: opening the index is milliseconds.
 constexpr int kStartLimit_ms = 20'000;
 constexpr int kStopLimit_ms = 20'000;
+constexpr unsigned kOtherEnds_s = 10;
 
 [[noreturn]] void exec_daemon(const std::string& binary, int ready_fd) {
   ::setsid();
@@ -51,6 +52,20 @@ constexpr int kStopLimit_ms = 20'000;
   ::_exit(127);
 }
 
+// Waits until a daemon that is about to end has done so. False: it has not, within the limit.
+bool await_end_of_other(const std::string& dir) {
+  const UniqueFd lock{::open(lifetime_lock_path(dir).c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600)};
+  struct sigaction interrupt {};
+  struct sigaction former {};
+  interrupt.sa_handler = [](int) {};  // without SA_RESTART: flock(2) has no time limit of its own
+  ::sigaction(SIGALRM, &interrupt, &former);
+  ::alarm(kOtherEnds_s);
+  const bool ended = lock && ::flock(lock.get(), LOCK_EX) == 0;
+  ::alarm(0);
+  ::sigaction(SIGALRM, &former, nullptr);
+  return ended;
+}
+
 // "r": ready. Other text: why it is not. End of file: another has the lifetime lock.
 Result<void> await_ready(int ready_fd) {
   pollfd waited{ready_fd, POLLIN, 0};
@@ -61,19 +76,11 @@ Result<void> await_ready(int ready_fd) {
   if (size == 1 && text[0] == 'r') return {};
   if (size > 0) return Error{Reason::no_daemon, std::string(text.data(), static_cast<std::size_t>(size)), {}};
   if (Connection::open()) return {};
-  return Error{Reason::no_daemon, "another daemon holds the lock, but does not answer",
+  return Error{Reason::already_running, "another daemon holds the lock, but does not answer",
                "pkill -u $USER -x kilnd"};
 }
 
-}  // namespace
-
-Result<void> start_daemon() {
-  const std::string dir = TRY(runtime_dir());
-  TRY(open_private_dir(dir));
-  const UniqueFd lock{::open(spawn_lock_path(dir).c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600)};
-  if (!lock) return errno_error("cannot open " + spawn_lock_path(dir));
-  if (::flock(lock.get(), LOCK_EX) != 0) return errno_error("cannot lock " + spawn_lock_path(dir));
-  if (Connection::open()) return {};  // the lock's former holder was here for the same reason
+Result<void> spawn_daemon() {
   const std::string binary = TRY(own_bin_dir()) + "/kilnd";
   int pipe_fds[2];
   if (::pipe2(pipe_fds, O_CLOEXEC) != 0) return errno_error("cannot create a pipe");
@@ -90,6 +97,20 @@ Result<void> start_daemon() {
   }
   writer.reset();
   return await_ready(reader.get());
+}
+
+}  // namespace
+
+Result<void> start_daemon() {
+  const std::string dir = TRY(runtime_dir());
+  TRY(open_private_dir(dir));
+  const UniqueFd lock{::open(spawn_lock_path(dir).c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600)};
+  if (!lock) return errno_error("cannot open " + spawn_lock_path(dir));
+  if (::flock(lock.get(), LOCK_EX) != 0) return errno_error("cannot lock " + spawn_lock_path(dir));
+  if (Connection::open()) return {};  // the lock's former holder was here for the same reason
+  auto started = spawn_daemon();
+  if (started || started.error().reason != Reason::already_running) return started;
+  return await_end_of_other(dir) ? spawn_daemon() : started;
 }
 
 Result<void> stop_daemon() {

@@ -206,8 +206,14 @@ struct Finding {
 
 std::optional<FileStamp> look_at(const std::string& path) {
   struct stat status {};
+  errno = 0;
   if (::stat(path.c_str(), &status) != 0 || !S_ISREG(status.st_mode)) return std::nullopt;
   return stamp_of(status);
+}
+
+// Whether it is hidden rather than gone: by a directory that may not be searched now.
+bool was_hidden(const std::optional<FileStamp>& stamp) {
+  return !stamp && errno == EACCES;
 }
 
 bool remove_bytecode(const std::string& pyc) {
@@ -236,6 +242,7 @@ bool pyc_unchanged(const Row& row, const FileStamp& pyc) {
 
 Finding examine(const Row& row, bool sealed) {
   const auto source = look_at(row.source);
+  if (was_hidden(source)) return {};
   const auto pyc = look_at(row.pyc);
   if (!source && !pyc) return {.changed = true, .dropped = true};
   if (!source) return {.changed = row.state != EntryState::orphan, .state = EntryState::orphan};

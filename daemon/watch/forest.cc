@@ -341,6 +341,7 @@ void Forest::hear(const InotifyEvent& event, const Target& target) {
 void Forest::hear_itself(Directory& directory) {
   directory.changed = tick_;
   invalid_trees_.insert(*directory.path);
+  changes_.add_directory(*directory.path);  // what could not be read may be so now
 }
 
 void Forest::hear_entry(Directory& directory, const InotifyEvent& event) {

@@ -394,6 +394,17 @@ TEST_F(IndexTest, RefreshSeesWhatOthersHaveCompiled) {
   EXPECT_EQ(*index.counts(), (IndexCounts{.fresh = 3}));
 }
 
+TEST_F(IndexTest, WhatIsHiddenForAWhileIsNotGone) {
+  if (::geteuid() == 0) GTEST_SKIP() << "nothing is hidden from root";
+  std::filesystem::create_directory(scratch_ / "hidden");
+  auto index = open();
+  ASSERT_TRUE(index.record(python(), 0, std::vector{compiled("hidden/a.py")}));
+  std::filesystem::permissions(scratch_ / "hidden", std::filesystem::perms::none);
+  ASSERT_TRUE(index.refresh());
+  std::filesystem::permissions(scratch_ / "hidden", std::filesystem::perms::owner_all);
+  EXPECT_THAT(listed(index), ElementsAre("fresh hidden/a.py"));
+}
+
 // With the time and the size that the source had: by its content, where that is known.
 TEST_F(IndexTest, RefreshSeesAnEditThatLeavesTimeAndSize) {
   auto index = open();
