@@ -5,8 +5,6 @@
 #include <optional>
 
 #include "common/pyc.h"
-#include "common/source_hash.h"
-#include "daemon/digest.h"
 #include "daemon/freshness.h"
 #include "daemon/source_text.h"
 #include "daemon/source_walk.h"
@@ -60,11 +58,6 @@ void describe(const CompileError& error, const std::string& source, proto::Expla
   described.set_text(line_of(source, error.line));
 }
 
-std::optional<std::uint64_t> content_of(const std::string& source) {
-  const auto text = read_source(source);
-  return text ? std::optional(content_id(sha256(text->bytes))) : std::nullopt;
-}
-
 // What an entry's files are at this moment.
 struct Sight {
   std::optional<FileStamp> source;
@@ -72,10 +65,7 @@ struct Sight {
 };
 
 Sight look_at(const IndexEntry& entry, const std::optional<FileStamp>& source, bool overlaid) {
-  const auto hash = [&]() -> std::optional<std::uint64_t> {
-    const auto text = read_source(entry.source);
-    return text ? source_hash(text->bytes, entry.magic) : std::nullopt;
-  };
+  const auto hash = [&] { return source_hash_of(entry.source, entry.magic); };
   const auto content = [&] { return content_of(entry.source); };
   const PycQuestion question{entry.magic, source.value_or(FileStamp{}), {}, hash, overlaid, &entry.made,
                              content};

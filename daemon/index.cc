@@ -12,8 +12,6 @@
 #include <vector>
 
 #include "common/pyc.h"
-#include "common/source_hash.h"
-#include "daemon/digest.h"
 #include "daemon/freshness.h"
 #include "daemon/source_text.h"
 #include "daemon/temporary_file.h"
@@ -246,17 +244,11 @@ Finding examine(const Row& row, bool sealed) {
   const auto pyc = look_at(row.pyc);
   if (!source && !pyc) return {.changed = true, .dropped = true};
   if (!source) return {.changed = row.state != EntryState::orphan, .state = EntryState::orphan};
-  const auto content = [&]() -> std::optional<std::uint64_t> {
-    const auto text = read_source(row.source);
-    return text ? std::optional(content_id(sha256(text->bytes))) : std::nullopt;
-  };
+  const auto content = [&] { return content_of(row.source); };
   if (row.state == EntryState::error && is_same_source(row, *source, content)) return {};
   if (row.state == EntryState::fresh && pyc && source_unchanged(row, *source) && pyc_unchanged(row, *pyc))
     return {};
-  const auto hash = [&]() -> std::optional<std::uint64_t> {
-    const auto text = read_source(row.source);
-    return text ? source_hash(text->bytes, row.magic) : std::nullopt;
-  };
+  const auto hash = [&] { return source_hash_of(row.source, row.magic); };
   const PycQuestion question{row.magic, *source, {}, hash, sealed, &row.made, content};
   const auto check = check_pyc(row.pyc, question);
   if (check.freshness != Freshness::fresh) {

@@ -10,7 +10,6 @@
 
 #include "common/imported_sources.h"
 #include "common/pyc.h"
-#include "common/source_hash.h"
 #include "daemon/blocking.h"
 #include "daemon/file_stamp.h"
 #include "daemon/freshness.h"
@@ -174,10 +173,7 @@ std::optional<FileResult> imported_file(const std::string& opened, const Interpr
 }
 
 bool is_fresh(const FileResult& file, std::uint32_t magic) {
-  const auto hash = [&]() -> std::optional<std::uint64_t> {
-    const auto text = read_source(file.source);
-    return text ? source_hash(text->bytes, magic) : std::nullopt;
-  };
+  const auto hash = [&] { return source_hash_of(file.source, magic); };
   return check_pyc(file.pyc, {magic, file.source_stamp, {}, hash}).freshness == Freshness::fresh;
 }
 

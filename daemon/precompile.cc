@@ -19,7 +19,6 @@
 #include "daemon/bytecode_maker.h"
 #include "daemon/bytecode_place.h"
 #include "daemon/caught.h"
-#include "daemon/digest.h"
 #include "daemon/freshness.h"
 #include "daemon/pyc_file.h"
 #include "daemon/source_text.h"
@@ -208,9 +207,9 @@ class Precompilation {
   // The file in its place, or else the overlay's.
   PycCheck look_at(const PrecompiledBatch& batch, const SourceFile& source, FileResult& result) {
     PycQuestion question{batch.interpreter.magic, source.stamp, kind_for(batch.interpreter),
-                         [&] { return hash_of(source, batch.interpreter); }};
+                         [&] { return source_hash_of(source.path, batch.interpreter.magic); }};
     question.made = made_file(result.pyc);
-    question.source_content = [&] { return content_of(source); };
+    question.source_content = [&] { return content_of(source.path); };
     auto check = check_pyc(result.pyc, question);
     prove_by_code(batch, source, check, result);
     if (check.freshness == Freshness::fresh) return check;
@@ -228,16 +227,6 @@ class Precompilation {
   // A change within the same tick of the clock would have the same time.
   static void leave_unsettled(FileResult& result) {
     if (!is_settled(result.source_stamp)) result.source_stamp.changed_ns = 0;
-  }
-
-  static std::optional<std::uint64_t> hash_of(const SourceFile& source, const InterpreterInfo& interpreter) {
-    const auto text = read_source(source.path);
-    return text ? kiln::source_hash(text->bytes, interpreter.magic) : std::nullopt;
-  }
-
-  static std::optional<std::uint64_t> content_of(const SourceFile& source) {
-    const auto text = read_source(source.path);
-    return text ? std::optional(content_id(sha256(text->bytes))) : std::nullopt;
   }
 
   const MadeFile* made_file(const std::string& pyc) const {

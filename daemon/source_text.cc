@@ -7,7 +7,9 @@
 #include <cerrno>
 #include <optional>
 
+#include "common/source_hash.h"
 #include "common/unique_fd.h"
+#include "daemon/digest.h"
 #include "daemon/source_walk.h"
 
 namespace kiln {
@@ -65,6 +67,16 @@ ReadResult read_source(const std::string& path) {
     if (*text) return std::move(**text);
   }
   return CompileError{"OSError", "the file changes faster than it can be read"};
+}
+
+std::optional<std::uint64_t> content_of(const std::string& path) {
+  const auto text = read_source(path);
+  return text ? std::optional(content_id(sha256(text->bytes))) : std::nullopt;
+}
+
+std::optional<std::uint64_t> source_hash_of(const std::string& path, std::uint32_t magic) {
+  const auto text = read_source(path);
+  return text ? source_hash(text->bytes, magic) : std::nullopt;
 }
 
 }  // namespace kiln

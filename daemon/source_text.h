@@ -3,6 +3,8 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
+#include <optional>
 #include <string>
 
 #include "daemon/compile_worker.h"
@@ -21,5 +23,10 @@ using ReadResult = boost::system::result<SourceText, CompileError>;
 // Reads PATH; again, a few times, if it changes meanwhile. py_compile looks after it has read: an edit in
 // between would give old code the new time. Errors are in Python's words; sources over 256 MiB are one.
 ReadResult read_source(const std::string& path);
+
+// Of what the file PATH says now; nothing if it cannot be read. The first names it (content_id() in
+// daemon/digest.h), the second is what hash-based bytecode of MAGIC has of it (common/source_hash.h).
+std::optional<std::uint64_t> content_of(const std::string& path);
+std::optional<std::uint64_t> source_hash_of(const std::string& path, std::uint32_t magic);
 
 }  // namespace kiln
