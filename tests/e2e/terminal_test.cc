@@ -2,6 +2,8 @@
 // is typed twice, into two sessions alike, and all that the two terminals show is compared.
 #include <gtest/gtest.h>
 
+#include <filesystem>
+
 #include <sys/stat.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
@@ -52,8 +54,11 @@ const std::vector<Shell>& shells() {
   return found;
 }
 
+// By a link, for shells divide $P at spaces, of which the build's path may have some.
 std::string under_kiln(const Python& python) {
-  return kiln_binary() + " run --python " + python.path;
+  const std::string link = home_dir() + "/kiln";
+  if (!std::filesystem::is_symlink(link)) std::filesystem::create_symlink(kiln_binary(), link);
+  return link + " run --python " + python.path;
 }
 
 // A shell on a terminal in which $P runs a program.
@@ -269,7 +274,7 @@ TEST_P(Terminals, SuspendAndContinue) {
   });
 }
 
-TEST_P(Terminals, SuspendAScript) {
+TEST_P(Terminals, AScriptIsSuspended) {
   program("wait.py", kWait);
   program("script.sh", "$P wait.py\necho after $?\n");
   expect_same(1, [](Terminal& terminal) {
@@ -729,7 +734,7 @@ TEST_P(Terminals, KillOfTheClient) {
   });
 }
 
-TEST_P(Terminals, KillOfTheDaemon) {
+TEST_P(Terminals, TheDaemonIsKilled) {
   program("modes.py", kChangeModes);
   expect_same(1, [](Terminal& terminal) {
     terminal.type("$P modes.py\n");
