@@ -330,7 +330,7 @@ bool Recompiler::examine_kept(const std::string& path, Extent extent) {
     const WatchedRoot* const root = root_of(source, roots);
     if (root != nullptr && keeps_all(*root)) wanted[root].push_back(std::move(source));
   }
-  const MadeFiles made_files = index_.made_files(path);
+  const MadeFiles made_files = index_.made_files(path == "/" ? "" : path);
   const KnownErrors known_errors = index_.known_errors();  // with what its entries have just shown
   for (const auto& [root, sources] : wanted) {
     for (const auto& python : root->pythons) {

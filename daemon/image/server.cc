@@ -41,6 +41,7 @@ struct Imports {
   std::uint64_t opened = 0;   // the files, in their order
   std::uint64_t sources = 0;  // RunRecord::imports_hash
 };
+
 // What wait(2) would say of what waitid(2) says.
 int wait_status(const siginfo_t& info) {
   if (info.si_code == CLD_EXITED) return W_EXITCODE(info.si_status, 0);
