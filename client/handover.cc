@@ -18,6 +18,7 @@
 #include "common/fd_passing.h"
 #include "common/name_pattern.h"
 #include "common/paths.h"
+#include "common/rehearsal.h"
 
 extern char** environ;
 
@@ -124,6 +125,18 @@ proto::RunRequest make_run_request(const Context& context, const ChosenInterpret
   request.set_root_device(context.root_device);
   request.set_root_inode(context.root_inode);
   return request;
+}
+
+void describe_launch(const Launch& launch, proto::RunRequest& request) {
+  // With very many arguments, or without its standard streams, a program is not run ahead.
+  constexpr std::size_t kMaxArguments = 1000;
+  const bool has_streams = launch.descriptors.size() >= 3 && launch.descriptors[2] == 2;  // ascending
+  if (!has_streams || launch.arguments.size() > kMaxArguments) return;
+  Launch described = launch;
+  described.environment.clear();
+  request.set_launch(encode_launch(described));
+  request.set_cwd(current_dir());
+  request.set_streams(stream_kinds());
 }
 
 Result<Handover> make_handover(const Context& context, const PythonCommand& command,

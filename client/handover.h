@@ -17,6 +17,9 @@ namespace kiln {
 proto::RunRequest make_run_request(const Context& context, const ChosenInterpreter& interpreter,
                                    const PythonCommand& command);
 
+// Fills in what decides whether the program may have been run ahead.
+void describe_launch(const Launch& launch, proto::RunRequest& request);
+
 struct Handover {
   Launch launch;
   std::vector<int> fds;  // to pass, in the order of launch.descriptors, the working directory last; not owned

@@ -49,7 +49,8 @@ class Run {
       const HeldSignals held;
       ProcessGroup group;
       const auto child = start(held, group);
-      if (child && logs_) log_decision("bare", Reason::served, "pid " + std::to_string(child->pid));
+      if (child && logs_)
+        log_decision(child->is_ahead ? "warm" : "bare", Reason::served, "pid " + std::to_string(child->pid));
       const Error reason = child ? begin(held, group, *child) : child.error();
       if (logs_) log_decision("exec", reason.reason, reason.message);
     }
@@ -95,6 +96,7 @@ class Run {
   Result<Child> launch(const Handover& handover, ProcessGroup& group) {
     proto::Request request;
     *request.mutable_run() = request_;
+    describe_launch(handover.launch, *request.mutable_run());
     // An image that hangs must not hang the program: until "go", it can still be run here.
     ::setsockopt(connection_->fd(), SOL_SOCKET, SO_RCVTIMEO, &kAnswerLimit, sizeof kAnswerLimit);
     ::setsockopt(connection_->fd(), SOL_SOCKET, SO_SNDTIMEO, &kAnswerLimit, sizeof kAnswerLimit);
@@ -121,7 +123,7 @@ class Run {
   static Result<Child> take_child(ReceivedFrame& answer) {
     const Ready ready = TRY(decode_ready(answer.frame.payload));
     if (answer.fds.size() != 2) return Error{Reason::protocol, "ready without its descriptors", {}};
-    return Child{ready.pid, ready.image, std::move(answer.fds[0]), std::move(answer.fds[1])};
+    return Child{ready.pid, ready.image, ready.is_ahead, std::move(answer.fds[0]), std::move(answer.fds[1])};
   }
 
   Error take_reply(ReceivedFrame& answer) {

@@ -14,6 +14,7 @@ namespace kiln {
 struct Child {
   pid_t pid = 0;
   pid_t image = 0;
+  bool is_ahead = false;  // it stands at its program's first step
   UniqueFd pidfd;
   UniqueFd status_page;
 };

@@ -1,5 +1,6 @@
 // What an image tells the daemon over their channel, a SOCK_SEQPACKET pair: one message a packet, in fields.
-// The other way go one-byte messages, each with the connection of a run.
+// The other way go one-byte messages: kRun with the connection of a run, or, to a bare image, kRehearse with
+// a memfd that holds the order (common/rehearsal.h) and the channels of the images that this shall leave.
 #pragma once
 
 #include <cstdint>
@@ -12,6 +13,9 @@
 namespace kiln {
 
 constexpr std::size_t kMaxChannelMessage = 128U << 10;  // below the default socket buffer of 208 KiB
+
+constexpr char kRun = 'r';
+constexpr char kRehearse = 'w';
 
 // The first message. image.py writes the same when it refuses an interpreter before the extension is loaded.
 struct ImageGreeting {

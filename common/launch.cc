@@ -57,6 +57,7 @@ std::string encode_ready(const Ready& ready) {
   FieldWriter out;
   out.number(static_cast<std::uint64_t>(ready.pid));
   out.number(static_cast<std::uint64_t>(ready.image));
+  out.number(ready.is_ahead ? 1 : 0);
   return out.take();
 }
 
@@ -65,7 +66,10 @@ Result<Ready> decode_ready(std::string_view payload) {
   Ready ready;
   ready.pid = static_cast<std::int32_t>(in.number());
   ready.image = static_cast<std::int32_t>(in.number());
-  if (!in.done() || ready.pid <= 0 || ready.image <= 0) return Error{Reason::protocol, "malformed ready", {}};
+  const std::uint64_t is_ahead = in.number();
+  ready.is_ahead = is_ahead == 1;
+  if (!in.done() || ready.pid <= 0 || ready.image <= 0 || is_ahead > 1)
+    return Error{Reason::protocol, "malformed ready", {}};
   return ready;
 }
 

@@ -46,6 +46,7 @@ Result<Launch> decode_launch(std::string_view payload);
 struct Ready {
   std::int32_t pid = 0;
   std::int32_t image = 0;  // pid of its image
+  bool is_ahead = false;   // the program was run ahead, and stands at its first step
 };
 std::string encode_ready(const Ready& ready);
 Result<Ready> decode_ready(std::string_view payload);

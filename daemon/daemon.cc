@@ -19,12 +19,12 @@
 #include <ctime>
 #include <optional>
 
+#include "common/file_stamp.h"
 #include "common/overlay.h"
 #include "common/paths.h"
 #include "common/unique_fd.h"
 #include "common/version.h"
 #include "daemon/explain_service.h"
-#include "daemon/file_stamp.h"
 #include "daemon/handlers.h"
 #include "daemon/images.h"
 #include "daemon/index_thread.h"

@@ -13,8 +13,8 @@
 #include <string>
 #include <string_view>
 
+#include "common/file_stamp.h"
 #include "common/pyc.h"
-#include "daemon/file_stamp.h"
 #include "daemon/made_file.h"
 
 namespace kiln {

@@ -154,7 +154,7 @@ asio::awaitable<void> Handlers::run(Session& session, const proto::RunRequest& r
     const Error disabled = images_disabled(*config);
     co_return co_await session.refuse(disabled);
   }
-  auto decision = images_.route(request, session.hand_over());
+  auto decision = images_.route(request, session.hand_over(), config->images_programs);
   if (const auto* error = std::get_if<Error>(&decision)) co_return co_await session.refuse(*error);
   if (const auto* start = std::get_if<Images::Start>(&decision)) {
     proto::Reply reply;

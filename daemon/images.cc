@@ -10,10 +10,10 @@
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <ctime>
-#include <fstream>
 
 #include "common/fd_passing.h"
 #include "common/version.h"
+#include "daemon/process_memory.h"
 
 namespace kiln {
 
@@ -36,14 +36,6 @@ std::int64_t wall_clock_ns() {
   return std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
 }
 
-std::uint64_t proportional_set_bytes(std::uint64_t pid) {
-  std::ifstream file("/proc/" + std::to_string(pid) + "/smaps_rollup");
-  for (std::string line; std::getline(file, line);) {
-    if (line.starts_with("Pss:")) return std::strtoull(line.c_str() + 4, nullptr, 10) * 1024;
-  }
-  return 0;
-}
-
 std::uint64_t in_flight(std::uint64_t handed_over, const ImageReport& report) {
   return handed_over > report.served ? handed_over - report.served : 0;
 }
@@ -51,9 +43,16 @@ std::uint64_t in_flight(std::uint64_t handed_over, const ImageReport& report) {
 }  // namespace
 
 Images::Images(asio::any_io_executor executor, TaskGroup& tasks, std::size_t limit)
-    : executor_(std::move(executor)), tasks_(tasks), limit_(limit) {}
+    : executor_(std::move(executor)), tasks_(tasks), limit_(limit), programs_(executor_, tasks, limit) {
+  programs_.on_uncached = [this](const auto&... told) {
+    if (on_uncached) on_uncached(told...);
+  };
+  programs_.on_run = [this](const auto&... told) {
+    if (on_run) on_run(told...);
+  };
+}
 
-Images::Decision Images::route(const proto::RunRequest& request, int connection) {
+Images::Decision Images::route(const proto::RunRequest& request, int connection, bool run_ahead) {
   std::string key_bytes = request.key().SerializeAsString();
   const auto found = find(key_bytes, request);
   if (found != nullptr && request.start_only()) return Error{Reason::image_starting, {}, {}};
@@ -61,12 +60,17 @@ Images::Decision Images::route(const proto::RunRequest& request, int connection)
   if (is_obsolete(*found)) {
     spdlog::info("image {} of {} is no longer valid", found->greeting.pid, found->key.python());
     const int failures = found->failures;
+    programs_.forget(key_bytes);
     let_go(found);
     auto decision = start(request, std::move(key_bytes));
     if (std::holds_alternative<Start>(decision)) images_.back()->failures = failures;
     return decision;
   }
-  return decide(*found, connection);
+  if (!run_ahead || found->state != State::ready) return decide(*found, connection);
+  if (programs_.serve(key_bytes, request, connection)) return HandedOver{};
+  auto decision = decide(*found, connection);
+  if (std::holds_alternative<HandedOver>(decision)) programs_.remember(key_bytes, request);
+  return decision;
 }
 
 Images::ImagePointer Images::find(const std::string& key_bytes, const proto::RunRequest& request) {
@@ -114,7 +118,8 @@ Images::Decision Images::decide(Image& image, int connection) {
     return Error{Reason::overloaded, {}, {}};
   const std::array fds{connection};
   // A full channel must not stop the daemon: its socket does not block.
-  if (!send_with_fds(image.channel.native_handle(), "r", fds)) return Error{Reason::overloaded, {}, {}};
+  if (!send_with_fds(image.channel.native_handle(), std::string(1, kRun), fds))
+    return Error{Reason::overloaded, {}, {}};
   ++image.handed_over;
   image.last_used = Clock::now();
   return HandedOver{};
@@ -184,6 +189,7 @@ void Images::note(Image& image, ImageReport report) {
   }
   report.run = {};
   image.report = std::move(report);
+  programs_.rehearse(image.key_bytes, image.greeting, image.channel.native_handle());
 }
 
 void Images::greet(Image& image, const ImageGreeting& greeting) {
@@ -242,12 +248,13 @@ std::string Images::state_text(const Image& image) {
 }
 
 void Images::set_limit(std::size_t limit) {
+  programs_.set_limit(limit);
   limit_ = limit;
   keep_at_most(limit_);
 }
 
 std::uint64_t Images::running() const {
-  std::uint64_t running = 0;
+  std::uint64_t running = programs_.running();
   for (const auto& image : images_) running += in_flight(image->handed_over, image->report);
   return running;
 }
@@ -271,9 +278,11 @@ void Images::describe(proto::Status& status) const {
         std::chrono::duration_cast<std::chrono::seconds>(Clock::now() - image.since).count()));
     if (image.state == State::ready) described.set_memory_bytes(proportional_set_bytes(image.greeting.pid));
   }
+  programs_.describe(status);
 }
 
 void Images::close() {
+  programs_.close();
   for (const ImagePointer& image : images_) image->channel.close();
   images_.clear();
 }

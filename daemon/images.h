@@ -21,11 +21,12 @@
 #include <variant>
 #include <vector>
 
+#include "common/file_stamp.h"
 #include "common/image_channel.h"
 #include "common/result.h"
 #include "common/unique_fd.h"
 #include "daemon/environment.h"
-#include "daemon/file_stamp.h"
+#include "daemon/program_images.h"
 #include "daemon/task_group.h"
 #include "proto/kiln.pb.h"
 
@@ -45,7 +46,8 @@ class Images {
   using Decision = std::variant<HandedOver, Start, Error>;
 
   // Hands CONNECTION to an image, or says what to do instead. CONNECTION stays the caller's, who closes it.
-  Decision route(const proto::RunRequest& request, int connection);
+  // RUN_AHEAD: it may be a program at its stop, and the run may be the reason to make one (program_images.h).
+  Decision route(const proto::RunRequest& request, int connection, bool run_ahead);
 
   // From now on it is LIMIT; the images beyond it go at once.
   void set_limit(std::size_t limit);
@@ -114,6 +116,7 @@ class Images {
   void let_go(const ImagePointer& image);
 
   std::list<ImagePointer> images_;
+  ProgramImages programs_;
 };
 
 }  // namespace kiln

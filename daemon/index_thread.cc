@@ -8,10 +8,10 @@
 #include <map>
 #include <optional>
 
+#include "common/file_stamp.h"
 #include "common/imported_sources.h"
 #include "common/pyc.h"
 #include "daemon/blocking.h"
-#include "daemon/file_stamp.h"
 #include "daemon/freshness.h"
 #include "daemon/source_text.h"
 #include "daemon/source_walk.h"

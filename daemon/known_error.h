@@ -5,8 +5,8 @@
 #include <map>
 #include <string>
 
+#include "common/file_stamp.h"
 #include "daemon/compile_worker.h"
-#include "daemon/file_stamp.h"
 
 namespace kiln {
 

@@ -7,7 +7,7 @@
 #include <string>
 #include <unordered_map>
 
-#include "daemon/file_stamp.h"
+#include "common/file_stamp.h"
 
 namespace kiln {
 

@@ -12,10 +12,10 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/use_future.hpp>
 
+#include "common/file_stamp.h"
 #include "common/overlay.h"
 #include "common/pyc.h"
 #include "daemon/caught.h"
-#include "daemon/file_stamp.h"
 #include "daemon/source_walk.h"
 
 namespace kiln {

@@ -7,9 +7,9 @@
 #include <string>
 #include <string_view>
 
+#include "common/file_stamp.h"
 #include "common/result.h"
 #include "daemon/compile_worker.h"
-#include "daemon/file_stamp.h"
 
 namespace kiln {
 

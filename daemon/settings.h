@@ -10,7 +10,7 @@
 
 #include "common/config.h"
 #include "common/config_file.h"
-#include "daemon/file_stamp.h"
+#include "common/file_stamp.h"
 #include "proto/kiln.pb.h"
 
 namespace kiln {

@@ -7,8 +7,8 @@
 #include <optional>
 #include <string>
 
+#include "common/file_stamp.h"
 #include "daemon/compile_worker.h"
-#include "daemon/file_stamp.h"
 
 namespace kiln {
 

@@ -9,8 +9,8 @@
 #include <string_view>
 #include <vector>
 
+#include "common/file_stamp.h"
 #include "daemon/compile_worker.h"
-#include "daemon/file_stamp.h"
 
 namespace kiln {
 

@@ -10,7 +10,7 @@
 #include <ctime>
 #include <memory>
 
-#include "daemon/file_stamp.h"
+#include "common/file_stamp.h"
 #include "daemon/temporary_file.h"
 
 namespace kiln {

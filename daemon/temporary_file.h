@@ -7,8 +7,8 @@
 #include <string>
 #include <string_view>
 
+#include "common/file_stamp.h"
 #include "common/unique_fd.h"
-#include "daemon/file_stamp.h"
 
 namespace kiln {
 

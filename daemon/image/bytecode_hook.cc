@@ -17,6 +17,7 @@
 #include "common/overlay.h"
 #include "common/pyc.h"
 #include "common/unique_fd.h"
+#include "daemon/image/fence.h"
 #include "daemon/image/interpreter_state.h"
 #include "daemon/image/overlay_file.h"
 #include "daemon/image/python_ref.h"
@@ -214,6 +215,7 @@ bool may_be_newer(const std::string& source, int fd) {
 // rewrites it, and it is good from then on. Where it cannot be rewritten Python's own rule has to do. The
 // looks into frames come last, for they cost most.
 bool is_suspicious(const std::string& path, PyObject* file) {
+  const OpenFence own;
   const int fd = PyObject_AsFileDescriptor(file);
   const auto source = source_from_cache(path);
   if (fd < 0 || !source || !may_be_newer(*source, fd)) return false;
@@ -227,12 +229,14 @@ bool is_suspicious(const std::string& path, PyObject* file) {
 }
 
 void note(Note what, const std::string& path) {
+  const OpenFence own;
   if (::getpid() == state().owner) state().notes.add(what, path);
 }
 
 // Takes over FILE and, where there is none, the error.
 PyObject* open_bytecode(PyObject* path, PyObject* file) {
   if (file == nullptr && PyErr_ExceptionMatches(PyExc_OSError) == 0) return nullptr;
+  const OpenFence own;
   ErrorAside error;
   PythonRef answer = from_overlay(path, file);
   if (!answer) return file;
@@ -244,6 +248,7 @@ PyObject* open_bytecode(PyObject* path, PyObject* file) {
 
 // A source was opened: is it going to be compiled in vain?
 void note_uncached() {
+  const OpenFence own;
   if (!may_write_bytecode() || ::getpid() != state().owner) return;
   const auto import = current_import();
   // Hash-based bytecode is compared with the source; there it may be good.
@@ -330,13 +335,20 @@ void serve_bytecode(RunNotes notes, const std::string& entry, const std::string&
   if (!state().standard.loader) return;
   const mode_t mask = ::umask(0);
   ::umask(mask);
-  notes.keep_from_forks();
   notes.begin(mask, interpreter_state().optimize, entry);
   if (!script.empty()) notes.add(Note::uncached, script);
   state().notes = std::move(notes);
   state().owner = ::getpid();
   state().reads = is_private_dir(state().dir);
   state().serves = true;
+}
+
+void hand_on_bytecode(RunNotes notes) {
+  if (!state().serves) return;
+  notes.begin_as(state().notes);
+  notes.keep_from_forks();
+  state().notes = std::move(notes);
+  state().owner = ::getpid();
 }
 
 void release_bytecode_hook() {

@@ -48,6 +48,9 @@ bool may_write_bytecode();
 // script, if it was compiled in vain (daemon/image/kept_script.h), else empty.
 void serve_bytecode(RunNotes notes, const std::string& entry, const std::string& script);
 
+// In a child of a program at its stop: what the program has noted until there is its own, too.
+void hand_on_bytecode(RunNotes notes);
+
 // Before the interpreter is finalized.
 void release_bytecode_hook();
 

@@ -2,6 +2,7 @@
 
 #include <Python.h>
 
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -14,13 +15,18 @@
 #include <array>
 
 #include "common/fd_passing.h"
+#include "common/image_channel.h"
 #include "common/launch.h"
 #include "daemon/image/bytecode_hook.h"
+#include "daemon/image/known_step.h"
 #include "daemon/image/leave.h"
 #include "daemon/image/new_objects.h"
 #include "daemon/image/practice.h"
 #include "daemon/image/program.h"
+#include "daemon/image/python_aside.h"
 #include "daemon/image/python_ref.h"
+#include "daemon/image/recorders.h"
+#include "daemon/image/rehearsal.h"
 #include "daemon/image/streams.h"
 #include "daemon/image/takeover.h"
 
@@ -33,9 +39,13 @@ constexpr timeval kNoLimit{0, 0};
 class Child {
  public:
   // What can be done before there is a run.
-  void get_ready(const ImageSockets& sockets, pid_t image) {
+  void get_ready(const ImageSockets& sockets, pid_t image, std::vector<int> own_descriptors) {
     // The image holds other runs' connections; a copy of one would hide its end from its client.
-    close_all_but({STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO, sockets.channel, sockets.taken});
+    own_descriptors_ = std::move(own_descriptors);
+    std::vector<int> wanted = own_descriptors_;
+    wanted.insert(wanted.end(), {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO, sockets.channel, sockets.taken});
+    close_all_but(std::move(wanted));
+    for (const int fd : own_descriptors_) reopen(fd);
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (::getppid() != image) ::_exit(0);
     ::setpgid(0, 0);
@@ -43,38 +53,50 @@ class Child {
     renew_main_thread();
     pidfd_().reset(static_cast<int>(::syscall(SYS_pidfd_open, ::getpid(), 0)));
     make_status_page();
-    (void)practise();  // the image could: it is for speed alone here
   }
 
-  // Waits for a run. The image learns of it before anything else happens.
-  void take(const ImageSockets& sockets) {
+  // Waits for a run. The image learns of it before anything else happens. Instead of a run there may come an
+  // order to rehearse one: the descriptors that it came with.
+  std::vector<UniqueFd> take(const ImageSockets& sockets) {
     auto received = receive_with_fds(sockets.channel, 1);
-    if (!received || received->fds.size() != 1) ::_exit(0);  // the daemon is gone
-    connection_() = std::move(received->fds[0]);
+    if (!received || received->fds.empty()) ::_exit(0);  // the daemon is gone
     const pid_t pid = ::getpid();
     const std::string_view message(reinterpret_cast<const char*>(&pid), sizeof pid);
+    if (received->bytes[0] == kRehearse) {
+      if (!send_with_fds(sockets.taken, message, {})) ::_exit(0);
+      ::prctl(PR_SET_PDEATHSIG, 0);
+      return std::move(received->fds);
+    }
+    connection_() = std::move(received->fds[0]);
     const std::array fds{connection_().get()};
     if (!send_with_fds(sockets.taken, message, fds)) ::_exit(0);
     // A client that says nothing more must not hold a child for ever.
     ::setsockopt(connection_().get(), SOL_SOCKET, SO_RCVTIMEO, &kClientLimit, sizeof kClientLimit);
     ::prctl(PR_SET_PDEATHSIG, 0);  // from here on the image's death is none of the program's business
+    return {};
   }
 
   // Everything before "go": a failure is told to the client, which then runs the interpreter itself.
   Result<Program> prepare() {
-    ReceivedFrame received = TRY(receive_frame(connection_().get()));
-    if (received.frame.type != FrameType::launch) return Error{Reason::protocol, "expected a launch", {}};
-    const Launch launch = TRY(decode_launch(received.frame.payload));
-    TRY_VOID(take_over_descriptors(launch, std::move(received.fds), kept_));
-    TRY_VOID(take_over_process_state(launch));
+    const Launch launch = TRY(receive_launch());
     TRY_VOID(refuse_directory_as_input());
     TRY_VOID(take_over_environment(launch));
     TRY_VOID(make_standard_streams());
     Program program = TRY(Program::prepare(launch));
     take_over_dispositions(launch);
     TRY_VOID(join_process_group(launch.process_group));
-    blocked_signals_ = launch.blocked_signals;
     return program;
+  }
+
+  // The same for a program that has come a part of its way. What is not here is as it would be: the daemon
+  // has seen to it that the launch is like the one that the program was started with.
+  Result<void> resume(const Stopped& stopped) {
+    is_ahead_ = true;
+    const Launch launch = TRY(receive_launch());
+    TRY_VOID(take_over_environment(launch));
+    TRY_VOID(renew_arguments(launch));
+    TRY_VOID(make_up_for(stopped.resets));
+    return join_process_group(launch.process_group);
   }
 
   // Python would end with a message of its own.
@@ -89,21 +111,50 @@ class Child {
     ::_exit(0);
   }
 
+  // The program's signals stay held back: BLOCKED_SIGNALS says what it shall have.
   void await_go(pid_t image) {
     // A client that was stopped may take any time; one that is gone closes the connection.
     ::setsockopt(connection_().get(), SOL_SOCKET, SO_RCVTIMEO, &kNoLimit, sizeof kNoLimit);
     const std::array fds{pidfd_().get(), page_fd_().get()};
-    const std::string ready = encode_frame(FrameType::ready, encode_ready(Ready{::getpid(), image}));
+    const std::string ready =
+        encode_frame(FrameType::ready, encode_ready(Ready{::getpid(), image, is_ahead_}));
     if (!send_with_fds(connection_().get(), ready, fds)) ::_exit(0);
     const auto answer = receive_frame(connection_().get());
     if (!answer || answer->frame.type != FrameType::go) ::_exit(0);
     for (UniqueFd& fd : kept_) fd.reset();
-    release_signals(blocked_signals_);
+    pid_ = ::getpid();
   }
 
+  // This is going to be no run: nothing of ours is open any more.
+  void forget() {
+    for (UniqueFd& fd : kept_) fd.reset();
+  }
+
+  std::uint64_t blocked_signals() const { return blocked_signals_; }
   StatusPage* page() { return page_; }
+  pid_t pid() const { return pid_; }
 
  private:
+  Result<Launch> receive_launch() {
+    ReceivedFrame received = TRY(receive_frame(connection_().get()));
+    if (received.frame.type != FrameType::launch) return Error{Reason::protocol, "expected a launch", {}};
+    Launch launch = TRY(decode_launch(received.frame.payload));
+    TRY_VOID(take_over_descriptors(launch, std::move(received.fds), kept_, own_descriptors_));
+    TRY_VOID(take_over_process_state(launch));
+    blocked_signals_ = launch.blocked_signals;
+    return launch;
+  }
+
+  // A file that the program has open has one position; each child needs one of its own.
+  static void reopen(int fd) {
+    const UniqueFd own{::open(("/proc/self/fd/" + std::to_string(fd)).c_str(), O_RDONLY | O_CLOEXEC)};
+    const int flags = ::fcntl(fd, F_GETFD);
+    const off_t position = ::lseek(fd, 0, SEEK_CUR);
+    if (!own || ::lseek(own.get(), position, SEEK_SET) != position ||
+        ::dup3(own.get(), fd, (flags & FD_CLOEXEC) != 0 ? O_CLOEXEC : 0) < 0)
+      ::_exit(1);
+  }
+
   // Where start-up code imported threading, its main thread has the image's id: forking does not renew that.
   static void renew_main_thread() {
     PyObject* threading = PyDict_GetItemString(PyImport_GetModuleDict(), "threading");
@@ -129,23 +180,56 @@ class Child {
   UniqueFd& page_fd_() { return kept_[2]; }
 
   std::uint64_t blocked_signals_ = 0;  // of the program
-  std::array<UniqueFd, 3> kept_;       // ours until "go"; the program never sees them
+  std::vector<int> own_descriptors_;   // that the program has open already
+  pid_t pid_ = 0;
+  bool is_ahead_ = false;
+  std::array<UniqueFd, 3> kept_;  // ours until "go"; the program never sees them
   StatusPage* page_ = nullptr;
 };
 
+// Of this process; in a fork of a program at its stop, of the one that it was forked from.
+Child& child() {
+  static auto* child = new Child;  // never destroyed: the program leaves through exit(3)
+  return *child;
+}
+
 }  // namespace
 
-void be_child(const ImageSockets& sockets, pid_t image, RunNotes notes) {
-  Child child;
-  child.get_ready(sockets, image);
-  child.take(sockets);
-  auto program = child.prepare();
-  if (!program) child.refuse(program.error());
-  child.await_go(image);
-  serve_bytecode(std::move(notes), program->entry(), program->uncached_source());
+void be_child(Spare spare) {
+  Child& self = child();
+  self.get_ready(spare.sockets, spare.image, {});
+  (void)practise();  // the image could: it is for speed alone here
+  auto order = self.take(spare.sockets);
+  if (!order.empty()) {
+    self.forget();
+    rehearse(std::move(order), std::move(spare.notes));
+  };
+  auto program = self.prepare();
+  if (!program) self.refuse(program.error());
+  self.await_go(spare.image);
+  release_signals(self.blocked_signals());
+  spare.notes.keep_from_forks();
+  serve_bytecode(std::move(spare.notes), program->entry(), program->uncached_source());
   mark_object_list();
-  const pid_t own = ::getpid();
-  leave(program->run(), child.page(), own);
+  leave_as_child(program->run());
+}
+
+std::uint64_t go_on_as_child(Spare spare, const Stopped& stopped) {
+  Child& self = child();
+  self = Child();
+  const PythonAside aside;
+  self.get_ready(spare.sockets, spare.image, stopped.descriptors);
+  hand_on_bytecode(std::move(spare.notes));
+  self.take(spare.sockets);
+  const auto resumed = self.resume(stopped);
+  if (!resumed) self.refuse(resumed.error());
+  self.await_go(spare.image);
+  mark_object_list();
+  return self.blocked_signals();
+}
+
+void leave_as_child(const Program::Outcome& outcome) {
+  leave(outcome, child().page(), child().pid());
 }
 
 }  // namespace kiln::image

@@ -3,6 +3,11 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "daemon/image/program.h"
 #include "daemon/image/run_notes.h"
 
 namespace kiln::image {
@@ -14,8 +19,25 @@ struct ImageSockets {
   int taken = -1;  // SOCK_SEQPACKET to the image: "this child took this connection"
 };
 
-// Runs in a freshly forked child, with the interpreter's own fork handlers done. Does not return. UNCACHED is
-// shared with the image alone.
-[[noreturn]] void be_child(const ImageSockets& sockets, pid_t image, RunNotes notes);
+// What an image gives a fresh fork of itself.
+struct Spare {
+  ImageSockets sockets;
+  pid_t image = 0;
+  RunNotes notes;  // shared with the image alone
+};
+
+// In a child of a bare image: waits for a run, and is its program; or for the order to rehearse one.
+[[noreturn]] void be_child(Spare spare);
+
+// In a child of a program at its stop: waits for a run, takes over all that is the run's, and returns, for
+// the program to go on, which must be with the signals blocked that this returns (bit n-1: signal n).
+struct Stopped {
+  std::vector<int> descriptors;     // that the program has open, beside the standard streams
+  std::vector<std::string> resets;  // Python code that makes up for known steps (known_step.h)
+};
+std::uint64_t go_on_as_child(Spare spare, const Stopped& stopped);
+
+// Ends the program that this process is.
+[[noreturn]] void leave_as_child(const Program::Outcome& outcome);
 
 }  // namespace kiln::image

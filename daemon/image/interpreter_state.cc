@@ -91,6 +91,9 @@ Result<void> read_interpreter_state() {
   state.gc_frozen = hidden_attribute("gc", "get_freeze_count");
   state.gc_debug = hidden_attribute("gc", "get_debug");
   state.gc_callbacks = hidden_attribute("gc", "callbacks");
+  state.gc_is_enabled = hidden_attribute("gc", "isenabled");
+  state.gc_enable = hidden_attribute("gc", "enable");
+  state.gc_disable = hidden_attribute("gc", "disable");
   PyObject* input = PySys_GetObject("stdin");
   if (input != nullptr) {
     state.stream_encoding = PythonRef{PyObject_GetAttrString(input, "encoding")};

@@ -36,6 +36,9 @@ struct InterpreterState {
   PythonRef gc_frozen;   // gc.get_freeze_count
   PythonRef gc_debug;    // gc.get_debug
   PythonRef gc_callbacks;
+  PythonRef gc_is_enabled;
+  PythonRef gc_enable;
+  PythonRef gc_disable;
   bool audited = false;           // an audit hook was added
   bool plain_path_hooks = false;  // sys.path_hooks are Python's own two: zip files, directories
   PythonRef io_base;              // io.IOBase's C base, _io._IOBase

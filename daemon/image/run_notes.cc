@@ -49,6 +49,18 @@ void RunNotes::begin(unsigned umask, int optimize, std::string_view entry) {
   if (entry.size() < kMaxPath) std::memcpy(page_->entry, entry.data(), entry.size());  // zeroes follow
 }
 
+void RunNotes::begin_as(const RunNotes& before) {
+  if (page_ == nullptr || before.page_ == nullptr) return;
+  const Page& from = *before.page_;
+  page_->umask = from.umask;
+  page_->optimize = from.optimize;
+  std::memcpy(page_->entry, from.entry, sizeof page_->entry);
+  std::memcpy(page_->last, from.last, sizeof page_->last);
+  const std::uint32_t used = from.used;
+  std::memcpy(page_->notes, from.notes, used);
+  page_->used = used;
+}
+
 void RunNotes::add(Note note, std::string_view path) {
   if (page_ == nullptr || path.size() >= kMaxPath) return;
   const char* last = page_->last;

@@ -39,6 +39,8 @@ class RunNotes {
   // In the child. What does not fit is left out. ENTRY: what is run (common/image_channel.h).
   void begin(unsigned umask, int optimize, std::string_view entry);
   void add(Note note, std::string_view path);
+  // The same as BEFORE has, so far.
+  void begin_as(const RunNotes& before);
 
   // In the image. The program may have written there, too: whatever it is, it comes out as strings.
   RunRecord read() const;

@@ -11,6 +11,8 @@
 #include <algorithm>
 #include <cstdint>
 #include <map>
+#include <optional>
+#include <utility>
 #include <vector>
 
 #include "common/fd_passing.h"
@@ -50,7 +52,8 @@ int wait_status(const siginfo_t& info) {
 
 class Server {
  public:
-  explicit Server(int channel) : channel_(channel) {
+  Server(ImageKind kind, int channel, pid_t other_child) : kind_(kind), channel_(channel) {
+    if (other_child > 0) others_.push_back(other_child);
     int pair[2];
     if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) ::_exit(1);
     taken_.reset(pair[0]);
@@ -66,29 +69,33 @@ class Server {
     if (leader != 0 && !leader_ && errno == ESRCH) ::_exit(1);
   }
 
-  void greet(const std::string& greeting) {
-    if (!send_with_fds(channel_, greeting, {})) ::_exit(1);
+  void greet(const std::string& greeting, std::span<const int> fds) {
+    if (!send_with_fds(channel_, greeting, fds)) ::_exit(1);
   }
 
-  [[noreturn]] void loop() {
+  // Returns in children.
+  Spare loop() {
     while (serving_ || !running_.empty() || !spares_.empty()) {
-      fill_spares();
+      if (auto spare = fill_spares()) return std::move(*spare);
       wait();
     }
     ::_exit(0);
   }
 
  private:
-  void fill_spares() {
+  std::optional<Spare> fill_spares() {
     while (serving_ && spares_.size() < kSpares) {
       auto notes = RunNotes::make();
-      const pid_t pid = fork_interpreter();
-      if (pid == 0) be_child(sockets_, image_, std::move(notes));
-      if (pid < 0)
-        return stop();  // connections that wait in the channel close with it, and their clients exec
+      const pid_t pid = kind_ == ImageKind::bare ? fork_interpreter() : ::fork();
+      if (pid == 0) return Spare{sockets_, image_, std::move(notes)};
+      if (pid < 0) {
+        stop();  // connections that wait in the channel close with it, and their clients exec
+        return std::nullopt;
+      }
       notes.keep_from_forks();
       spares_.emplace(pid, std::move(notes));
     }
+    return std::nullopt;
   }
 
   void wait() {
@@ -122,11 +129,15 @@ class Server {
   void note_taken() {
     while (true) {
       auto message = receive_with_fds(taken_.get(), sizeof(pid_t), MSG_DONTWAIT);
-      if (!message || message->bytes.size() != sizeof(pid_t) || message->fds.size() != 1) return;
+      if (!message || message->bytes.size() != sizeof(pid_t) || message->fds.size() > 1) return;
       pid_t pid = 0;
       std::memcpy(&pid, message->bytes.data(), sizeof pid);
       auto spare = spares_.extract(pid);
       if (spare.empty()) continue;
+      if (message->fds.empty()) {
+        others_.push_back(pid);  // it rehearses
+        continue;
+      }
       running_.emplace(pid, Run{std::move(message->fds[0]), std::move(spare.mapped())});
     }
   }
@@ -140,6 +151,7 @@ class Server {
     for (const auto& [pid, notes] : spares_) children.push_back(pid);
     for (const auto& [pid, run] : running_) children.push_back(pid);
     for (const pid_t pid : children) look_at(pid);
+    std::erase_if(others_, [](pid_t pid) { return ::waitpid(pid, nullptr, WNOHANG) != 0; });
   }
 
   void look_at(pid_t pid) {
@@ -249,6 +261,7 @@ class Server {
     }
   }
 
+  const ImageKind kind_;
   const pid_t image_ = ::getpid();
   int channel_;
   ImageSockets sockets_;
@@ -258,6 +271,7 @@ class Server {
   bool serving_ = true;
   std::map<pid_t, RunNotes> spares_;
   std::map<pid_t, Run> running_;
+  std::vector<pid_t> others_;        // children that are no runs: rehearsals, until they end
   std::map<pid_t, UniqueFd> ended_;  // zombies, with their clients' connections
   std::size_t lost_spares_ = 0;
   std::uint64_t served_ = 0;
@@ -266,10 +280,11 @@ class Server {
 
 }  // namespace
 
-void serve(int channel, const std::string& greeting) {
-  Server server(channel);
-  server.greet(greeting);
-  server.loop();
+Spare serve(ImageKind kind, int channel, const std::string& greeting, std::span<const int> greeting_fds,
+            pid_t other_child) {
+  Server server(kind, channel, other_child);
+  server.greet(greeting, greeting_fds);
+  return server.loop();
 }
 
 }  // namespace kiln::image

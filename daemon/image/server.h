@@ -3,14 +3,24 @@
 // and holds the GIL for good: nothing of Python runs in an image once it serves.
 #pragma once
 
+#include <sys/types.h>
+
+#include <span>
 #include <string>
 
-#include "common/result.h"
+#include "daemon/image/child.h"
 
 namespace kiln::image {
 
-// CHANNEL: the socket to the daemon, a descriptor of its own. GREETING: the first message on it. Does not
-// return.
-[[noreturn]] void serve(int channel, const std::string& greeting);
+enum class ImageKind {
+  bare,     // an interpreter before its program: forked with the interpreter's own handlers around it
+  program,  // a program at its stop, which shall not notice: os.register_at_fork is none of Kiln's
+};
+
+// CHANNEL: the socket to the daemon, a descriptor of its own. GREETING: the first message on it, with
+// GREETING_FDS. OTHER_CHILD: a child of this process that is none of the image's, or 0. Returns in spare
+// children alone.
+Spare serve(ImageKind kind, int channel, const std::string& greeting, std::span<const int> greeting_fds = {},
+            pid_t other_child = 0);
 
 }  // namespace kiln::image

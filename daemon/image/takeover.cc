@@ -164,8 +164,8 @@ void close_all_but(std::vector<int> wanted) {
   ::close_range(next, ~0U, 0);
 }
 
-Result<void> take_over_descriptors(const Launch& launch, std::vector<UniqueFd> fds,
-                                   std::span<UniqueFd> keep) {
+Result<void> take_over_descriptors(const Launch& launch, std::vector<UniqueFd> fds, std::span<UniqueFd> keep,
+                                   const std::vector<int>& own) {
   if (fds.size() != launch.descriptors.size() + 1) {
     return Error{Reason::descriptors, "some descriptors did not arrive", {}};
   }
@@ -179,6 +179,7 @@ Result<void> take_over_descriptors(const Launch& launch, std::vector<UniqueFd> f
   TRY_VOID(place(numbers, fds));
   for (UniqueFd& fd : fds) fd.reset();
   for (const UniqueFd& fd : keep) numbers.push_back(fd.get());
+  numbers.insert(numbers.end(), own.begin(), own.end());
   close_all_but(std::move(numbers));
   return {};
 }
@@ -238,6 +239,11 @@ void note_own_environment_changes() {
     before.emplace_back(initial.c_str() + at);
     at += before.back().size() + 1;
   }
+  note_environment_changes_since(before);
+}
+
+void note_environment_changes_since(const std::vector<std::string>& before) {
+  own_changes() = {};
   for (char** variable = environ; *variable != nullptr; ++variable) {
     if (std::ranges::find(before, std::string_view(*variable)) == before.end())
       own_changes().set.emplace_back(*variable);

@@ -23,9 +23,10 @@ struct ImageSignals {
 void close_all_but(std::vector<int> wanted);
 
 // Makes the passed descriptors those of this process, under the numbers they have in the caller, and closes
-// all others but those in KEEP, which are moved out of the way. FDS: as they came, the working directory
-// last.
-Result<void> take_over_descriptors(const Launch& launch, std::vector<UniqueFd> fds, std::span<UniqueFd> keep);
+// all others but those in KEEP, which are moved out of the way, and OWN, the program's own. FDS: as they
+// came, the working directory last.
+Result<void> take_over_descriptors(const Launch& launch, std::vector<UniqueFd> fds, std::span<UniqueFd> keep,
+                                   const std::vector<int>& own);
 
 // Everything else that the kernel holds.
 Result<void> take_over_process_state(const Launch& launch);
@@ -46,5 +47,9 @@ void release_signals(std::uint64_t blocked);
 // In the image: notes which variables the interpreter itself set while starting (LC_CTYPE, by PEP 538): a
 // child needs them, too.
 void note_own_environment_changes();
+
+// In a program at its stop that was started with BEFORE (NAME=VALUE): the same, of the interpreter and the
+// program.
+void note_environment_changes_since(const std::vector<std::string>& before);
 
 }  // namespace kiln::image

@@ -9,7 +9,7 @@
 #include <memory>
 #include <utility>
 
-#include "daemon/file_stamp.h"
+#include "common/file_stamp.h"
 #include "daemon/watch/path_order.h"
 
 namespace kiln {

@@ -229,6 +229,7 @@ std::vector<std::string> base_environment() {
           "KILN_RUNTIME_DIR=" + runtime_dir(),
           "KILN_CACHE_DIR=" + cache_dir(),
           "KILN_CONFIG=" + home_dir() + "/kiln.toml",
+          "KILN_IMAGES_PROGRAMS=false",  // program_image_test.cc has them
           "KILN_LOG=1"};
 }
 

@@ -35,13 +35,13 @@ class ImagesTest : public testing::Test {
   }
 
   UniqueFd start() {
-    auto decision = images_.route(request_, 0);
+    auto decision = images_.route(request_, 0, true);
     auto* start = std::get_if<Images::Start>(&decision);
     return start != nullptr ? std::move(start->channel) : UniqueFd();
   }
 
   Reason refusal() {
-    auto decision = images_.route(request_, 0);
+    auto decision = images_.route(request_, 0, true);
     const auto* error = std::get_if<Error>(&decision);
     return error != nullptr ? error->reason : Reason::served;
   }
@@ -58,7 +58,7 @@ class ImagesTest : public testing::Test {
     EXPECT_EQ(::pipe2(ends, O_CLOEXEC), 0);
     const UniqueFd reader{ends[0]};
     const UniqueFd writer{ends[1]};
-    const auto decision = images_.route(request_, writer.get());
+    const auto decision = images_.route(request_, writer.get(), true);
     if (!std::holds_alternative<Images::HandedOver>(decision)) return false;
     const auto received = receive_with_fds(channel.get(), 1, MSG_DONTWAIT);
     return received && received->fds.size() == 1;

@@ -1,4 +1,4 @@
-#include "daemon/file_stamp.h"
+#include "common/file_stamp.h"
 
 #include <sys/stat.h>
 

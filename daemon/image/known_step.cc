@@ -1,0 +1,89 @@
+#include "daemon/image/known_step.h"
+
+#include <algorithm>
+#include <array>
+
+#include "daemon/image/interpreter_state.h"
+#include "daemon/image/python_ref.h"
+
+namespace kiln::image {
+namespace {
+
+constexpr std::array kKnownSteps{
+    KnownStep{Effect::clock, "logging", "<module>", "logging",
+              "m = sys.modules['logging']\n"
+              "m._startTime = time.time() if isinstance(m._startTime, float) else time.time_ns()\n",
+              "the time from which relativeCreated counts"},
+    KnownStep{Effect::clock, "dateutil.parser._parser", "__init__", "dateutil.parser._parser",
+              "i = sys.modules['dateutil.parser._parser'].DEFAULTPARSER.info\n"
+              "i._year = time.localtime().tm_year\n"
+              "i._century = i._year // 100 * 100\n",
+              "the year by which the default parser completes those of two digits"},
+    KnownStep{
+        Effect::random, "random", "", "random", "sys.modules['random']._inst.seed()\n",
+        "the state of the module's own generator, which has no other use before a program draws from it"},
+    KnownStep{Effect::random, "random", "", "sympy.core.random",
+              "sys.modules['sympy.core.random'].rng.seed()\n", "the state of sympy's own generator"},
+    KnownStep{Effect::random, "random", "", "sympy.ntheory.ecm",
+              "sys.modules['sympy.ntheory.ecm'].rgen.seed()\n",
+              "the state of a generator that is seeded before each use"},
+    KnownStep{Effect::random, "random", "", "sympy.ntheory.qs",
+              "sys.modules['sympy.ntheory.qs'].rgen.seed()\n",
+              "the state of a generator that is seeded before each use"},
+    KnownStep{Effect::random, "secrets", "<module>", "secrets", "",
+              "the state that SystemRandom has of its base class, and never uses"},
+    KnownStep{Effect::random, "multiprocessing.process", "__init__", "multiprocessing.process",
+              "m = sys.modules['multiprocessing.process']\n"
+              "m._current_process._config['authkey'] = m.AuthenticationString(os.urandom(32))\n",
+              "the key of the main process, handed to children that it starts"},
+    KnownStep{Effect::random, "random", "getrandbits", "numpy.random", "sys.modules['numpy.random'].seed()\n",
+              "the state of numpy's global legacy generator"},
+    KnownStep{Effect::thread_id, "threading", "_set_native_id", "threading", "",
+              "the main thread's id, which every child renews"},
+    KnownStep{Effect::any, "platform", "from_subprocess", "", "",
+              "runs `uname -p`, which says the same in every run"},
+    KnownStep{Effect::descriptor, "selectors", "_can_use", "selectors", "",
+              "an epoll descriptor, closed at once: does the kernel have them?"},
+};
+
+bool matches(const KnownStep& step, const std::vector<PythonFrame>& stack) {
+  // Whatever is done within this function.
+  if (step.effect == Effect::any) {
+    return std::ranges::any_of(stack, [&](const PythonFrame& frame) {
+      return frame.module == step.module && frame.function == step.function;
+    });
+  }
+  if (stack.empty() || stack[0].module != step.module) return false;
+  if (!step.function.empty() && stack[0].function != step.function) return false;
+  // Between the two there is nothing but the module's own functions and the import of a part of it.
+  return std::ranges::any_of(stack, [&](const PythonFrame& frame) {
+    return frame.module == step.importing && frame.function == "<module>";
+  });
+}
+
+}  // namespace
+
+const KnownStep* find_known_step(Effect effect, const std::vector<PythonFrame>& stack) {
+  const auto found = std::ranges::find_if(
+      kKnownSteps, [&](const KnownStep& step) { return step.effect == effect && matches(step, stack); });
+  return found == kKnownSteps.end() ? nullptr : &*found;
+}
+
+Result<void> make_up_for(const std::vector<std::string>& resets) {
+  if (resets.empty()) return {};
+  const PythonRef globals{PyDict_New()};
+  PyDict_SetItemString(globals.get(), "__builtins__", PyEval_GetBuiltins());
+  PyObject* modules = PyImport_GetModuleDict();
+  for (const char* name : {"sys", "os", "time"}) {
+    PyObject* module = PyDict_GetItemString(modules, name);
+    if (module != nullptr) PyDict_SetItemString(globals.get(), name, module);
+  }
+  for (const std::string& reset : resets) {
+    const PythonRef code{Py_CompileString(reset.c_str(), "<kiln>", Py_file_input)};
+    const PythonRef done{code ? PyEval_EvalCode(code.get(), globals.get(), globals.get()) : nullptr};
+    if (!done) return Error{Reason::setup, take_python_error(), {}};
+  }
+  return {};
+}
+
+}  // namespace kiln::image

@@ -1,0 +1,37 @@
+// Steps that programs take while they are imported, that belong to one process or one moment, and that can be
+// made up for: the table of known benign steps.
+//
+// A row names who takes the step, and what a run has to do so that nobody can tell that it was taken before.
+// What is not in the table ends a rehearsal.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/result.h"
+#include "daemon/image/python_stack.h"
+
+namespace kiln::image {
+
+enum class Effect { clock, random, thread_id, process_id, descriptor, any };
+
+struct KnownStep {
+  Effect effect{};
+  std::string_view module;     // of the innermost frame
+  std::string_view function;   // of that frame; empty: any
+  std::string_view importing;  // the module whose import this is part of
+  std::string_view reset;      // Python code, with sys, os and time; empty: nothing is to be done
+  std::string_view reason;     // why that makes up for it
+};
+
+// The row for a step taken at STACK; null: there is none.
+const KnownStep* find_known_step(Effect effect, const std::vector<PythonFrame>& stack);
+
+// Frames that it looks at.
+constexpr std::size_t kKnownStepFrames = 16;
+
+// Runs the resets, in this order. Fails with Reason::setup.
+Result<void> make_up_for(const std::vector<std::string>& resets);
+
+}  // namespace kiln::image

@@ -1,0 +1,42 @@
+#include "daemon/image/python_stack.h"
+
+#include "daemon/image/python_ref.h"
+
+namespace kiln::image {
+namespace {
+
+PythonRef attribute(PyObject* object, const char* name) {
+  PythonRef value{object != nullptr ? PyObject_GetAttrString(object, name) : nullptr};
+  if (!value) PyErr_Clear();
+  return value;
+}
+
+std::string text_of(PyObject* object) {
+  const PythonRef bytes{object != nullptr && PyUnicode_Check(object) ? PyUnicode_EncodeFSDefault(object)
+                                                                     : nullptr};
+  if (bytes) return PyBytes_AsString(bytes.get());
+  PyErr_Clear();
+  return {};
+}
+
+}  // namespace
+
+std::vector<PythonFrame> python_stack(std::size_t limit) {
+  std::vector<PythonFrame> stack;
+  PythonRef frame = PythonRef::borrowed(reinterpret_cast<PyObject*>(PyEval_GetFrame()));
+  while (frame && frame.get() != Py_None && stack.size() < limit) {
+    const PythonRef code = attribute(frame.get(), "f_code");
+    const PythonRef globals = attribute(frame.get(), "f_globals");
+    const PythonRef line = attribute(frame.get(), "f_lineno");
+    PyObject* module =
+        globals && PyDict_Check(globals.get()) ? PyDict_GetItemString(globals.get(), "__name__") : nullptr;
+    stack.push_back({text_of(module), text_of(attribute(code.get(), "co_name").get()),
+                     text_of(attribute(code.get(), "co_filename").get()),
+                     line && line.get() != Py_None ? PyLong_AsLong(line.get()) : 0});
+    frame = attribute(frame.get(), "f_back");
+  }
+  PyErr_Clear();
+  return stack;
+}
+
+}  // namespace kiln::image

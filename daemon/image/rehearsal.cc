@@ -1,0 +1,445 @@
+#include "daemon/image/rehearsal.h"
+
+#include <Python.h>
+
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+
+#include "common/fd_passing.h"
+#include "daemon/image/bytecode_hook.h"
+#include "daemon/image/child.h"
+#include "daemon/image/fence.h"
+#include "daemon/image/finalizers.h"
+#include "daemon/image/frame_end.h"
+#include "daemon/image/input_log.h"
+#include "daemon/image/interpreter_state.h"
+#include "daemon/image/known_step.h"
+#include "daemon/image/native_stack.h"
+#include "daemon/image/new_objects.h"
+#include "daemon/image/program.h"
+#include "daemon/image/python_aside.h"
+#include "daemon/image/python_stack.h"
+#include "daemon/image/recorders.h"
+#include "daemon/image/server.h"
+#include "daemon/image/stand_in_streams.h"
+#include "daemon/image/streams.h"
+#include "daemon/image/system_calls.h"
+#include "daemon/image/takeover.h"
+
+extern char** environ;
+
+namespace kiln::image {
+namespace {
+
+using Kind = ProgramInput::Kind;
+
+constexpr char kReport = 's';  // the first message of an image that a rehearsal leaves, with a memfd
+constexpr timeval kCpuLimit{20, 0};
+constexpr int kOwnDescriptors = 100;  // how far above the run's own Kiln's are: a program may open so many
+
+constexpr std::size_t kNativeFrames = 12;  // from our handler to whoever asked for the time
+
+bool is_frozen_importlib(const PythonFrame& frame) {
+  return frame.module == "_frozen_importlib_external" || frame.module == "importlib._bootstrap_external";
+}
+
+constexpr std::array<std::string_view, 16> kAskForIdentity{
+    "exists",   "lexists",    "isfile",      "isdir",       "islink",        "ismount",
+    "is_file",  "is_dir",     "samefile",    "realpath",    "_joinrealpath", "resolve",
+    "absolute", "is_symlink", "_path_isdir", "_path_isfile"};
+
+// Of a path that the standard library looks at here, only what it is counts, not when it changed: directories
+// change with each file that is created in them.
+bool asks_for_identity(const std::vector<PythonFrame>& stack, bool is_directory) {
+  if (stack.empty()) return false;
+  if (is_frozen_importlib(stack[0])) return is_directory || stack[0].function != "path_stats";
+  const std::string& module = stack[0].module;
+  const bool is_pathlib = module == "pathlib" || module.starts_with("pathlib.");
+  if (!is_pathlib && module != "genericpath" && module != "posixpath" && module != "os.path" &&
+      module != "zipimport")
+    return false;
+  const std::size_t at = is_pathlib && stack[0].function == "stat" && stack.size() > 1 ? 1 : 0;
+  if (module == "zipimport") return is_directory;
+  return std::ranges::find(kAskForIdentity, stack[at].function) != kAskForIdentity.end();
+}
+
+// Bytecode is an input only where its source is none (PEP 552, unchecked): else it says what the source says.
+bool is_made_from_source(const std::string& path, int fd) {
+  if (!path.ends_with(".pyc") || path.find("/__pycache__/") == std::string::npos) return false;
+  std::array<unsigned char, 8> header{};
+  constexpr unsigned kHash = 1;
+  constexpr unsigned kChecked = 2;
+  if (::pread(fd, header.data(), header.size(), 0) != static_cast<ssize_t>(header.size())) return true;
+  return (header[4] & (kHash | kChecked)) != kHash;
+}
+
+// C functions that read the clock, and keep nothing of it that differs between runs: those by which locks are
+// taken, which compute a deadline, with those behind methods, into which the compiler may have put the
+// others; and tzset, which looks for the zone's offsets of this year.
+std::vector<const void*> timeless_functions() {
+  std::vector<const void*> functions;
+  const PythonRef thread{PyImport_ImportModule("_thread")};
+  const PythonRef imports{PyImport_ImportModule("_imp")};
+  const PythonRef lock{thread ? PyObject_CallMethod(thread.get(), "allocate_lock", nullptr) : nullptr};
+  const PythonRef recursive_lock{thread ? PyObject_CallMethod(thread.get(), "RLock", nullptr) : nullptr};
+  const auto add = [&](const PythonRef& object, const char* name) {
+    const PythonRef method{object ? PyObject_GetAttrString(object.get(), name) : nullptr};
+    if (method && PyCFunction_Check(method.get()) != 0)
+      functions.push_back(reinterpret_cast<const void*>(PyCFunction_GetFunction(method.get())));
+  };
+  for (const char* name : {"acquire", "__enter__"}) {
+    add(lock, name);
+    add(recursive_lock, name);
+  }
+  add(imports, "acquire_lock");
+  add(PythonRef{PyImport_ImportModule("time")}, "tzset");
+  for (const char* name : {"PyThread_acquire_lock", "PyThread_acquire_lock_timed"}) {
+    const void* function = ::dlsym(RTLD_DEFAULT, name);
+    if (function != nullptr) functions.push_back(function);
+  }
+  PyErr_Clear();
+  return functions;
+}
+
+std::vector<std::string> c_environment() {
+  std::vector<std::string> variables;
+  for (char** variable = environ; *variable != nullptr; ++variable) variables.emplace_back(*variable);
+  return variables;
+}
+
+std::uint64_t cpu_us() {
+  rusage usage{};
+  ::getrusage(RUSAGE_SELF, &usage);
+  return static_cast<std::uint64_t>(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1'000'000 +
+         static_cast<std::uint64_t>(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
+}
+
+// A program that computes for long without coming to a step is given up.
+void limit_cpu(bool on) {
+  const itimerval limit{{}, on ? kCpuLimit : timeval{}};
+  ::setitimer(ITIMER_PROF, &limit, nullptr);
+}
+
+// The innermost line of code that has a file: who takes the step. Then, if that is a library, the innermost
+// line of the program's own that it takes it for.
+std::vector<std::string> places_of(const std::vector<PythonFrame>& stack) {
+  std::vector<std::string> places;
+  for (const PythonFrame& frame : stack) {
+    const bool is_library = frame.file.find("/lib/python") != std::string::npos;
+    if (frame.file.starts_with('<') || (is_library && !places.empty())) continue;
+    places.push_back(frame.file + ":" + std::to_string(frame.line));
+    if (!is_library) break;
+  }
+  return places;
+}
+
+class Rehearsal : public FenceKeeper {
+ public:
+  Rehearsal(RehearsalOrder order, std::vector<UniqueFd> channels, RunNotes notes)
+      : order_(std::move(order)), channels_(std::move(channels)), notes_(std::move(notes)) {}
+
+  // Everything up to the program's first instruction.
+  Result<Program> prepare() {
+    if (::chdir(order_.cwd.c_str()) != 0)
+      return errno_error("cannot enter " + order_.cwd, Reason::image_failed);
+    terminal_ = TRY(place_stand_ins());
+    if (terminal_) TRY_VOID(move_up(terminal_));
+    std::vector<int> kept = order_.launch.descriptors;
+    for (const UniqueFd& channel : channels_) kept.push_back(channel.get());
+    if (terminal_) kept.push_back(terminal_.get());
+    close_all_but(std::move(kept));
+    TRY_VOID(take_over_process_state(order_.launch));
+    TRY_VOID(take_over_environment(order_.launch));
+    TRY_VOID(make_standard_streams());
+    environment_ = c_environment();
+    const std::string script = order_.launch.kind == TargetKind::file ? order_.launch.target : std::string();
+    if (!script.empty()) inputs_.add(Kind::content, AT_FDCWD, script);
+    if (!script.empty()) inputs_.add(Kind::link_content, AT_FDCWD, script);
+    Program program = TRY(Program::prepare(order_.launch));
+    take_over_dispositions(order_.launch);
+    entry_ = program.entry();
+    timeless_ = timeless_functions();
+    serve_bytecode(std::move(notes_), entry_, {});
+    mark_object_list();
+    return program;
+  }
+
+  [[noreturn]] void run(Program& program) {
+    release_signals(order_.launch.blocked_signals);
+    limit_cpu(true);
+    if (!recorders_.install([this] { leave_image_before_arguments(); }) || !raise_fence(*this)) ::_exit(1);
+    const Program::Outcome outcome = program.run();
+    stop_at_fence("ends");
+    leave_as_child(outcome);
+  }
+
+  std::string objection(const SystemCall& call) override {
+    switch (kind_of(call)) {
+      case CallKind::harmless:
+      case CallKind::looks:
+      case CallKind::lists:
+      case CallKind::asks_cwd:
+        return {};
+      case CallKind::random:
+        return is_known(Effect::random) ? std::string() : wording_of(call);
+      case CallKind::thread_id:
+        return is_known(Effect::thread_id) ? std::string() : wording_of(call);
+      case CallKind::process_id:
+        return is_known(Effect::process_id) ? std::string() : wording_of(call);
+      case CallKind::descriptor:
+        return is_known(Effect::descriptor) ? std::string() : wording_of(call);
+      case CallKind::clock:
+        return may_read_clock() ? std::string() : wording_of(call);
+      case CallKind::looks_at_stream:
+        return is_known_library() ? std::string() : wording_of(call);
+      case CallKind::effect:
+        return wording_of(call);
+    }
+    return wording_of(call);
+  }
+
+  void note(const SystemCall& call, long result) override {
+    switch (kind_of(call)) {
+      case CallKind::looks:
+        return note_look(looked_at(call), result);
+      case CallKind::lists:
+        return note_names(static_cast<int>(call.arguments[0]));
+      case CallKind::asks_cwd:
+        return inputs_.note_cwd();
+      default:
+        return;
+    }
+  }
+
+  bool may_read_clock() override { return is_within(timeless_, kNativeFrames) || is_known(Effect::clock); }
+
+  bool may_leave() override {
+    const PythonAside aside;
+    const KnownStep* known = find_known_step(Effect::any, python_stack(kKnownStepFrames));
+    return known != nullptr && at_end_of(known->module, known->function, close_fence);
+  }
+
+  std::uint64_t stop(const std::string& step) override { return serve_from_here(step, 0); }
+
+ private:
+  // Beyond what the program can have.
+  int floor() const { return std::ranges::max(order_.launch.descriptors) + kOwnDescriptors; }
+
+  // Descriptors of the same kinds as the run's, under the same numbers.
+  Result<UniqueFd> place_stand_ins() {
+    if (order_.launch.descriptors.size() < 3) return Error{Reason::image_failed, "no standard streams", {}};
+    for (UniqueFd& channel : channels_) TRY_VOID(move_up(channel));
+    UniqueFd terminal = TRY(place_stand_in_streams(order_.streams));
+    for (const int fd : order_.launch.descriptors) {
+      if (fd > STDERR_FILENO && ::dup2(STDIN_FILENO, fd) < 0)
+        return errno_error("cannot place a descriptor", Reason::image_failed);
+    }
+    set_stand_ins(order_.launch.descriptors);
+    return terminal;
+  }
+
+  Result<void> move_up(UniqueFd& fd) const {
+    const int moved = ::fcntl(fd.get(), F_DUPFD_CLOEXEC, floor());
+    if (moved < 0) return errno_error("cannot move a descriptor", Reason::image_failed);
+    fd.reset(moved);
+    return {};
+  }
+
+  bool is_known(Effect effect) {
+    const PythonAside aside;
+    const KnownStep* known = find_known_step(effect, python_stack(kKnownStepFrames));
+    if (known == nullptr) return false;
+    const std::string reset(known->reset);
+    if (!reset.empty() && std::ranges::find(stopped_.resets, reset) == stopped_.resets.end())
+      stopped_.resets.push_back(reset);
+    return true;
+  }
+
+  // The Fortran runtime prepares its standard units while it is loaded; nobody uses them before a step is
+  // taken.
+  static bool is_known_library() { return is_within_library("libgfortran.", kNativeFrames); }
+
+  void note_look(const LookedAt& look, long result) {
+    if (look.path == nullptr || std::string_view(look.path).starts_with("/dev/") ||
+        std::string_view(look.path).starts_with("/sys/"))
+      return;
+    const std::string path = look.path;
+    if (!installed_overlay().empty() && path.starts_with(installed_overlay())) return;
+    if (look.opens) return note_open(look, result);
+    if (look.reads_link) return inputs_.add(Kind::link_content, look.dirfd, path);
+    struct stat status {};
+    const bool is_directory =
+        ::fstatat(look.dirfd, look.path, &status, look.follows ? 0 : AT_SYMLINK_NOFOLLOW) == 0 &&
+        S_ISDIR(status.st_mode);
+    bool identity = false;
+    {
+      const PythonAside aside;
+      identity = asks_for_identity(python_stack(2), is_directory);
+    }
+    // Bytecode that importlib looks for is made from a source that it looked at before.
+    if (look.follows) return inputs_.add(identity ? Kind::identity : Kind::content, look.dirfd, path);
+    inputs_.add(identity ? Kind::link_identity : Kind::link_content, look.dirfd, path);
+  }
+
+  void note_open(const LookedAt& look, long result) {
+    const std::string path = look.path;
+    if (result < 0) return inputs_.add(Kind::content, look.dirfd, path);
+    const int fd = static_cast<int>(result);
+    struct stat status {};
+    ::fstat(fd, &status);
+    if (S_ISDIR(status.st_mode)) return inputs_.add(Kind::identity, look.dirfd, path);
+    if (!is_made_from_source(path, fd)) inputs_.add(Kind::content, look.dirfd, path);
+  }
+
+  void note_names(int fd) {
+    bool importable = false;
+    {
+      const PythonAside aside;
+      const auto stack = python_stack(1);
+      importable = !stack.empty() && is_frozen_importlib(stack[0]);
+    }
+    inputs_.add_names(fd, importable);
+  }
+
+  // A fork stays behind as an image for runs with other arguments; this process goes on.
+  void leave_image_before_arguments() {
+    if (inputs_read_arguments_) return;
+    const OpenFence open;
+    sigset_t all;
+    sigset_t former;
+    sigfillset(&all);
+    ::pthread_sigmask(SIG_BLOCK, &all, &former);
+    const pid_t deeper = ::fork();
+    if (deeper > 0) {
+      channels_[1].reset();
+      const std::uint64_t blocked = serve_from_here("looks at its arguments", deeper);
+      return release_signals(blocked);
+    }
+    channels_.erase(channels_.begin());
+    inputs_read_arguments_ = true;
+    recorders_.remove_from_arguments();
+    limit_cpu(true);
+    renew_fence();
+    ::pthread_sigmask(SIG_SETMASK, &former, nullptr);
+  }
+
+  // This process becomes an image. Returns in its children.
+  std::uint64_t serve_from_here(const std::string& step, pid_t other_child) {
+    lower_fence();
+    limit_cpu(false);
+    RehearsalReport report;
+    {
+      const PythonAside aside;
+      report = describe(step);
+      recorders_.remove();
+      note_own_finalizers();
+      (void)note_collector_state();
+    }
+    if (!is_fit()) ::_exit(1);
+    note_environment_changes_since(order_.launch.environment);
+    ImageSignals::install();
+    const UniqueFd channel = std::move(channels_[0]);
+    channels_.clear();
+    const UniqueFd message = pack(encode_rehearsal_report(report));
+    stopped_.descriptors = program_descriptors();
+    if (::chdir("/") != 0) ::_exit(1);
+    const std::array fds{message.get()};
+    Spare spare = serve(ImageKind::program, channel.get(), std::string(1, kReport), fds, other_child);
+    return go_on_as_child(std::move(spare), stopped_);
+  }
+
+  RehearsalReport describe(const std::string& step) {
+    RehearsalReport report;
+    report.pid = static_cast<std::uint64_t>(::getpid());
+    report.entry = entry_;
+    report.step = step;
+    auto stack = python_stack(100);
+    std::erase_if(stack, [](const PythonFrame& frame) { return frame.file == "<kiln>"; });
+    report.places = places_of(stack);
+    report.has_read_arguments = inputs_read_arguments_;
+    report.has_read_cwd = inputs_.has_read_cwd() || order_.launch.kind != TargetKind::file;
+    report.needs_whole_environment = recorders_.has_read_environment() || inputs_.has_foreign_library();
+    report.variables.assign(recorders_.variables().begin(), recorders_.variables().end());
+    report.modules = static_cast<std::uint64_t>(PyDict_Size(PyImport_GetModuleDict()));
+    report.cpu_us = cpu_us();
+    report.inputs = inputs_.inputs();
+    return report;
+  }
+
+  // Of one thread, and with no descriptors but files open for reading.
+  bool is_fit() const {
+    struct stat status {};
+    if (::stat("/proc/self/task", &status) != 0 || status.st_nlink != 3) return false;
+    return std::ranges::all_of(program_descriptors(), [](int fd) {
+      struct stat file {};
+      return ::fstat(fd, &file) == 0 &&
+             (S_ISREG(file.st_mode) || S_ISDIR(file.st_mode) || S_ISCHR(file.st_mode));
+    });
+  }
+
+  std::vector<int> program_descriptors() const {
+    std::vector<int> open;
+    for (int fd = STDERR_FILENO + 1; fd < floor(); ++fd) {
+      const bool is_stand_in =
+          std::ranges::find(order_.launch.descriptors, fd) != order_.launch.descriptors.end();
+      if (!is_stand_in && ::fcntl(fd, F_GETFD) >= 0) open.push_back(fd);
+    }
+    return open;
+  }
+
+  UniqueFd pack(const std::string& message) {
+    UniqueFd fd{::memfd_create("kiln-report", MFD_CLOEXEC)};
+    UniqueFd high{::fcntl(fd.get(), F_DUPFD_CLOEXEC, floor())};
+    std::size_t at = 0;
+    while (at < message.size()) {
+      const ssize_t written = ::write(high.get(), message.data() + at, message.size() - at);
+      if (written <= 0) ::_exit(1);
+      at += static_cast<std::size_t>(written);
+    }
+    return high;
+  }
+
+  RehearsalOrder order_;
+  std::vector<UniqueFd> channels_;
+  RunNotes notes_;
+  UniqueFd terminal_;
+  std::vector<std::string> environment_;
+  std::string entry_;
+  InputLog inputs_;
+  Recorders recorders_;
+  Stopped stopped_;
+  std::vector<const void*> timeless_;  // native functions
+  bool inputs_read_arguments_ = false;
+};
+
+std::string read_order(int fd) {
+  struct stat status {};
+  if (::fstat(fd, &status) != 0 || status.st_size > static_cast<off_t>(kMaxRehearsalMessage)) return {};
+  std::string text(static_cast<std::size_t>(status.st_size), '\0');
+  return ::pread(fd, text.data(), text.size(), 0) == status.st_size ? text : std::string();
+}
+
+}  // namespace
+
+void rehearse(std::vector<UniqueFd> fds, RunNotes notes) {
+  auto order = decode_rehearsal_order(read_order(fds[0].get()));
+  fds.erase(fds.begin());
+  if (!order || fds.size() != kRehearsalStops) ::_exit(1);
+  // Never destroyed: the program's exit must not find it gone.
+  auto* rehearsal = new Rehearsal(std::move(*order), std::move(fds), std::move(notes));
+  auto program = rehearsal->prepare();
+  if (!program) ::_exit(1);
+  rehearsal->run(*program);
+}
+
+}  // namespace kiln::image

@@ -1,0 +1,346 @@
+#include "daemon/image/system_calls.h"
+
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <string_view>
+
+namespace kiln::image {
+namespace {
+
+constexpr int kStandard = 3;  // below it are the standard streams
+std::vector<int>& stand_ins() {
+  static auto* descriptors = new std::vector<int>;
+  return *descriptors;
+}
+
+int descriptor(std::uint64_t argument) {
+  return static_cast<int>(argument);
+}
+
+const char* text(std::uint64_t argument) {
+  return reinterpret_cast<const char*>(argument);
+}
+
+bool is_stand_in(int fd) {
+  return std::ranges::find(stand_ins(), fd) != stand_ins().end();
+}
+
+bool is_standard(const SystemCall& call) {
+  return is_stand_in(descriptor(call.arguments[0]));
+}
+
+CallKind unless_standard(const SystemCall& call) {
+  return is_standard(call) ? CallKind::effect : CallKind::harmless;
+}
+
+// Files whose content is made up when they are read, or that do something when they are opened.
+bool is_plain(int dirfd, const char* path, std::uint64_t flags) {
+  const std::string_view name = path;
+  if (name == "/dev/null") return true;
+  // How many processors there are: the C library asks, and all runs of an image may use the same.
+  if (name.starts_with("/sys/devices/system/cpu/")) return true;
+  if (name.starts_with("/proc/") || name.starts_with("/sys/") || name.starts_with("/dev/")) return false;
+  struct stat status {};
+  if (::fstatat(dirfd, path, &status, (flags & O_NOFOLLOW) != 0 ? AT_SYMLINK_NOFOLLOW : 0) != 0) return true;
+  if (!S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode)) return false;
+  struct statfs system {};
+  // A symlink into /proc, say.
+  return name.empty() || ::statfs(path, &system) != 0 ||
+         (system.f_type != PROC_SUPER_MAGIC && system.f_type != SYSFS_MAGIC);
+}
+
+CallKind kind_of_open(int dirfd, const char* path, std::uint64_t flags) {
+  if (path == nullptr) return CallKind::harmless;  // EFAULT
+  if (std::string_view(path) == "/dev/urandom" || std::string_view(path) == "/dev/random")
+    return CallKind::random;
+  if (std::string_view(path) == "/dev/null" && (flags & O_CREAT) == 0) return CallKind::looks;
+  constexpr std::uint64_t kChanges = O_CREAT | O_TRUNC | O_TMPFILE;
+  const bool reads =
+      (flags & O_ACCMODE) == O_RDONLY && (flags & (kChanges & ~std::uint64_t{O_DIRECTORY})) == 0;
+  return reads && is_plain(dirfd, path, flags) ? CallKind::looks : CallKind::effect;
+}
+
+CallKind kind_of_ioctl(const SystemCall& call) {
+  switch (call.arguments[1]) {
+    case FIOCLEX:
+    case FIONCLEX:
+      return unless_standard(call);
+    case TCGETS:
+      // isatty(3): the kinds of the standard streams are the image's key; of a terminal this would also tell
+      // its modes.
+      if (!is_standard(call)) return CallKind::harmless;
+      return ::isatty(descriptor(call.arguments[0])) == 1 ? CallKind::effect : CallKind::harmless;
+    case TIOCGWINSZ:
+      return ::isatty(descriptor(call.arguments[0])) == 1 ? CallKind::effect : CallKind::harmless;
+    default:
+      return CallKind::effect;
+  }
+}
+
+CallKind kind_of_fcntl(const SystemCall& call) {
+  switch (call.arguments[1]) {
+    case F_GETFD:
+      return CallKind::harmless;
+    case F_GETFL:
+    case F_SETFD:
+    case F_DUPFD:
+    case F_DUPFD_CLOEXEC:
+      return unless_standard(call);
+    default:
+      return CallKind::effect;
+  }
+}
+
+// Only memory of this process: files are never open for writing here.
+CallKind kind_of_mmap(const SystemCall& call) {
+  const bool is_shared = (call.arguments[3] & MAP_SHARED) != 0 && (call.arguments[3] & MAP_PRIVATE) == 0;
+  const bool is_anonymous = (call.arguments[3] & MAP_ANONYMOUS) != 0;
+  if (is_shared && is_anonymous) return CallKind::effect;  // children of one image would share it
+  return !is_anonymous && is_stand_in(descriptor(call.arguments[4])) ? CallKind::effect : CallKind::harmless;
+}
+
+CallKind if_null(std::uint64_t argument) {
+  return argument == 0 ? CallKind::harmless : CallKind::effect;
+}
+
+}  // namespace
+
+void set_stand_ins(const std::vector<int>& descriptors) {
+  stand_ins() = descriptors;
+}
+
+CallKind kind_of(const SystemCall& call) {
+  const auto& a = call.arguments;
+  switch (call.number) {
+    case SYS_brk:
+    case SYS_munmap:
+    case SYS_mprotect:
+    case SYS_mremap:
+    case SYS_madvise:
+    case SYS_futex:
+    case SYS_sched_yield:
+    case SYS_sched_getaffinity:
+    case SYS_getuid:
+    case SYS_geteuid:
+    case SYS_getgid:
+    case SYS_getegid:
+    case SYS_getgroups:
+    case SYS_getresuid:
+    case SYS_getresgid:
+    case SYS_uname:
+    case SYS_getrlimit:
+    case SYS_clock_getres:
+    case SYS_fadvise64:
+      return CallKind::harmless;
+    case SYS_prlimit64:
+      return if_null(a[2]);
+    case SYS_rt_sigaction:
+      return if_null(a[1]);
+    case SYS_mmap:
+      return kind_of_mmap(call);
+    case SYS_read:
+    case SYS_pread64:
+    case SYS_readv:
+    case SYS_preadv:
+    case SYS_close:
+    case SYS_dup:
+      return unless_standard(call);
+    case SYS_lseek:
+    case SYS_fstat:
+      return is_standard(call) ? CallKind::looks_at_stream : CallKind::harmless;
+    case SYS_dup2:
+    case SYS_dup3:
+      return is_standard(call) || is_stand_in(descriptor(a[1])) ? CallKind::effect : CallKind::harmless;
+    case SYS_ioctl:
+      return kind_of_ioctl(call);
+    case SYS_fcntl:
+      return kind_of_fcntl(call);
+    case SYS_open:
+      return kind_of_open(AT_FDCWD, text(a[0]), a[1]);
+    case SYS_openat:
+      return kind_of_open(descriptor(a[0]), text(a[1]), a[2]);
+    case SYS_newfstatat:
+      // fstat(3)
+      if (text(a[1]) != nullptr && *text(a[1]) == '\0')
+        return is_standard(call) ? CallKind::looks_at_stream : CallKind::harmless;
+      return CallKind::looks;
+    case SYS_statx:
+      if (text(a[1]) == nullptr || *text(a[1]) == '\0') return unless_standard(call);
+      return CallKind::looks;
+    case SYS_stat:
+    case SYS_lstat:
+    case SYS_access:
+    case SYS_faccessat:
+    case 439:  // faccessat2
+      return CallKind::looks;
+    case SYS_readlink:
+      return std::string_view(text(a[0])).starts_with("/proc/") ? CallKind::effect : CallKind::looks;
+    case SYS_readlinkat:
+      return std::string_view(text(a[1])).starts_with("/proc/") ? CallKind::effect : CallKind::looks;
+    case SYS_getdents64:
+      return CallKind::lists;
+    case SYS_getcwd:
+      return CallKind::asks_cwd;
+    case SYS_getrandom:
+      return CallKind::random;
+    case SYS_gettid:
+      return CallKind::thread_id;
+    case SYS_getpid:
+      return CallKind::process_id;
+    case SYS_clock_gettime:
+    case SYS_gettimeofday:
+    case SYS_time:
+      return CallKind::clock;
+    case SYS_epoll_create1:
+      return CallKind::descriptor;
+    default:
+      return CallKind::effect;
+  }
+}
+
+LookedAt looked_at(const SystemCall& call) {
+  const auto& a = call.arguments;
+  switch (call.number) {
+    case SYS_open:
+      return {.path = text(a[0]), .opens = true};
+    case SYS_openat:
+      return {.dirfd = descriptor(a[0]), .path = text(a[1]), .opens = true};
+    case SYS_newfstatat:
+      return {.dirfd = descriptor(a[0]), .path = text(a[1]), .follows = (a[3] & AT_SYMLINK_NOFOLLOW) == 0};
+    case SYS_statx:
+      return {.dirfd = descriptor(a[0]), .path = text(a[1]), .follows = (a[2] & AT_SYMLINK_NOFOLLOW) == 0};
+    case SYS_stat:
+    case SYS_access:
+      return {.path = text(a[0])};
+    case SYS_faccessat:
+    case 439:
+      return {.dirfd = descriptor(a[0]), .path = text(a[1])};
+    case SYS_lstat:
+      return {.path = text(a[0]), .follows = false};
+    case SYS_readlink:
+      return {.path = text(a[0]), .follows = false, .reads_link = true};
+    case SYS_readlinkat:
+      return {.dirfd = descriptor(a[0]), .path = text(a[1]), .follows = false, .reads_link = true};
+    default:
+      return {};
+  }
+}
+
+std::string wording_of(const SystemCall& call) {
+  const auto& a = call.arguments;
+  static constexpr std::string_view kStreams[] = {"standard input", "standard output", "standard error"};
+  const auto stream = [&] {
+    const int fd = descriptor(a[0]);
+    return fd >= 0 && fd < kStandard ? std::string(kStreams[fd]) : "descriptor " + std::to_string(fd);
+  };
+  const auto opening = [&](const char* path, std::uint64_t flags) {
+    const bool writes = (flags & O_ACCMODE) != O_RDONLY || (flags & O_CREAT) != 0;
+    return std::string(writes ? "opens for writing " : "opens ") + (path != nullptr ? path : "");
+  };
+  switch (call.number) {
+    case SYS_open:
+      return opening(text(a[0]), a[1]);
+    case SYS_openat:
+      return opening(text(a[1]), a[2]);
+    case SYS_write:
+    case SYS_writev:
+    case SYS_pwrite64:
+      return "writes to " + stream();
+    case SYS_read:
+    case SYS_readv:
+      return "reads from " + stream();
+    case SYS_lseek:
+    case SYS_fstat:
+    case SYS_newfstatat:
+    case SYS_statx:
+    case SYS_fcntl:
+    case SYS_dup:
+      return "looks at " + stream();
+    case SYS_close:
+      return "closes " + stream();
+    case SYS_ioctl:
+      return a[1] == TIOCGWINSZ ? "asks for the terminal's size" : "asks for the modes of " + stream();
+    case SYS_getrandom:
+      return "draws random numbers";
+    case SYS_gettid:
+      return "asks for its thread's id";
+    case SYS_getpid:
+      return "asks for its process id";
+    case SYS_getppid:
+      return "asks for its parent's process id";
+    case SYS_clock_gettime:
+    case SYS_gettimeofday:
+    case SYS_time:
+      return "reads the clock";
+    case SYS_nanosleep:
+    case SYS_clock_nanosleep:
+      return "sleeps";
+    case SYS_rt_sigaction:
+      return "sets a signal's handler";
+    case SYS_rt_sigprocmask:
+      return "sets the signal mask";
+    case SYS_sigaltstack:
+      return "sets a stack for signals";
+    case SYS_socket:
+    case SYS_socketpair:
+      return "creates a socket";
+    case SYS_pipe:
+    case SYS_pipe2:
+      return "creates a pipe";
+    case SYS_clone:
+    case SYS_clone3:
+      return "starts a thread or a process";
+    case SYS_fork:
+    case SYS_vfork:
+      return "starts a process";
+    case SYS_epoll_create1:
+      return "creates an epoll descriptor";
+    case SYS_execve:
+    case SYS_execveat:
+      return "executes another program";
+    case SYS_chdir:
+    case SYS_fchdir:
+      return "changes the working directory";
+    case SYS_umask:
+      return "sets the umask";
+    case SYS_setrlimit:
+    case SYS_prlimit64:
+      return "sets a limit";
+    case SYS_getrusage:
+    case SYS_times:
+      return "asks what it has used";
+    case SYS_sysinfo:
+      return "asks for the state of the machine";
+    case SYS_kill:
+    case SYS_tgkill:
+    case SYS_tkill:
+      return "sends a signal";
+    case SYS_mkdir:
+    case SYS_mkdirat:
+      return "creates a directory";
+    case SYS_unlink:
+    case SYS_unlinkat:
+    case SYS_rmdir:
+      return "removes a file or directory";
+    case SYS_rename:
+    case SYS_renameat:
+    case SYS_renameat2:
+      return "renames a file";
+    case SYS_exit:
+    case SYS_exit_group:
+      return "ends";
+    default:
+      return "makes system call " + std::to_string(call.number);
+  }
+}
+
+}  // namespace kiln::image

@@ -1,0 +1,330 @@
+#include "daemon/program_images.h"
+
+#include <fcntl.h>
+#include <spdlog/spdlog.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <ctime>
+
+#include "common/fd_passing.h"
+#include "daemon/process_memory.h"
+
+namespace kiln {
+
+namespace asio = boost::asio;
+
+namespace {
+
+constexpr std::size_t kRemembered = 16;
+constexpr std::size_t kSeen = 1024;
+constexpr auto kTryAgainAfter = std::chrono::minutes(10);
+// The kernel stamps files with a clock that lags by up to a tick (10 ms at 100 Hz).
+constexpr std::int64_t kClockSlack_ns = 20'000'000;
+
+std::int64_t wall_clock_ns() {
+  timespec now{};
+  ::clock_gettime(CLOCK_REALTIME, &now);
+  return std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
+}
+
+// What must be equal of two launches for one program to be the other, up to its arguments.
+std::string likeness_of(Launch launch) {
+  launch.arguments.clear();
+  launch.command_line.clear();
+  launch.environment.clear();
+  launch.process_group = 0;
+  return encode_launch(launch);
+}
+
+std::string by_whom(const RehearsalReport& stop) {
+  return stop.places.size() > 1 ? ", by " + stop.places.front() : std::string();
+}
+
+std::optional<std::string> read_all(int fd) {
+  struct stat status {};
+  if (::fstat(fd, &status) != 0 || status.st_size > static_cast<off_t>(kMaxRehearsalMessage))
+    return std::nullopt;
+  std::string text(static_cast<std::size_t>(status.st_size), '\0');
+  if (::pread(fd, text.data(), text.size(), 0) != status.st_size) return std::nullopt;
+  return text;
+}
+
+UniqueFd packed(const std::string& text) {
+  UniqueFd fd{::memfd_create("kiln-order", MFD_CLOEXEC)};
+  std::size_t at = 0;
+  while (fd && at < text.size()) {
+    const ssize_t written = ::write(fd.get(), text.data() + at, text.size() - at);
+    if (written <= 0) return {};
+    at += static_cast<std::size_t>(written);
+  }
+  return fd;
+}
+
+}  // namespace
+
+ProgramImages::ProgramImages(asio::any_io_executor executor, TaskGroup& tasks, std::size_t limit)
+    : executor_(std::move(executor)), tasks_(tasks), limit_(limit) {}
+
+std::shared_ptr<ProgramImages::Rehearsed> ProgramImages::rehearsed(const std::string& key,
+                                                                   const proto::RunRequest& request) {
+  if (request.launch().empty() || request.cwd().empty()) return nullptr;
+  auto launch = decode_launch(request.launch());
+  if (!launch) return nullptr;
+  auto run = std::make_shared<Rehearsed>();
+  run->key = key;
+  run->python = request.key().python();
+  run->request = request;
+  run->launch = std::move(*launch);
+  run->likeness = likeness_of(run->launch);
+  run->environment = Environment(request.environment());
+  return run;
+}
+
+std::string ProgramImages::identity_of(const Rehearsed& run) {
+  std::string identity =
+      run.key + '\0' + run.likeness + '\0' + run.request.cwd() + '\0' + run.request.streams();
+  for (const std::string& argument : run.launch.arguments) identity += '\0' + argument;
+  return identity;
+}
+
+bool ProgramImages::suits(const Image& image, const Rehearsed& run) {
+  if (!image.stop || image.of->key != run.key || image.of->likeness != run.likeness) return false;
+  const RehearsalReport& stop = *image.stop;
+  if (image.of->request.streams() != run.request.streams()) return false;
+  if (stop.has_read_arguments && image.of->launch.arguments != run.launch.arguments) return false;
+  if (stop.has_read_cwd && image.of->request.cwd() != run.request.cwd()) return false;
+  return stop.needs_whole_environment ? image.of->environment.equals(run.environment) &&
+                                            image.of->environment.agrees(run.environment, stop.variables)
+                                      : image.of->environment.agrees(run.environment, stop.variables);
+}
+
+bool ProgramImages::inputs_hold(Image& image) {
+  for (ProgramInput& input : image.stop->inputs) {
+    const ProgramInput now = look_again(input);
+    if (now == input) continue;
+    const bool is_listing = input.names_hash != 0 && now.names_hash == input.names_hash;
+    if (!is_listing || now.stamp.inode != input.stamp.inode) {
+      spdlog::info("{} has changed since {} {} was run ahead", input.path, image.of->python,
+                   image.stop->entry);
+      return false;
+    }
+    input.stamp = now.stamp;  // other names in it do not matter
+  }
+  return true;
+}
+
+bool ProgramImages::serve(const std::string& key, const proto::RunRequest& request, int connection) {
+  if (images_.empty()) return false;
+  const auto run = rehearsed(key, request);
+  if (run == nullptr) return false;
+  std::vector<ImagePointer> candidates;
+  for (const ImagePointer& image : images_) {
+    if (suits(*image, *run)) candidates.push_back(image);
+  }
+  // Who has read its arguments is further on.
+  std::ranges::stable_sort(candidates, [](const ImagePointer& a, const ImagePointer& b) {
+    return a->stop->has_read_arguments && !b->stop->has_read_arguments;
+  });
+  for (const ImagePointer& image : candidates) {
+    if (!inputs_hold(*image)) {
+      let_go(image);
+      continue;
+    }
+    const std::array fds{connection};
+    if (!send_with_fds(image->channel.native_handle(), std::string(1, kRun), fds)) continue;
+    ++image->handed_over;
+    image->last_used = Clock::now();
+    if (!image->stop->has_read_arguments) remember(key, request);
+    return true;
+  }
+  return false;
+}
+
+ProgramImages::Seen& ProgramImages::seen(const std::string& identity) {
+  const auto found = std::ranges::find(seen_, identity, &Seen::identity);
+  if (found != seen_.end()) return *found;
+  if (seen_.size() >= kSeen) seen_.pop_back();
+  return seen_.emplace_front(Seen{identity});
+}
+
+// There is no image for it yet that is as far as it can be; and where there is one for other arguments, it
+// has been run more than once.
+bool ProgramImages::is_worth_it(const Rehearsed& run) {
+  Seen& known = seen(identity_of(run));
+  ++known.times;
+  if (known.failed && Clock::now() - known.since < kTryAgainAfter) return false;
+  bool is_of_known_program = false;
+  for (const ImagePointer& image : images_) {
+    if (image->of->key != run.key || image->of->likeness != run.likeness ||
+        image->of->request.streams() != run.request.streams())
+      continue;
+    if (!image->stop) return false;  // on its way
+    is_of_known_program = true;
+    const bool same_arguments = image->of->launch.arguments == run.launch.arguments;
+    // The last stop on the way, or the first of those that this run would make.
+    if (suits(*image, run) &&
+        (image->stop->has_read_arguments || image->stop->step != "looks at its arguments"))
+      return false;
+    if (same_arguments && suits(*image, run) && image->stop->has_read_arguments) return false;
+  }
+  return !is_of_known_program || known.times > 1;
+}
+
+void ProgramImages::remember(const std::string& key, const proto::RunRequest& request) {
+  const auto run = rehearsed(key, request);
+  if (run == nullptr || !is_worth_it(*run)) return;
+  if (remembered_.size() >= kRemembered) remembered_.pop_front();
+  remembered_.push_back(run);
+}
+
+void ProgramImages::rehearse(const std::string& key, const ImageGreeting& greeting, int channel) {
+  const bool is_busy = std::ranges::any_of(images_, [](const ImagePointer& image) { return !image->stop; });
+  const auto found = std::ranges::find(remembered_, key, [](const auto& run) { return run->key; });
+  if (is_busy || found == remembered_.end()) return;
+  const auto run = *found;
+  remembered_.erase(found);
+  keep_at_most(limit_ - std::min(limit_, kRehearsalStops));
+  RehearsalOrder order{run->launch, run->request.cwd(), run->request.streams()};
+  order.launch.environment.assign(run->request.environment().begin(), run->request.environment().end());
+  const UniqueFd message = packed(encode_rehearsal_order(order));
+  if (!message) return;
+  std::vector<UniqueFd> theirs;
+  std::vector<int> fds{message.get()};
+  std::vector<ImagePointer> made;
+  for (std::size_t i = 0; i < kRehearsalStops; ++i) {
+    int pair[2];
+    if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) return;
+    theirs.emplace_back(pair[1]);
+    fds.push_back(pair[1]);
+    ::fcntl(pair[0], F_SETFL, O_NONBLOCK);
+    const auto image = std::make_shared<Image>(asio::posix::stream_descriptor(executor_, pair[0]));
+    image->of = run;
+    image->greeting = greeting;
+    image->started_ns = wall_clock_ns();
+    made.push_back(image);
+  }
+  if (!send_with_fds(channel, std::string(1, kRehearse), fds)) return;
+  spdlog::debug("{} {} is run ahead", run->python, run->launch.target);
+  for (const ImagePointer& image : made) {
+    images_.push_back(image);
+    tasks_.spawn(listen(image));
+  }
+}
+
+asio::awaitable<void> ProgramImages::listen(ImagePointer image) {
+  while (image->channel.is_open()) {
+    boost::system::error_code failed;
+    co_await image->channel.async_wait(asio::posix::stream_descriptor::wait_read,
+                                       asio::redirect_error(asio::use_awaitable, failed));
+    if (failed || !image->channel.is_open()) co_return;  // it was let go
+    if (receive(*image)) continue;
+    image->channel.close();
+    images_.remove(image);
+    const bool has_sibling =
+        std::ranges::any_of(images_, [&](const ImagePointer& other) { return other->of == image->of; });
+    if (!image->stop && !image->came_too_early && !has_sibling) {
+      spdlog::info("{} {} could not be run ahead", image->of->python, image->of->launch.target);
+      Seen& known = seen(identity_of(*image->of));
+      known.failed = true;
+      known.since = Clock::now();
+    }
+    co_return;
+  }
+}
+
+// One message. False: there will be no more.
+bool ProgramImages::receive(Image& image) {
+  auto message = receive_with_fds(image.channel.native_handle(), kMaxChannelMessage, MSG_DONTWAIT);
+  if (!message || message->bytes.empty()) return false;
+  if (!image.stop) return message->fds.size() == 1 && take_report(image, message->fds[0].get());
+  auto report = decode_image_report(message->bytes);
+  if (!report) return false;
+  if (on_uncached && !report->run.uncached.paths.empty())
+    on_uncached(image.of->python, image.greeting, report->run.uncached);
+  if (on_run && !report->run.entry.empty())
+    on_run(image.of->python, image.greeting, report->run, report->same_imports);
+  report->run = {};
+  image.report = std::move(*report);
+  return true;
+}
+
+bool ProgramImages::take_report(Image& image, int fd) {
+  const auto text = read_all(fd);
+  auto stop =
+      text ? decode_rehearsal_report(*text) : Result<RehearsalReport>{Error{Reason::protocol, {}, {}}};
+  if (!stop) return false;
+  // What changed after the program was started may have been read before it changed.
+  for (const ProgramInput& input : stop->inputs) {
+    if (input.stamp.changed_ns + kClockSlack_ns < image.started_ns) continue;
+    spdlog::info("{} changed while {} was run ahead", input.path, stop->entry);
+    image.came_too_early = true;
+    return false;
+  }
+  spdlog::info("image {} of {} {} stops at {}: {}", stop->pid, image.of->python, stop->entry,
+               stop->places.empty() ? "its end" : stop->places.back(), stop->step + by_whom(*stop));
+  image.stop = std::move(*stop);
+  image.since = Clock::now();
+  return true;
+}
+
+void ProgramImages::let_go(const ImagePointer& image) {
+  image->channel.close();
+  images_.remove(image);
+}
+
+void ProgramImages::forget(const std::string& key) {
+  for (const ImagePointer& image : std::list<ImagePointer>(images_)) {
+    if (image->of->key == key) let_go(image);
+  }
+}
+
+void ProgramImages::keep_at_most(std::size_t count) {
+  while (images_.size() > count) {
+    let_go(
+        *std::ranges::min_element(images_, {}, [](const ImagePointer& image) { return image->last_used; }));
+  }
+}
+
+void ProgramImages::set_limit(std::size_t limit) {
+  limit_ = limit;
+  keep_at_most(limit_);
+}
+
+std::uint64_t ProgramImages::running() const {
+  std::uint64_t running = 0;
+  for (const ImagePointer& image : images_)
+    running += image->handed_over - std::min(image->handed_over, image->report.served);
+  return running;
+}
+
+void ProgramImages::describe(proto::Status& status) const {
+  for (const ImagePointer& pointer : images_) {
+    const Image& image = *pointer;
+    auto& described = *status.add_images();
+    described.set_python(image.of->python);
+    for (const auto& option : image.of->request.key().options()) described.add_options(option);
+    described.set_kind("program");
+    described.set_state(image.stop ? "ready" : "starting");
+    described.set_runs(image.handed_over);
+    described.set_running(image.handed_over - std::min(image.handed_over, image.report.served));
+    described.set_age_s(static_cast<std::uint64_t>(
+        std::chrono::duration_cast<std::chrono::seconds>(Clock::now() - image.since).count()));
+    if (!image.stop) continue;
+    described.set_pid(static_cast<int>(image.stop->pid));
+    described.set_memory_bytes(proportional_set_bytes(image.stop->pid));
+  }
+}
+
+void ProgramImages::close() {
+  for (const ImagePointer& image : images_) image->channel.close();
+  images_.clear();
+}
+
+}  // namespace kiln

@@ -1,0 +1,114 @@
+// Programs that were run ahead, and stopped at their first step (daemon/image/rehearsal.h): which there are,
+// and which of them may be the program of a run.
+//
+// A program is run ahead after a run of it has ended, in a child of the bare image that served that run, with
+// that run's launch: one at a time. It may serve a run that would have brought it to the same place: of the
+// same bare image's key, with the same launch (target, limits, signal mask, ... ), the same kinds of standard
+// streams, the same values of the variables that it has read, the same arguments and working directory if it
+// has looked at them; and as long as all files and directories that it has looked at are as they were. That
+// is looked at for every run.
+//
+// What could not be rehearsed is remembered, so that it is not tried again at once.
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <list>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/image_channel.h"
+#include "common/rehearsal.h"
+#include "daemon/environment.h"
+#include "daemon/task_group.h"
+#include "proto/kiln.pb.h"
+
+namespace kiln {
+
+class ProgramImages {
+ public:
+  using Clock = std::chrono::steady_clock;
+
+  ProgramImages(boost::asio::any_io_executor executor, TaskGroup& tasks, std::size_t limit);
+
+  // Hands CONNECTION to the image that is furthest on the way of this run, if there is one. KEY: the bare
+  // image's. CONNECTION stays the caller's.
+  bool serve(const std::string& key, const proto::RunRequest& request, int connection);
+
+  // A run that a bare image, or one before the program's arguments, was given: it may be worth rehearsing.
+  void remember(const std::string& key, const proto::RunRequest& request);
+  // The bare image has nothing to do at this moment: it may rehearse what was remembered for its key.
+  // CHANNEL: to it.
+  void rehearse(const std::string& key, const ImageGreeting& greeting, int channel);
+
+  // All images of this key go: what starting the interpreter depended on has changed.
+  void forget(const std::string& key);
+
+  void set_limit(std::size_t limit);
+  std::uint64_t running() const;
+  void describe(proto::Status& status) const;
+  void close();
+
+  // As Images has them.
+  std::function<void(const std::string&, const ImageGreeting&, const UncachedSources&)> on_uncached;
+  std::function<void(const std::string&, const ImageGreeting&, const RunRecord&, bool same_imports)> on_run;
+
+ private:
+  // A run to repeat.
+  struct Rehearsed {
+    std::string key;
+    std::string python;
+    proto::RunRequest request;
+    Launch launch;
+    std::string likeness;  // of the launch, without arguments
+    Environment environment;
+  };
+  struct Image {
+    explicit Image(boost::asio::posix::stream_descriptor socket) : channel(std::move(socket)) {}
+    std::shared_ptr<const Rehearsed> of;
+    ImageGreeting greeting;               // of the bare image
+    std::optional<RehearsalReport> stop;  // nothing: it is on its way
+    bool came_too_early = false;          // an input had just changed: no failure
+    std::int64_t started_ns = 0;
+    Clock::time_point since = Clock::now();
+    Clock::time_point last_used = Clock::now();
+    std::uint64_t handed_over = 0;
+    ImageReport report;
+    boost::asio::posix::stream_descriptor channel;
+  };
+  using ImagePointer = std::shared_ptr<Image>;
+  // A rehearsal that left nothing, or a run that was seen once with arguments of its own.
+  struct Seen {
+    std::string identity;
+    int times = 0;
+    bool failed = false;
+    Clock::time_point since = Clock::now();
+  };
+
+  static std::shared_ptr<Rehearsed> rehearsed(const std::string& key, const proto::RunRequest& request);
+  static std::string identity_of(const Rehearsed& run);
+  static bool suits(const Image& image, const Rehearsed& run);
+  static bool inputs_hold(Image& image);
+  bool is_worth_it(const Rehearsed& run);
+  Seen& seen(const std::string& identity);
+  boost::asio::awaitable<void> listen(ImagePointer image);
+  bool receive(Image& image);
+  bool take_report(Image& image, int fd);
+  void keep_at_most(std::size_t count);
+  void let_go(const ImagePointer& image);
+
+  boost::asio::any_io_executor executor_;
+  TaskGroup& tasks_;
+  std::size_t limit_;
+  std::list<ImagePointer> images_;
+  std::list<std::shared_ptr<const Rehearsed>> remembered_;
+  std::list<Seen> seen_;
+};
+
+}  // namespace kiln

@@ -1,0 +1,255 @@
+// Programs that are run ahead, and go on from their first step: what they do is what python does, in the
+// first run, when they are warm, with other arguments and variables, and after every change of what they
+// looked at.
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "tests/e2e/harness.h"
+
+namespace kiln::e2e {
+namespace {
+
+const std::vector<std::string> kRunAhead{"KILN_IMAGES_PROGRAMS=true"};
+
+std::vector<std::string> environment(std::vector<std::string> changes = {}) {
+  changes.insert(changes.end(), kRunAhead.begin(), kRunAhead.end());
+  return environment_with(changes);
+}
+
+struct Seen {
+  Outcome outcome;
+  LogLine log;
+};
+
+Outcome run_python(const Python& python, std::vector<std::string> arguments,
+                   const std::vector<std::string>& changes = {}) {
+  arguments.insert(arguments.begin(), python.path);
+  Outcome outcome = run({.argv = arguments, .environment = environment(changes), .cwd = work_dir()});
+  return outcome;
+}
+
+Seen run_kiln(const Python& python, std::vector<std::string> arguments,
+              const std::vector<std::string>& changes = {}) {
+  arguments.insert(arguments.begin(), {kiln_binary(), "run", "--python", python.path});
+  Seen seen{run({.argv = arguments, .environment = environment(changes), .cwd = work_dir()}), {}};
+  seen.log = take_log_line(seen.outcome.err);
+  return seen;
+}
+
+void expect_same(const Outcome& kiln, const Outcome& python) {
+  EXPECT_EQ(kiln.out, python.out);
+  EXPECT_EQ(kiln.err, python.err);
+  EXPECT_EQ(describe_status(kiln.status), describe_status(python.status));
+}
+
+// Runs it until it is warm; each run is compared.
+void expect_warm(const Python& python, const std::vector<std::string>& arguments,
+                 const std::vector<std::string>& changes = {}) {
+  const Outcome expected = run_python(python, arguments, changes);
+  std::string mode;
+  const bool is_warm = await([&] {
+    const Seen seen = run_kiln(python, arguments, changes);
+    expect_same(seen.outcome, expected);
+    mode = seen.log.mode;
+    return mode == "warm" || testing::Test::HasFailure();
+  });
+  EXPECT_TRUE(is_warm) << "it was never warm; last " << mode;
+}
+
+void put(const std::string& name, const std::string& text) {
+  write_file(work_dir() + "/" + name, text);
+}
+
+class ProgramImages : public testing::TestWithParam<Python> {
+ protected:
+  void SetUp() override { reset_work_dir(); }
+};
+
+std::string python_name(const testing::TestParamInfo<Python>& info) {
+  return info.param.name;
+}
+
+INSTANTIATE_TEST_SUITE_P(Each, ProgramImages, testing::ValuesIn(interpreters()), python_name);
+
+// What happens while modules are imported, one a program. Each is warm in the end, stopped before that step,
+// and what it prints is what python prints, however often.
+struct Step {
+  const char* name;
+  const char* module;
+};
+
+const std::vector<Step> kSteps = {
+    {"prints", "print('at import')"},
+    {"reads_arguments", "import sys\nprint(sys.argv[1:], len(sys.argv))"},
+    {"holds_arguments", "from sys import argv\ndef later(): return list(argv), type(argv)\nprint('held')"},
+    {"reads_variable", "import os\nprint(os.environ.get('FRUIT'), os.environ['PATH'] != '')"},
+    {"reads_all_variables", "import os\nprint(sorted(os.environ) != [], type(os.environ._data))"},
+    {"sets_variable",
+     "import os\nos.environ['FRUIT'] = 'fig'\nos.environ.setdefault('NUT', 'almond')\n"
+     "import subprocess\nprint(subprocess.check_output(['sh', '-c', 'echo $FRUIT $NUT']))"},
+    {"reads_cwd", "import os\nprint(os.getcwd() == os.path.realpath('.'))"},
+    {"reads_clock",
+     "import time, functools\nnow = functools.partial(time.time)\nprint(abs(now() - time.time()) < 5)"},
+    {"reads_monotonic",
+     "import time, collections\nd = collections.defaultdict(time.monotonic)\n"
+     "print(abs(d['a'] - time.monotonic()) < 5)"},
+    {"asks_pid",
+     "import os\npid = os.getpid()\nprint(pid == os.getpid())\ndef later(): return pid == os.getpid()"},
+    {"draws_random", "import os\nprint(len(os.urandom(4)))"},
+    {"starts_thread",
+     "import threading\nt = threading.Thread(target=print, args=('in thread',))\nt.start(); t.join()"},
+    {"opens_socket", "import socket\ns = socket.socketpair()\ns[0].send(b'x')\nprint(s[1].recv(1))"},
+    {"writes_file", "open('made', 'w').write('text')\nprint(open('made').read())"},
+    {"keeps_file_open", "f = open('data.txt')\nprint(f.readline())\ndef later(): return f.read(), f.tell()"},
+    {"handles_signal",
+     "import signal\nsignal.signal(signal.SIGUSR1, lambda *a: print('got it'))\n"
+     "def later(): signal.raise_signal(signal.SIGUSR1)"},
+    {"changes_dir", "import os\nos.chdir('/')\nprint(os.getcwd())"},
+    {"sets_locale", "import locale\nprint(locale.setlocale(locale.LC_ALL, 'C'))"},
+    {"sets_zone", "import os, time\nos.environ['TZ'] = 'Asia/Kolkata'\ntime.tzset()\nprint(time.tzname)"},
+    {"registers_at_fork", "import os\nos.register_at_fork(after_in_child=lambda: print('forked'))\n"},
+    {"registers_atexit", "import atexit\natexit.register(print, 'bye')"},
+    {"logs",
+     "import logging, io\nlogging.basicConfig(format='%(levelname)s %(message)s')\n"
+     "def later(): logging.warning('warned'); return logging._startTime > 0"},
+    {"asks_isatty", "import sys\nprint(sys.stdout.isatty(), sys.stdin.isatty())"},
+    {"lists_directory", "import os\nprint(sorted(n for n in os.listdir('.') if n != '__pycache__'))"},
+    {"inspects_itself",
+     "import sys, gc, threading\nprint(len(sys._current_frames()), threading.active_count(), "
+     "sys.getrecursionlimit(), gc.isenabled(), gc.get_threshold())"},
+    {"raises", "raise ValueError('at import')"},
+    {"exits", "import sys\nsys.exit(7)"},
+    {"monkeypatches", "import json\njson.loads = lambda text: 'patched'\nprint(json.loads('1'))"},
+    {"filters_warnings",
+     "import warnings\nwarnings.simplefilter('error')\ntry:\n  warnings.warn('x')\n"
+     "except UserWarning as e: print('raised', e)"},
+    {"tries_missing", "try:\n  import there_is_none\nexcept ImportError as e: print(e)"},
+    {"generator_left", "def g():\n  try: yield 1\n  finally: print('closed')\nheld = g(); next(held)"},
+    {"has_finalizer", "class C:\n  def __del__(self): print('deleted')\nheld = C()"},
+};
+
+constexpr char kMain[] =
+    "import sys\n"
+    "import module\n"
+    "print('main', __name__, sys.argv[0][-7:])\n"
+    "if hasattr(module, 'later'): print(module.later())\n"
+    "def depth():\n"
+    "  n, f = 0, sys._getframe()\n"
+    "  while f: n, f = n + 1, f.f_back\n"
+    "  return n\n"
+    "print(depth(), sorted(set(sys.modules) & {'module', 'json', 'random'}))\n";
+
+TEST_P(ProgramImages, StopBeforeEachStep) {
+  for (const Step& step : kSteps) {
+    SCOPED_TRACE(step.name);
+    reset_work_dir();
+    put("main.py", kMain);
+    put("module.py", std::string(step.module) + "\n");
+    put("data.txt", "first\nsecond\nthird\n");
+    expect_warm(GetParam(), {"main.py"});
+    for (int i = 0; i < 2; ++i)
+      expect_same(run_kiln(GetParam(), {"main.py"}).outcome, run_python(GetParam(), {"main.py"}));
+    // With other arguments and variables than those that it was run ahead with.
+    const std::vector<std::string> changes{"FRUIT=kiwi", "NUT=pecan"};
+    for (int i = 0; i < 3; ++i) {
+      expect_same(run_kiln(GetParam(), {"main.py", "a", "b"}, changes).outcome,
+                  run_python(GetParam(), {"main.py", "a", "b"}, changes));
+    }
+    if (HasFailure()) return;
+  }
+}
+
+// Each of these is a change of something that the program looked at. The very next run sees it.
+TEST_P(ProgramImages, SeeEveryChange) {
+  const std::string dir = work_dir() + "/";
+  put("main.py",
+      "import module, package.part\nprint(module.value, package.part.value, open('data.txt').read())\n"
+      "try:\n  import optional\n  print(optional.value)\nexcept ImportError: print('no optional')\n");
+  put("module.py", "value = 1\n");
+  put("package/__init__.py", "");
+  put("package/part.py", "value = 1\n");
+  put("data.txt", "1");
+  const auto check = [&](const char* what) {
+    SCOPED_TRACE(what);
+    // The new code first: python would take stale bytecode for a same-second edit, Kiln never does.
+    const Seen seen = run_kiln(GetParam(), {"main.py"});
+    std::filesystem::remove_all(dir + "__pycache__");
+    std::filesystem::remove_all(dir + "package/__pycache__");
+    expect_same(seen.outcome, run_python(GetParam(), {"main.py"}));
+    expect_warm(GetParam(), {"main.py"});
+  };
+  expect_warm(GetParam(), {"main.py"});
+  put("module.py", "value = 2\n");
+  check("a module is edited in place");
+  write_file(dir + "new.py", "value = 3\n");
+  std::filesystem::rename(dir + "new.py", dir + "package/part.py");
+  check("a module is renamed over");
+  put("data.txt", "2");
+  check("a data file is edited");
+  put("optional.py", "value = 'there'\n");
+  check("a module appears");
+  std::filesystem::remove(dir + "optional.py");
+  check("a module is deleted");
+  put("module/__init__.py", "value = 'package'\n");
+  check("a package shadows a module");
+  put("main.py", "print('another program')\n");
+  check("the script is edited");
+}
+
+TEST_P(ProgramImages, ServeOtherArgumentsFromBeforeThem) {
+  put("main.py", "import json\nimport sys\nprint(sys.argv)\n");
+  expect_warm(GetParam(), {"main.py", "one"});
+  for (const char* argument : {"two", "three", ""}) {
+    const Seen seen = run_kiln(GetParam(), {"main.py", argument, "x"});
+    EXPECT_EQ(seen.log.mode, "warm") << seen.log.line;
+    expect_same(seen.outcome, run_python(GetParam(), {"main.py", argument, "x"}));
+  }
+}
+
+TEST_P(ProgramImages, RunModulesAndCommands) {
+  put("package/__init__.py", "");
+  put("package/__main__.py", "import sys, json\nprint(sys.argv[0][-11:], sys.argv[1:], __spec__.name)\n");
+  expect_warm(GetParam(), {"-m", "package", "a"});
+  expect_warm(GetParam(), {"-c", "import sys, json; print(sys.argv, __name__)", "b"});
+  expect_warm(GetParam(), {"package"});
+}
+
+TEST_P(ProgramImages, ShareNoRandomness) {
+  put("main.py",
+      "import random, uuid, tempfile, secrets\n"
+      "print(random.random(), uuid.uuid4(), next(tempfile._get_candidate_names()), secrets.token_hex())\n");
+  std::set<std::string> seen;
+  int warm = 0;
+  EXPECT_TRUE(await([&] {
+    const Seen run = run_kiln(GetParam(), {"main.py"});
+    EXPECT_TRUE(seen.insert(run.outcome.out).second) << run.outcome.out;
+    warm += run.log.mode == "warm" ? 1 : 0;
+    return warm == 5;
+  }));
+}
+
+// A program that tries every effect it can while it is run ahead leaves no trace: the effects are those of
+// the runs.
+TEST_P(ProgramImages, HaveNoEffectWhileTheyAreRunAhead) {
+  put("main.py",
+      "import ctypes, os\n"
+      "libc = ctypes.CDLL(None)\n"
+      "fd = libc.open(b'count', os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)\n"
+      "libc.write(fd, b'x', 1)\n"
+      "libc.close(fd)\n");
+  int runs = 0;
+  int warm = 0;
+  EXPECT_TRUE(await([&] {
+    ++runs;
+    warm += run_kiln(GetParam(), {"main.py"}).log.mode == "warm" ? 1 : 0;
+    return warm == 3;
+  }));
+  EXPECT_EQ(read_file(work_dir() + "/count"), std::string(static_cast<std::size_t>(runs), 'x'));
+}
+
+}  // namespace
+}  // namespace kiln::e2e
