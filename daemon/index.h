@@ -72,6 +72,7 @@
 #include "daemon/interpreter.h"
 #include "daemon/known_error.h"
 #include "daemon/made_file.h"
+#include "daemon/watched_root.h"
 
 namespace kiln {
 
@@ -143,15 +144,6 @@ struct IndexCounts {
 
   std::uint64_t entries() const { return fresh + stale + error + orphan; }
   bool operator==(const IndexCounts&) const = default;
-};
-
-// A directory that is watched with all below it.
-struct WatchedRoot {
-  std::string path;                  // absolute
-  std::vector<std::string> ignore;   // patterns (daemon/source_walk.h)
-  std::string policy = "imported";   // or "all": what has no entry gets one, too
-  std::vector<std::string> pythons;  // for "all": whose bytecode; absolute paths
-  std::uint32_t umask = 0022;        // for "all": of the user who asked for it
 };
 
 struct IndexFilter {

@@ -102,7 +102,6 @@ Result<KnownFile> IndexThread::known_file_here(const std::string& path) {
   file.interpreters = TRY(index->interpreters());
   file.importers = TRY(index->importers(file.source));
   file.runs = TRY(index->runs_of(file.source));
-  file.roots = TRY(index->roots());
   return file;
 }
 

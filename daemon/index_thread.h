@@ -33,7 +33,6 @@ struct KnownFile {
   std::vector<InterpreterInfo> interpreters;  // all
   std::vector<EntryPoint> importers;          // newest first
   std::vector<EntryPoint> runs;               // of itself, as a program; newest first
-  std::vector<WatchedRoot> roots;             // all
 
   bool is_known() const { return !entries.empty() || !importers.empty() || !runs.empty(); }
 };

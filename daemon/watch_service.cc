@@ -43,12 +43,6 @@ std::string_view word(RootState state) {
   return "unknown";
 }
 
-bool covers(const WatchedRoot& root, const std::string& directory) {
-  const std::string below = root.path == "/" ? root.path : root.path + "/";
-  if (directory == root.path) return true;
-  return directory.starts_with(below) && !is_left_out(root.ignore, directory.substr(below.size()));
-}
-
 }  // namespace
 
 asio::awaitable<void> WatchService::run() {
@@ -56,10 +50,9 @@ asio::awaitable<void> WatchService::run() {
   if (!roots) spdlog::error("no directory is watched: {}", roots.error().message);
   for (auto& root : roots ? *roots : std::vector<WatchedRoot>()) {
     watcher_.add_root(root.path, root.ignore);
-    std::string path = root.path;
-    roots_.insert_or_assign(std::move(path), std::move(root));
+    roots_.add(std::move(root));
   }
-  tell_recompiler();
+  recompiler_.set_roots(roots_);
   asio::posix::stream_descriptor changes(co_await asio::this_coro::executor, ::dup(watcher_.changes_fd()));
   boost::system::error_code failed;
   while (true) {
@@ -98,12 +91,6 @@ void WatchService::pass_on(Changes changes) {
   recompiler_.look_at(std::move(sources));
 }
 
-void WatchService::tell_recompiler() {
-  std::vector<WatchedRoot> roots;
-  for (const auto& [path, root] : roots_) roots.push_back(root);
-  recompiler_.set_roots(std::move(roots));
-}
-
 asio::awaitable<void> WatchService::serve(Session& session, const proto::WatchRequest& request) {
   (void)co_await index_.roots();  // asked after run() has: roots_ is complete
   proto::Reply reply;
@@ -131,7 +118,7 @@ WatchedRoot wanted_root(const std::string& path, const proto::WatchRequest& requ
 asio::awaitable<Result<void>> WatchService::change(const proto::WatchRequest& request,
                                                    proto::WatchReply& reply) {
   for (const auto& path : request.paths()) {
-    if (request.remove() && !roots_.contains(path)) continue;
+    if (request.remove() && roots_.at(path) == nullptr) continue;
     const auto root = wanted_root(path, request);
     Result<void> kept{};
     if (request.remove()) {
@@ -141,14 +128,14 @@ asio::awaitable<Result<void>> WatchService::change(const proto::WatchRequest& re
     }
     if (!kept) co_return kept.error();
     if (request.remove()) {
-      roots_.erase(path);
+      roots_.remove(path);
       watcher_.remove_root(path);
     } else {
-      roots_.insert_or_assign(path, root);
+      roots_.add(root);
       watcher_.add_root(path, root.ignore);
     }
-    tell_recompiler();
-    if (!request.remove() && root.policy == "all") recompiler_.look_at({{}, {}, {path}});
+    recompiler_.set_roots(roots_);
+    if (!request.remove() && root.keeps_all()) recompiler_.look_at({{}, {}, {path}});
     reply.add_paths(path);
   }
   co_return Result<void>{};
@@ -245,8 +232,7 @@ void WatchService::stop() {
 }
 
 bool WatchService::is_watched(const std::string& path) const {
-  const auto holds = [&](const auto& root) { return root.first == path || is_below(path, root.first); };
-  if (std::ranges::any_of(roots_, holds)) return true;
+  if (roots_.covering(path) != nullptr) return true;
   return imported_.contains(path) || imported_.contains(directory_of(path));
 }
 
@@ -259,13 +245,11 @@ void WatchService::watch_imports(const std::vector<std::string>& files) {
   }
 }
 
-void WatchService::describe(const std::string& directory, const std::vector<WatchedRoot>& roots,
-                            proto::ExplainReply::Watched& watched) const {
+void WatchService::describe(const std::string& directory, proto::ExplainReply::Watched& watched) const {
   watched.set_how(imported_.contains(directory) ? "directory" : "no");
   watched.set_path(directory);
-  const auto covering =
-      std::ranges::find_if(roots, [&](const WatchedRoot& root) { return covers(root, directory); });
-  if (covering == roots.end()) return;
+  const WatchedRoot* const covering = roots_.covering(directory);
+  if (covering == nullptr) return;
   for (const auto& root : watcher_.describe().roots) {
     if (root.path != covering->path) continue;
     watched.set_how("root");
@@ -286,8 +270,7 @@ void WatchService::describe(proto::Status& status) const {
     shown.set_hint(root.hint);
     shown.set_directories(root.directories);
     for (const auto& directory : root.unwatched) shown.add_unwatched(directory);
-    const auto known = roots_.find(root.path);
-    if (known != roots_.end()) shown.set_policy(known->second.policy);
+    if (const auto* const known = roots_.at(root.path)) shown.set_policy(known->policy);
   }
   status.set_imported_directories(imported_.size());
   status.set_overflows(report.epoch - 1);

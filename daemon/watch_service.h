@@ -9,7 +9,6 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <cstddef>
-#include <map>
 #include <set>
 #include <string>
 #include <vector>
@@ -18,6 +17,7 @@
 #include "daemon/recompile.h"
 #include "daemon/session.h"
 #include "daemon/watch/watcher.h"
+#include "daemon/watched_root.h"
 #include "proto/kiln.pb.h"
 
 namespace kiln {
@@ -42,9 +42,8 @@ class WatchService {
   void watch_imports(const std::vector<std::string>& files);
 
   bool has_roots() const { return !roots_.empty(); }
-  // How changes in DIRECTORY are heard of. ROOTS: as the index has them.
-  void describe(const std::string& directory, const std::vector<WatchedRoot>& roots,
-                proto::ExplainReply::Watched& watched) const;
+  // How changes in DIRECTORY are heard of. To be asked after something of the index: it then has the roots.
+  void describe(const std::string& directory, proto::ExplainReply::Watched& watched) const;
 
   // Its roots and limit.
   void describe(proto::Status& status) const;
@@ -54,7 +53,6 @@ class WatchService {
 
   boost::asio::awaitable<Result<void>> change(const proto::WatchRequest& request, proto::WatchReply& reply);
   void pass_on(Changes changes);
-  void tell_recompiler();
   bool is_watched(const std::string& path) const;
   void follow(Follower& follower, const boost::asio::any_io_executor& executor);
   void unfollow(Follower& follower);
@@ -62,7 +60,7 @@ class WatchService {
   IndexThread& index_;
   Recompiler& recompiler_;
   Watcher& watcher_;
-  std::map<std::string, WatchedRoot> roots_;
+  WatchedRoots roots_;
   std::set<std::string> imported_;  // directories that are watched for what was imported
   std::set<Follower*> followers_;
 };
