@@ -70,6 +70,7 @@ constexpr std::array kMigrations = {
        CREATE TRIGGER forget_module AFTER DELETE ON imports
          WHEN NOT EXISTS (SELECT 1 FROM imports WHERE module = OLD.module)
          BEGIN DELETE FROM modules WHERE id = OLD.module; END;)",
+    R"(ALTER TABLE roots ADD COLUMN variables TEXT NOT NULL DEFAULT '';)",
 };
 constexpr int kSchemaVersion = static_cast<int>(kMigrations.size());
 
@@ -402,26 +403,36 @@ class Index::Database {
   }
 
   std::vector<WatchedRoot> roots() {
-    SQLite::Statement select(*database_,
-                             "SELECT path, ignore, policy, pythons, umask FROM roots ORDER BY path");
+    SQLite::Statement select(
+        *database_, "SELECT path, ignore, policy, pythons, umask, variables FROM roots ORDER BY path");
     std::vector<WatchedRoot> found;
     while (select.executeStep()) {
       found.push_back({select.getColumn(0).getString(), split(select.getColumn(1).getString()),
                        select.getColumn(2).getString(), split(select.getColumn(3).getString()),
-                       static_cast<std::uint32_t>(select.getColumn(4).getInt())});
+                       static_cast<std::uint32_t>(select.getColumn(4).getInt()),
+                       split(select.getColumn(5).getString())});
     }
     return found;
   }
 
+  void renew_root(const WatchedRoot& root) {
+    SQLite::Statement update(*database_, "UPDATE roots SET ignore = ?, policy = ? WHERE path = ?");
+    bind_text(update, 1, join(root.ignore));
+    bind_text(update, 2, root.policy);
+    bind_text(update, 3, root.path);
+    update.exec();
+  }
+
   void add_root(const WatchedRoot& root) {
-    SQLite::Statement insert(
-        *database_,
-        "INSERT OR REPLACE INTO roots (path, ignore, policy, pythons, umask) VALUES (?, ?, ?, ?, ?)");
+    SQLite::Statement insert(*database_,
+                             "INSERT OR REPLACE INTO roots (path, ignore, policy, pythons, umask, variables)"
+                             " VALUES (?, ?, ?, ?, ?, ?)");
     bind_text(insert, 1, root.path);
     bind_text(insert, 2, join(root.ignore));
     bind_text(insert, 3, root.policy);
     bind_text(insert, 4, join(root.pythons));
     insert.bind(5, static_cast<int>(root.umask));
+    bind_text(insert, 6, join(root.variables));
     insert.exec();
   }
 
@@ -968,6 +979,10 @@ Result<std::vector<WatchedRoot>> Index::roots() {
 
 Result<void> Index::add_root(const WatchedRoot& root) {
   return guarded([&] { database_->add_root(root); });
+}
+
+Result<void> Index::renew_root(const WatchedRoot& root) {
+  return guarded([&] { database_->renew_root(root); });
 }
 
 Result<void> Index::remove_root(const std::string& path) {

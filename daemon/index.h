@@ -32,7 +32,9 @@
 //
 //   roots         one row a directory that the user has watched with all below it
 //     path TEXT absolute; ignore: patterns, each with a NUL behind it; policy: the word of the configuration;
-//     pythons: for policy `all`, executables, each with a NUL behind it; umask: of the user who asked
+//     both as they were when they were last looked at; pythons: for policy `all`, executables, each with a
+//     NUL behind it; umask: of the user who asked; variables: with which the configuration is read, each with
+//     a NUL behind it
 //
 //   entry_points  one row for what was run (by an interpreter) with one set of imports: `manage.py migrate`
 //                 and `manage.py test` import other modules, and each keeps its own time
@@ -223,6 +225,8 @@ class Index {
   // What is watched, by path. One that is added again has the new patterns.
   Result<std::vector<WatchedRoot>> roots();
   Result<void> add_root(const WatchedRoot& root);
+  // Its policy and patterns are others now. One that is no longer there stays so.
+  Result<void> renew_root(const WatchedRoot& root);
   Result<void> remove_root(const std::string& path);
 
   // Removes the bytecode files of orphans that pass FILTER, whose state does not count, directories that are

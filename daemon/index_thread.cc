@@ -142,6 +142,10 @@ void IndexThread::write_behind(Function change) {
   });
 }
 
+void IndexThread::renew_root(WatchedRoot root) {
+  write_behind([root = std::move(root)](Index& index) { return index.renew_root(root); });
+}
+
 void IndexThread::record(InterpreterInfo interpreter, int optimize, std::vector<FileResult> files) {
   write_behind(
       [this, interpreter = std::move(interpreter), optimize, files = std::move(files)](Index& index) {

@@ -63,6 +63,7 @@ class IndexThread {
   boost::asio::awaitable<Result<void>> add_root(WatchedRoot root);
   boost::asio::awaitable<Result<void>> remove_root(std::string path);
   // Written behind: returns at once. What fails is logged; the index is derivable.
+  void renew_root(WatchedRoot root);
   void record(InterpreterInfo interpreter, int optimize, std::vector<FileResult> files);
 
   // What a run that ended at ENDED_NS, since the epoch, has imported: for the dependency record, and as

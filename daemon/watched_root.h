@@ -1,5 +1,8 @@
 // What the user has asked to be watched, and which of it is meant by a path.
 //
+// Policy and patterns are those of the files of configuration, looked at whenever something happens. What
+// went before those when `kiln watch` was given, variables and options, is kept with the root and still does.
+//
 // Roots may nest. Where they do, the innermost decides, also by leaving something out: what it ignores is
 // nobody's, however much the outer one would have taken it.
 #pragma once
@@ -14,11 +17,12 @@ namespace kiln {
 
 // A directory that is watched with all below it.
 struct WatchedRoot {
-  std::string path;                  // absolute
-  std::vector<std::string> ignore;   // patterns (daemon/source_walk.h)
-  std::string policy = "imported";   // or "all": what has no entry gets one, too
-  std::vector<std::string> pythons;  // for "all": whose bytecode; absolute paths
-  std::uint32_t umask = 0022;        // for "all": of the user who asked for it
+  std::string path;                    // absolute
+  std::vector<std::string> ignore;     // patterns (daemon/source_walk.h)
+  std::string policy = "imported";     // or "all": what has no entry gets one, too
+  std::vector<std::string> pythons;    // for "all": whose bytecode; absolute paths
+  std::uint32_t umask = 0022;          // for "all": of the user who asked for it
+  std::vector<std::string> variables;  // NAME=VALUE, with which its configuration is read; none: it is not
 
   bool keeps_all() const { return policy == "all"; }
   // PATH, absolute, is the root itself or lies below it, whether or not it is left out there.

@@ -149,6 +149,21 @@ bool Watcher::wait_until_settled(std::chrono::milliseconds timeout) const {
   return settled_.wait_for(lock, timeout, [this] { return !busy_; });
 }
 
+bool Watcher::is_settled() {
+  const std::lock_guard lock(mutex_);
+  tell_settled_ = busy_;
+  return !busy_;
+}
+
+void Watcher::set_watch_limit(std::size_t limit) {
+  {
+    const std::lock_guard lock(mutex_);
+    forest_.set_watch_limit(own_limit(limit, limits_));
+    busy_ = true;
+  }
+  wake();
+}
+
 // --- On the thread
 
 void Watcher::run(const std::stop_token& stop) {
@@ -170,6 +185,7 @@ bool Watcher::work() {
     if (dead.empty()) task = forest_.next();
     busy_ = !dead.empty() || task;
     if (!busy_) settled_.notify_all();
+    if (!busy_ && std::exchange(tell_settled_, false)) raise(changes_fd_.get());
   }
   for (const int watch : dead) inotify_.remove(watch);
   if (task) std::visit([this](const auto& what) { look_at(what); }, *task);

@@ -131,6 +131,11 @@ class Watcher {
   // Waits until all that was known to be looked at has been. For tests, and for whoever wants a full answer.
   // False: it was not within TIMEOUT.
   bool wait_until_settled(std::chrono::milliseconds timeout) const;
+  // Whether all that was known to be looked at has been. If not, changes_fd() becomes readable when it has.
+  bool is_settled();
+
+  // As of WatcherOptions. Roots that have no room any more are given up, those that have now are watched.
+  void set_watch_limit(std::size_t limit);
 
  private:
   void hear();
@@ -159,6 +164,7 @@ class Watcher {
   MountTable mounts_;
   Forest forest_;
   bool busy_ = true;  // the thread has something to do
+  bool tell_settled_ = false;
 
   UniqueFd changes_fd_;  // eventfd(2)
   UniqueFd wake_fd_;

@@ -189,7 +189,9 @@ TEST_F(IndexTest, TheFormerVersionGetsTheDependencyRecord) {
     auto index = open();
     ASSERT_TRUE(index.record(python(), 0, std::vector{compiled("a.py")}));
   }
-  execute(path(), "DROP TABLE imports; DROP TABLE entry_points; DROP TABLE modules; PRAGMA user_version = 8");
+  execute(path(),
+          "ALTER TABLE roots DROP COLUMN variables;"
+          "DROP TABLE imports; DROP TABLE entry_points; DROP TABLE modules; PRAGMA user_version = 8");
   auto index = open();
   EXPECT_FALSE(index.set_aside());
   EXPECT_EQ(index.counts()->fresh, 1U);

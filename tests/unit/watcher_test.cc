@@ -835,6 +835,32 @@ TEST_F(LimitedWatcherTest, ARootWithoutRoomIsByStatAsAWhole) {
   EXPECT_FALSE(proved(scratch_ / "large", tick));
 }
 
+TEST_F(LimitedWatcherTest, TheLimitMayBecomeAnother) {
+  const auto held = scratch_.write("held/x.py", "x");
+  for (int i = 0; i < 6; ++i) {
+    fs::create_directories(scratch_ / ("one/" + std::to_string(i)));
+    fs::create_directories(scratch_ / ("two/" + std::to_string(i)));
+  }
+  hold(held);
+  watch_root(scratch_ / "one");
+  watch_root(scratch_ / "two");
+  EXPECT_EQ(report(1).state, RootState::by_stat);
+  watcher_.set_watch_limit(16);
+  Tick tick = settle();
+  EXPECT_EQ(report(0).state, RootState::watching);
+  EXPECT_EQ(report(1).state, RootState::watching);
+  EXPECT_TRUE(tree_proved(scratch_ / "two", tick));
+  watcher_.set_watch_limit(9);
+  tick = settle();
+  EXPECT_EQ(report(0).state, RootState::watching);
+  EXPECT_EQ(report(1).state, RootState::by_stat);
+  EXPECT_TRUE(proved(held, tick));
+  watcher_.set_watch_limit(1);
+  settle();
+  EXPECT_EQ(report(0).state, RootState::by_stat);
+  EXPECT_LE(watcher_.describe().watches, 1U);
+}
+
 TEST_F(LimitedWatcherTest, GrowsAgainWhenThereIsRoom) {
   for (int i = 0; i < 6; ++i) {
     fs::create_directories(scratch_ / ("one/" + std::to_string(i)));
