@@ -959,6 +959,13 @@ TEST(UnreadableDirectory, IsShownAndWatchedWhenItCanBe) {
     ::chmod(closed.c_str(), 0700);
     if (!watcher.tree_unchanged_since(root, settle())) return 5;
     if (watcher.describe().directories != 3) return 6;
+    ::chmod(closed.c_str(), 0600);  // it can be listed, but not entered
+    Watcher another;
+    another.add_root(root);
+    if (!another.wait_until_settled(kPatience)) return 7;
+    if (another.tree_unchanged_since(root, another.drain())) return 8;
+    const auto closed_now = another.describe().roots.at(0).unwatched;
+    if (closed_now != std::vector{closed + ": cannot be read: Permission denied"}) return 9;
     return 0;
   };
   const pid_t child = ::fork();
