@@ -250,6 +250,9 @@ TEST_F(Watch, MistakesAreTold) {
   EXPECT_EQ(describe_status(outcome.status), "exit 1");
   EXPECT_THAT(outcome.err, HasSubstr("is not watched"));
   EXPECT_EQ(describe_status(kiln({"watch"}).status), "exit 2");
+  outcome = kiln({"watch", ""});
+  EXPECT_EQ(describe_status(outcome.status), "exit 2");
+  EXPECT_EQ(outcome.err, "error: an empty path leads nowhere\n");
   EXPECT_EQ(describe_status(kiln({"watch", "--policy", "some", tree()}).status), "exit 2");
   EXPECT_EQ(describe_status(kiln({"watch", "--follow", "--policy", "all"}).status), "exit 2");
 }
