@@ -16,6 +16,7 @@ namespace {
 namespace json = boost::json;
 
 Result<proto::Status> ask() {
+  TRY_VOID(Connection::ping());
   Connection connection = TRY(Connection::open());
   proto::Request request;
   request.mutable_status();
