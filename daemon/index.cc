@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "common/pyc.h"
+#include "daemon/bytecode_place.h"
 #include "daemon/freshness.h"
 #include "daemon/source_text.h"
 #include "daemon/temporary_file.h"
@@ -70,7 +71,8 @@ constexpr std::array kMigrations = {
        CREATE TRIGGER forget_module AFTER DELETE ON imports
          WHEN NOT EXISTS (SELECT 1 FROM imports WHERE module = OLD.module)
          BEGIN DELETE FROM modules WHERE id = OLD.module; END;)",
-    R"(ALTER TABLE roots ADD COLUMN variables TEXT NOT NULL DEFAULT '';)",
+    R"(ALTER TABLE roots ADD COLUMN variables TEXT NOT NULL DEFAULT '';
+       CREATE INDEX sources_by_inode ON sources (inode);)",
 };
 constexpr int kSchemaVersion = static_cast<int>(kMigrations.size());
 
@@ -239,6 +241,12 @@ bool pyc_unchanged(const Row& row, const FileStamp& pyc) {
   return pyc.modified_ns == row.pyc_mtime_ns && as_signed(pyc.size) == row.pyc_size;
 }
 
+// Bytecode of the overlay. Where there is one in the tree, that has an entry.
+Finding superseded(const Row& row) {
+  if (look_at(place_in_tree(row.pyc, row.source))) return {.changed = true, .dropped = true};
+  return {.changed = row.state != EntryState::stale, .state = EntryState::stale};
+}
+
 Finding examine(const Row& row, bool sealed) {
   const auto source = look_at(row.source);
   if (was_hidden(source)) return {};
@@ -386,6 +394,15 @@ class Index::Database {
     bind_text(select, 1, pyc);
     if (!select.executeStep()) return std::nullopt;
     return select.getColumn(0).getString();
+  }
+
+  std::vector<std::string> names_of(const FileStamp& source) {
+    SQLite::Statement select(*database_, "SELECT path FROM sources WHERE inode = ? AND device = ?");
+    select.bind(1, as_signed(source.inode));
+    select.bind(2, as_signed(source.device));
+    std::vector<std::string> names;
+    while (select.executeStep()) names.push_back(select.getColumn(0).getString());
+    return names;
   }
 
   MadeFiles made_files(const std::string& path) {
@@ -828,7 +845,9 @@ class Index::Database {
   void apply(const std::vector<Row>& rows) {
     std::vector<std::pair<std::int64_t, Finding>> findings;
     for (const auto& row : rows) {
-      const auto finding = examine(row, is_overlaid(row.pyc));
+      const bool overlaid = is_overlaid(row.pyc);
+      const bool unused = overlaid && is_superseded(row.pyc, row.source, is_program(row.source));
+      const auto finding = unused && look_at(row.source) ? superseded(row) : examine(row, overlaid);
       if (finding.changed) findings.emplace_back(row.id, finding);
       if (finding.doubtful) doubts.push_back(row.source);
     }
@@ -865,6 +884,8 @@ class Index::Database {
       update.exec();
     }
   }
+
+  bool is_program(const std::string& source) { return !runs_of(source).empty(); }
 
   bool is_overlaid(const std::string& pyc) const {
     return !overlay_.empty() && pyc.starts_with(overlay_ + "/");
@@ -967,6 +988,10 @@ Result<void> Index::refresh(const IndexFilter& filter, const std::stop_token& st
 
 std::vector<std::string> Index::take_doubts() {
   return std::exchange(database_->doubts, {});
+}
+
+Result<std::vector<std::string>> Index::names_of(const FileStamp& source) {
+  return guarded([&] { return database_->names_of(source); });
 }
 
 Result<MadeFiles> Index::made_files(const std::string& path) {

@@ -202,6 +202,9 @@ class Index {
   // somebody has looked at the code.
   std::vector<std::string> take_doubts();
 
+  // Sources that were this very file when they were compiled last.
+  Result<std::vector<std::string>> names_of(const FileStamp& source);
+
   // Those of the source PATH, absolute, or of all below that directory.
   Result<MadeFiles> made_files(const std::string& path);
 
