@@ -114,6 +114,7 @@ class Forest {
   Tick tick() const { return tick_; }
   std::uint64_t epoch() const { return epoch_; }
   std::size_t watches() const { return watches_.size(); }
+  bool has_watch(int watch) const { return watches_.contains(watch); }
   std::size_t watch_limit() const { return watch_limit_; }
   void set_watch_limit(std::size_t limit);
   ChangeSet& changes() { return changes_; }

@@ -811,9 +811,55 @@ TEST_F(WatcherTest, AMountOnTopIsSeen) {
   }
 }
 
+// Nobody asks, and nothing is looked at for its own sake.
+class PatientWatcherTest : public WatcherTest {
+ protected:
+  PatientWatcherTest() : WatcherTest({.look_at_tops = std::chrono::hours(1)}) {}
+
+  // Waits for hints until they lead to PATH, without asking.
+  bool is_told_of(const std::string& path) {
+    pollfd polled{watcher_.changes_fd(), POLLIN, 0};
+    while (::poll(&polled, 1, 10'000) > 0) {
+      if (leads_to(watcher_.take_changes(), path)) return true;
+    }
+    return false;
+  }
+
+  bool await_state(RootState state) {
+    pollfd polled{watcher_.changes_fd(), POLLIN, 0};
+    while (report().state != state && ::poll(&polled, 1, 10'000) > 0) watcher_.take_changes();
+    return report().state == state;
+  }
+};
+
+TEST_F(PatientWatcherTest, HearsAtOnceThatARootIsMadeAnew) {
+  const auto root = scratch_ / "above/r";
+  scratch_.write("above/r/x.py", "x");
+  watch_root(root);
+  for (const auto& gone : {root, scratch_ / "above"}) {
+    fs::remove_all(gone);
+    ASSERT_TRUE(await_state(RootState::missing));
+    ASSERT_TRUE(watcher_.wait_until_settled(kPatience));
+    watcher_.take_changes();
+    const auto file = scratch_.write("above/r/x.py", "x");
+    EXPECT_TRUE(is_told_of(file)) << gone;
+    EXPECT_TRUE(await_state(RootState::watching)) << gone;
+    append(file);
+    EXPECT_TRUE(is_told_of(file)) << gone;
+  }
+}
+
+TEST_F(PatientWatcherTest, HearsThatARootComesByRename) {
+  scratch_.write("next/x.py", "x");
+  watch_root(scratch_ / "r");
+  ASSERT_TRUE(await_state(RootState::missing));
+  fs::rename(scratch_ / "next", scratch_ / "r");
+  EXPECT_TRUE(is_told_of(scratch_ / "r/x.py"));
+}
+
 class LimitedWatcherTest : public WatcherTest {
  protected:
-  LimitedWatcherTest() : WatcherTest({10, file_system_kind}) {}
+  LimitedWatcherTest() : WatcherTest({.watch_limit = 10}) {}
 };
 
 TEST_F(LimitedWatcherTest, ARootWithoutRoomIsByStatAsAWhole) {
