@@ -32,6 +32,7 @@ sockaddr_un address_of(const std::string& path, int dir) {
 }
 
 constexpr timeval kConnectLimit{10, 0};
+constexpr int kAnswerLimit_ms = 5'000;
 
 Error connect_error() {
   if (errno == ENOENT || errno == ECONNREFUSED) return errno_error("no daemon is running", Reason::no_daemon);
@@ -88,17 +89,25 @@ Result<proto::Reply> Connection::receive() {
   return reply;
 }
 
-namespace {
+Result<void> Connection::await_answer() {
+  pollfd waited{fd_.get(), POLLIN, 0};
+  int ready = 0;
+  while ((ready = ::poll(&waited, 1, kAnswerLimit_ms)) < 0 && errno == EINTR) {
+  }
+  if (ready > 0) return {};
+  const std::string pid = std::to_string(TRY(check_peer(fd_.get())));
+  return Error{Reason::timeout, "the daemon, pid " + pid + ", does not answer; it may be stopped",
+               "kill -CONT " + pid};
+}
 
-// A request without content: is there a daemon, and is it of our build?
-Result<void> ping() {
-  Connection connection = TRY(Connection::open());
+// A request without content.
+Result<void> Connection::ping() {
+  Connection connection = TRY(open());
   TRY_VOID(connection.send({}));
+  TRY_VOID(connection.await_answer());
   TRY(connection.receive());
   return {};
 }
-
-}  // namespace
 
 Result<Connection> Connection::open_or_start() {
   auto alive = ping();

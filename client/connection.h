@@ -22,6 +22,12 @@ class Connection {
   // Sends REQUEST, filling in protocol and build id.
   Result<void> send(proto::Request request);
 
+  // Waits for the beginning of an answer that a daemon gives at once, whatever it does. Reason::timeout: it
+  // does not, as one that is stopped.
+  Result<void> await_answer();
+  // Asks a living daemon for such an answer: is it there, and of our build?
+  static Result<void> ping();
+
   // The daemon's next reply; blocks. A Refusal comes back as an Error.
   Result<proto::Reply> receive();
 

@@ -5,6 +5,7 @@
 namespace kiln {
 
 Result<std::string> absolute_path_of(const std::string& path) {
+  if (path.empty()) return Error{Reason::usage, "an empty path leads nowhere", {}};
   std::error_code failed;
   const auto absolute = std::filesystem::absolute(path, failed);
   if (failed) return Error{Reason::system, "the current directory is gone", {}};

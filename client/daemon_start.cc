@@ -120,6 +120,7 @@ Result<void> stop_daemon() {
   TRY_VOID(connection.send(std::move(request)));
   const int daemon = TRY(check_peer(connection.fd()));
   const UniqueFd pidfd{static_cast<int>(::syscall(SYS_pidfd_open, daemon, 0))};
+  TRY_VOID(connection.await_answer());
   TRY(connection.receive());
   pollfd waited{pidfd.get(), POLLIN, 0};
   if (pidfd && ::poll(&waited, 1, kStopLimit_ms) != 1) {

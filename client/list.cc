@@ -7,6 +7,7 @@
 #include "client/command.h"
 #include "client/connection.h"
 #include "client/current_path.h"
+#include "client/printable.h"
 #include "common/arguments.h"
 #include "common/json_text.h"
 #include "common/print_error.h"
@@ -32,11 +33,11 @@ json::object to_json(const Entry& entry) {
 
 // "stale   /app/a.py cpython-311", with the place and text of an error behind it.
 void print_line(const Entry& entry) {
-  std::printf("%-6s  %s  %s", entry.state().c_str(), entry.source().c_str(), entry.tag().c_str());
+  std::printf("%-6s  %s  %s", entry.state().c_str(), printable(entry.source()).c_str(), entry.tag().c_str());
   if (entry.optimize() > 0) std::printf(" opt-%d", entry.optimize());
   if (!entry.error_type().empty()) {
     std::printf("  %d:%d: %s: %s", entry.line(), entry.column(), entry.error_type().c_str(),
-                entry.error_message().c_str());
+                printable(entry.error_message()).c_str());
   }
   std::putchar('\n');
 }

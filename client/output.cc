@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
 
@@ -12,13 +13,33 @@ void outlive_closed_pipes() {
   if (std::signal(SIGPIPE, [](int) {}) == SIG_IGN) std::signal(SIGPIPE, SIG_IGN);
 }
 
+namespace {
+
+// As a program ends that has not asked for anything else, unless this one was started to be told of it.
+void end_by_broken_pipe() {
+  if (std::signal(SIGPIPE, SIG_DFL) == SIG_IGN) {
+    std::signal(SIGPIPE, SIG_IGN);
+    return;
+  }
+  std::raise(SIGPIPE);
+}
+
+Error output_error(const std::string& what) {
+  const int why = errno;
+  if (why == EPIPE) end_by_broken_pipe();
+  errno = why;
+  return errno_error(what);
+}
+
+}  // namespace
+
 Result<void> finish_output() {
   const std::string what = "cannot write to standard output";
-  if (std::fflush(stdout) != 0) return errno_error(what);
+  if (std::fflush(stdout) != 0) return output_error(what);
   if (std::ferror(stdout) == 0) return {};
   // Why is forgotten: stdio drops what it could not write (glibc's new_do_write), so that flushing it
   // succeeds. Whoever reads a line more of what has a gap already loses nothing.
-  if (::write(STDOUT_FILENO, "\n", 1) < 0) return errno_error(what);
+  if (::write(STDOUT_FILENO, "\n", 1) < 0) return output_error(what);
   return Error{Reason::system, what, {}};
 }
 

@@ -16,6 +16,7 @@ namespace {
 namespace json = boost::json;
 
 Result<proto::Status> ask() {
+  TRY_VOID(Connection::ping());
   Connection connection = TRY(Connection::open());
   proto::Request request;
   request.mutable_status();
@@ -65,6 +66,7 @@ json::object to_json(const proto::Status& status) {
                      {"reason", one.reason()},
                      {"hint", one.hint()},
                      {"directories", one.directories()},
+                     {"configuration_error", one.configuration_error()},
                      {"unwatched", json::value_from(unwatched)}});
   }
   document["imported_directories"] = status.imported_directories();
@@ -101,6 +103,8 @@ void print_roots(const proto::Status& status) {
                 root.state().c_str(), count_text(root.directories()).c_str());
     if (!root.reason().empty()) std::printf("    %s\n", root.reason().c_str());
     if (!root.hint().empty()) std::printf("    hint: %s\n", root.hint().c_str());
+    if (!root.configuration_error().empty())
+      std::printf("    configuration ignored: %s\n", root.configuration_error().c_str());
     for (const auto& directory : root.unwatched()) std::printf("    not watched: %s\n", directory.c_str());
   }
   if (status.imported_directories() > 0) {

@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <optional>
 
 #include "client/command.h"
@@ -12,9 +13,9 @@
 #include "client/follow.h"
 #include "client/interpreter_choice.h"
 #include "client/own_umask.h"
+#include "client/printable.h"
 #include "common/arguments.h"
 #include "common/config.h"
-#include "common/path_pattern.h"
 #include "common/print_error.h"
 
 namespace kiln {
@@ -44,9 +45,17 @@ struct WatchArguments {
   bool follow = false;
 };
 
-std::string policy_of(const WatchArguments& arguments, const Config& config) {
-  if (arguments.policy) return *arguments.policy;
-  return config.watch_policy == WatchPolicy::all ? "all" : "imported";
+// The configuration of ROOT with what goes before the files: REQUEST gets what of the environment was looked
+// at, and the options, as variables.
+Result<Config> add_configuration(const std::string& root, const WatchArguments& arguments,
+                                 proto::WatchRequest& request) {
+  const Variables variables = [&](const char* name) {
+    const bool by_option = arguments.policy && std::string_view(name) == "KILN_WATCH_POLICY";
+    const char* const value = by_option ? arguments.policy->c_str() : std::getenv(name);
+    if (value != nullptr) request.add_variables(std::string(name) + "=" + value);
+    return value;
+  };
+  return load_config(root, variables);
 }
 
 // What has no bytecode yet needs to be told whose it shall have.
@@ -55,6 +64,22 @@ Result<void> add_pythons(const WatchArguments& arguments, proto::WatchRequest& r
   if (wanted.empty()) wanted.emplace_back();
   for (const auto& python : wanted) request.add_python(TRY(choose_interpreter(python, "watch")).path);
   return {};
+}
+
+// False: changes there are not heard.
+bool print_watched(const proto::Status::Root& root) {
+  const std::string path = printable(root.path());
+  if (root.state() == "by-stat") {
+    print_error({Reason::system, "changes in " + path + " are not heard: " + printable(root.reason()),
+                 printable(root.hint())});
+    return false;
+  }
+  std::printf("watching %s%s\n", path.c_str(), root.policy() == "all" ? ", all of it" : "");
+  std::fflush(stdout);
+  for (const auto& directory : root.unwatched()) {
+    std::fprintf(stderr, "warning: not watched: %s\n", printable(directory).c_str());
+  }
+  return true;
 }
 
 // Each root by itself, for each may be in another project. The exit code.
@@ -66,19 +91,20 @@ Result<int> watch(const WatchArguments& arguments) {
     print_error(checked.error());
     return kExitFix;
   }
+  bool all_heard = true;
   for (const auto& root : roots) {
-    const Config config = TRY(load_config(root));
     proto::WatchRequest request;
     request.add_paths(root);
-    request.set_policy(policy_of(arguments, config));
     request.set_umask(own_umask());
-    if (request.policy() == "all") TRY_VOID(add_pythons(arguments, request));
-    for (auto& pattern : patterns_below(root, config.watch_ignore)) request.add_ignore(std::move(pattern));
-    const bool is_all = request.policy() == "all";
-    TRY(ask(std::move(request)));
-    std::printf("watching %s%s\n", root.c_str(), is_all ? ", all of it" : "");
+    const Config config = TRY(add_configuration(root, arguments, request));
+    const auto added = add_pythons(arguments, request);
+    // Else they are for the day on which the configuration says `all`.
+    const bool needs_pythons = config.watch_policy == WatchPolicy::all || !arguments.pythons.empty();
+    if (!added && needs_pythons) return added.error();
+    const auto reply = TRY(ask(std::move(request)));
+    for (const auto& watched : reply.roots()) all_heard = print_watched(watched) && all_heard;
   }
-  return kExitDone;
+  return all_heard ? kExitDone : kExitFix;
 }
 
 Result<int> follow_paths(const std::vector<std::string>& paths) {

@@ -34,4 +34,12 @@ std::optional<BytecodePlace> place_of(const std::string& pyc, const std::string&
   return BytecodePlace{.prefix = directory.substr(0, directory.size() - parent.size())};
 }
 
+std::string place_in_tree(const std::string& pyc, const std::string& source) {
+  return directory_of(source) + "/__pycache__/" + pyc.substr(pyc.rfind('/') + 1);
+}
+
+bool is_superseded(const std::string& pyc, const std::string& source, bool is_program) {
+  return !is_program && !is_unwritable(place_in_tree(pyc, source));
+}
+
 }  // namespace kiln

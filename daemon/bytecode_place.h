@@ -27,4 +27,10 @@ std::string bytecode_path(const BytecodePlace& place, const InterpreterInfo& int
 std::optional<BytecodePlace> place_of(const std::string& pyc, const std::string& source, std::uint32_t magic,
                                       const std::string& overlay);
 
+// Whether the file PYC of the overlay is not what a run of Python would use: its tree can be written by now,
+// so it has its bytecode there. With main scripts (IS_PROGRAM) it is, for Python keeps none of them.
+bool is_superseded(const std::string& pyc, const std::string& source, bool is_program);
+// Where the bytecode of SOURCE would lie that lies at PYC in the overlay.
+std::string place_in_tree(const std::string& pyc, const std::string& source);
+
 }  // namespace kiln

@@ -116,7 +116,7 @@ class Daemon {
         overlay_(overlay_dir(facts.cache_dir), overlay_limit(), index_),
         precompile_(index_, store_.store(), overlay_, &watcher_),
         recompiler_(index_, store_.store(), overlay_, precompile_),
-        watch_(index_, recompiler_, watcher_),
+        watch_(settings_, index_, recompiler_, watcher_),
         explain_(index_, watch_, overlay_.dir()),
         handlers_(std::move(facts), settings_, images_, index_, store_, precompile_, overlay_, recompiler_,
                   watch_, explain_, [this] { stop(); }),
@@ -233,6 +233,7 @@ class Daemon {
     images_.set_limit(config.images_limit);
     store_.set_limit(config.store_limit.count);
     overlay_.set_limit(config.overlay_limit.count);
+    watcher_.set_watch_limit(watch_limit(config));
   }
 
   asio::awaitable<void> wait_for_signals() {
@@ -245,6 +246,7 @@ class Daemon {
       if (signal != SIGHUP || hung_up) break;
       settings_.reload();
       configure();
+      watch_.renew();
     }
     stop();
   }
@@ -255,6 +257,7 @@ class Daemon {
     const FileStamp bound = stamp_of(socket_path_);
     boost::system::error_code failed;
     while (!failed && stamp_of(socket_path_).inode == bound.inode && !is_idle_for_long()) {
+      watch_.renew();  // a kiln.toml above a root, or the user's, makes no event
       check_.expires_after(kUseCheck);
       co_await check_.async_wait(asio::redirect_error(asio::use_awaitable, failed));
     }

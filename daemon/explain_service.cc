@@ -31,10 +31,9 @@ asio::awaitable<void> ExplainService::serve(Session& session, const proto::Expla
   std::string path = request.path();
   auto file = co_await find(std::move(path));
   if (!file) co_return co_await session.refuse(file.error());
-  const auto roots = std::move(file->roots);
   auto explained = co_await look(std::move(*file));
   if (!explained) co_return co_await session.refuse(explained.error());
-  watch_.describe(directory_of(explained->source()), roots, *explained->mutable_watched());
+  watch_.describe(directory_of(explained->source()), *explained->mutable_watched());
   proto::Reply reply;
   *reply.mutable_explain() = std::move(*explained);
   co_await session.reply(reply);

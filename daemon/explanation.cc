@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "common/pyc.h"
+#include "daemon/bytecode_place.h"
 #include "daemon/freshness.h"
 #include "daemon/source_text.h"
 #include "daemon/source_walk.h"
@@ -125,7 +126,10 @@ proto::ExplainReply explain(const KnownFile& file, const std::string& overlay) {
   reply.set_source_exists(source.has_value());
   for (const auto& entry : file.entries) {
     const bool overlaid = !overlay.empty() && entry.pyc.starts_with(overlay + "/");
-    const Sight sight = look_at(entry, source, overlaid);
+    Sight sight = look_at(entry, source, overlaid);
+    if (overlaid && is_superseded(entry.pyc, entry.source, !file.runs.empty())) {
+      sight.check.freshness = Freshness::missing;  // from where it belongs
+    }
     if (!source && sight.check.freshness == Freshness::missing) continue;
     auto& described = *reply.add_entries();
     describe(entry, sight, described);

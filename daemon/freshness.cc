@@ -124,6 +124,8 @@ PycCheck check_pyc(const std::string& pyc, const PycQuestion& question) {
   if (check.freshness == Freshness::fresh) {
     check.freshness = judge_body(fd.get(), check.stamp.size, question);
   }
+  const bool written_over = question.made != nullptr && question.made->was_written_over(check.stamp);
+  if (check.freshness == Freshness::fresh && written_over) check.freshness = Freshness::doubtful;
   return check;
 }
 

@@ -31,7 +31,8 @@ enum class Freshness : std::uint8_t {
   hash,        // the source's is another
   body,        // no whole code object follows the header, or a seal is broken
   changed,     // the source says something else, though its mtime and size are as they were
-  doubtful,    // its inode may have changed since, its mtime and size have not: only the code can tell
+  doubtful,    // its inode may have changed since, its mtime and size have not, or the bytecode was written
+               // over in its place: only the code can tell
 };
 
 // One word for people: "mtime".

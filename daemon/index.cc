@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "common/pyc.h"
+#include "daemon/bytecode_place.h"
 #include "daemon/freshness.h"
 #include "daemon/source_text.h"
 #include "daemon/temporary_file.h"
@@ -70,6 +71,8 @@ constexpr std::array kMigrations = {
        CREATE TRIGGER forget_module AFTER DELETE ON imports
          WHEN NOT EXISTS (SELECT 1 FROM imports WHERE module = OLD.module)
          BEGIN DELETE FROM modules WHERE id = OLD.module; END;)",
+    R"(ALTER TABLE roots ADD COLUMN variables TEXT NOT NULL DEFAULT '';
+       CREATE INDEX sources_by_inode ON sources (inode);)",
 };
 constexpr int kSchemaVersion = static_cast<int>(kMigrations.size());
 
@@ -238,6 +241,12 @@ bool pyc_unchanged(const Row& row, const FileStamp& pyc) {
   return pyc.modified_ns == row.pyc_mtime_ns && as_signed(pyc.size) == row.pyc_size;
 }
 
+// Bytecode of the overlay. Where there is one in the tree, that has an entry.
+Finding superseded(const Row& row) {
+  if (look_at(place_in_tree(row.pyc, row.source))) return {.changed = true, .dropped = true};
+  return {.changed = row.state != EntryState::stale, .state = EntryState::stale};
+}
+
 Finding examine(const Row& row, bool sealed) {
   const auto source = look_at(row.source);
   if (was_hidden(source)) return {};
@@ -387,6 +396,15 @@ class Index::Database {
     return select.getColumn(0).getString();
   }
 
+  std::vector<std::string> names_of(const FileStamp& source) {
+    SQLite::Statement select(*database_, "SELECT path FROM sources WHERE inode = ? AND device = ?");
+    select.bind(1, as_signed(source.inode));
+    select.bind(2, as_signed(source.device));
+    std::vector<std::string> names;
+    while (select.executeStep()) names.push_back(select.getColumn(0).getString());
+    return names;
+  }
+
   MadeFiles made_files(const std::string& path) {
     SQLite::Statement select(*database_,
                              "SELECT e.pyc, e.made_inode, e.made_mtime_ns, e.source_changed_ns,"
@@ -402,26 +420,36 @@ class Index::Database {
   }
 
   std::vector<WatchedRoot> roots() {
-    SQLite::Statement select(*database_,
-                             "SELECT path, ignore, policy, pythons, umask FROM roots ORDER BY path");
+    SQLite::Statement select(
+        *database_, "SELECT path, ignore, policy, pythons, umask, variables FROM roots ORDER BY path");
     std::vector<WatchedRoot> found;
     while (select.executeStep()) {
       found.push_back({select.getColumn(0).getString(), split(select.getColumn(1).getString()),
                        select.getColumn(2).getString(), split(select.getColumn(3).getString()),
-                       static_cast<std::uint32_t>(select.getColumn(4).getInt())});
+                       static_cast<std::uint32_t>(select.getColumn(4).getInt()),
+                       split(select.getColumn(5).getString())});
     }
     return found;
   }
 
+  void renew_root(const WatchedRoot& root) {
+    SQLite::Statement update(*database_, "UPDATE roots SET ignore = ?, policy = ? WHERE path = ?");
+    bind_text(update, 1, join(root.ignore));
+    bind_text(update, 2, root.policy);
+    bind_text(update, 3, root.path);
+    update.exec();
+  }
+
   void add_root(const WatchedRoot& root) {
-    SQLite::Statement insert(
-        *database_,
-        "INSERT OR REPLACE INTO roots (path, ignore, policy, pythons, umask) VALUES (?, ?, ?, ?, ?)");
+    SQLite::Statement insert(*database_,
+                             "INSERT OR REPLACE INTO roots (path, ignore, policy, pythons, umask, variables)"
+                             " VALUES (?, ?, ?, ?, ?, ?)");
     bind_text(insert, 1, root.path);
     bind_text(insert, 2, join(root.ignore));
     bind_text(insert, 3, root.policy);
     bind_text(insert, 4, join(root.pythons));
     insert.bind(5, static_cast<int>(root.umask));
+    bind_text(insert, 6, join(root.variables));
     insert.exec();
   }
 
@@ -817,7 +845,9 @@ class Index::Database {
   void apply(const std::vector<Row>& rows) {
     std::vector<std::pair<std::int64_t, Finding>> findings;
     for (const auto& row : rows) {
-      const auto finding = examine(row, is_overlaid(row.pyc));
+      const bool overlaid = is_overlaid(row.pyc);
+      const bool unused = overlaid && is_superseded(row.pyc, row.source, is_program(row.source));
+      const auto finding = unused && look_at(row.source) ? superseded(row) : examine(row, overlaid);
       if (finding.changed) findings.emplace_back(row.id, finding);
       if (finding.doubtful) doubts.push_back(row.source);
     }
@@ -854,6 +884,8 @@ class Index::Database {
       update.exec();
     }
   }
+
+  bool is_program(const std::string& source) { return !runs_of(source).empty(); }
 
   bool is_overlaid(const std::string& pyc) const {
     return !overlay_.empty() && pyc.starts_with(overlay_ + "/");
@@ -958,6 +990,10 @@ std::vector<std::string> Index::take_doubts() {
   return std::exchange(database_->doubts, {});
 }
 
+Result<std::vector<std::string>> Index::names_of(const FileStamp& source) {
+  return guarded([&] { return database_->names_of(source); });
+}
+
 Result<MadeFiles> Index::made_files(const std::string& path) {
   return guarded([&] { return database_->made_files(path); });
 }
@@ -968,6 +1004,10 @@ Result<std::vector<WatchedRoot>> Index::roots() {
 
 Result<void> Index::add_root(const WatchedRoot& root) {
   return guarded([&] { database_->add_root(root); });
+}
+
+Result<void> Index::renew_root(const WatchedRoot& root) {
+  return guarded([&] { database_->renew_root(root); });
 }
 
 Result<void> Index::remove_root(const std::string& path) {

@@ -32,7 +32,9 @@
 //
 //   roots         one row a directory that the user has watched with all below it
 //     path TEXT absolute; ignore: patterns, each with a NUL behind it; policy: the word of the configuration;
-//     pythons: for policy `all`, executables, each with a NUL behind it; umask: of the user who asked
+//     both as they were when they were last looked at; pythons: for policy `all`, executables, each with a
+//     NUL behind it; umask: of the user who asked; variables: with which the configuration is read, each with
+//     a NUL behind it
 //
 //   entry_points  one row for what was run (by an interpreter) with one set of imports: `manage.py migrate`
 //                 and `manage.py test` import other modules, and each keeps its own time
@@ -72,6 +74,7 @@
 #include "daemon/interpreter.h"
 #include "daemon/known_error.h"
 #include "daemon/made_file.h"
+#include "daemon/watched_root.h"
 
 namespace kiln {
 
@@ -145,15 +148,6 @@ struct IndexCounts {
   bool operator==(const IndexCounts&) const = default;
 };
 
-// A directory that is watched with all below it.
-struct WatchedRoot {
-  std::string path;                  // absolute
-  std::vector<std::string> ignore;   // patterns (daemon/source_walk.h)
-  std::string policy = "imported";   // or "all": what has no entry gets one, too
-  std::vector<std::string> pythons;  // for "all": whose bytecode; absolute paths
-  std::uint32_t umask = 0022;        // for "all": of the user who asked for it
-};
-
 struct IndexFilter {
   std::optional<EntryState> state;
   std::string path;        // a source, or a directory with all below it; absolute; empty: everything
@@ -208,6 +202,9 @@ class Index {
   // somebody has looked at the code.
   std::vector<std::string> take_doubts();
 
+  // Sources that were this very file when they were compiled last.
+  Result<std::vector<std::string>> names_of(const FileStamp& source);
+
   // Those of the source PATH, absolute, or of all below that directory.
   Result<MadeFiles> made_files(const std::string& path);
 
@@ -231,6 +228,8 @@ class Index {
   // What is watched, by path. One that is added again has the new patterns.
   Result<std::vector<WatchedRoot>> roots();
   Result<void> add_root(const WatchedRoot& root);
+  // Its policy and patterns are others now. One that is no longer there stays so.
+  Result<void> renew_root(const WatchedRoot& root);
   Result<void> remove_root(const std::string& path);
 
   // Removes the bytecode files of orphans that pass FILTER, whose state does not count, directories that are

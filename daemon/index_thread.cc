@@ -1,12 +1,14 @@
 #include "daemon/index_thread.h"
 
 #include <spdlog/spdlog.h>
+#include <sys/stat.h>
 
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_future.hpp>
 #include <iterator>
 #include <map>
 #include <optional>
+#include <set>
 
 #include "common/file_stamp.h"
 #include "common/imported_sources.h"
@@ -102,7 +104,6 @@ Result<KnownFile> IndexThread::known_file_here(const std::string& path) {
   file.interpreters = TRY(index->interpreters());
   file.importers = TRY(index->importers(file.source));
   file.runs = TRY(index->runs_of(file.source));
-  file.roots = TRY(index->roots());
   return file;
 }
 
@@ -141,6 +142,10 @@ void IndexThread::write_behind(Function change) {
     });
     if (!done) spdlog::error("cannot write the index: {}", done.error().message);
   });
+}
+
+void IndexThread::renew_root(WatchedRoot root) {
+  write_behind([root = std::move(root)](Index& index) { return index.renew_root(root); });
 }
 
 void IndexThread::record(InterpreterInfo interpreter, int optimize, std::vector<FileResult> files) {
@@ -275,14 +280,44 @@ std::vector<IndexEntry> IndexThread::entries(const IndexFilter& filter) {
   });
 }
 
+Result<std::vector<IndexEntry>> IndexThread::unsettled_here(IndexFilter filter) {
+  Index* index = TRY(this->index());
+  TRY_VOID(index->refresh(filter, stop_.get_token()));
+  index->take_doubts();  // who asks is who would be told
+  std::vector<IndexEntry> found;
+  for (const auto state : {EntryState::stale, EntryState::error}) {
+    filter.state = state;
+    TRY_VOID(index->list(filter, [&](const IndexEntry& entry) { found.push_back(entry); }));
+  }
+  return found;
+}
+
+namespace {
+
+// The names in INDEX of those among SOURCES that have several; they themselves are not among them.
+Result<std::set<std::string>> other_names(Index& index, const std::set<std::string>& sources) {
+  std::set<std::string> others;
+  for (const auto& source : sources) {
+    struct stat status {};
+    const bool is_linked =
+        ::stat(source.c_str(), &status) == 0 && S_ISREG(status.st_mode) && status.st_nlink > 1;
+    if (!is_linked) continue;
+    for (auto& name : TRY(index.names_of(stamp_of(status)))) {
+      if (!sources.contains(name)) others.insert(std::move(name));
+    }
+  }
+  return others;
+}
+
+}  // namespace
+
 std::vector<IndexEntry> IndexThread::unsettled(IndexFilter filter) {
   return wait_for([this, &filter](Index& index) -> Result<std::vector<IndexEntry>> {
-    TRY_VOID(index.refresh(filter, stop_.get_token()));
-    index.take_doubts();  // who asks is who would be told
-    std::vector<IndexEntry> found;
-    for (const auto state : {EntryState::stale, EntryState::error}) {
-      filter.state = state;
-      TRY_VOID(index.list(filter, [&](const IndexEntry& entry) { found.push_back(entry); }));
+    auto found = TRY(unsettled_here(filter));
+    std::set<std::string> sources{filter.path};
+    for (const auto& entry : found) sources.insert(entry.source);
+    for (const auto& name : TRY(other_names(index, sources))) {
+      for (auto& entry : TRY(unsettled_here({.path = name}))) found.push_back(std::move(entry));
     }
     return found;
   });

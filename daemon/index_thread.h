@@ -33,7 +33,6 @@ struct KnownFile {
   std::vector<InterpreterInfo> interpreters;  // all
   std::vector<EntryPoint> importers;          // newest first
   std::vector<EntryPoint> runs;               // of itself, as a program; newest first
-  std::vector<WatchedRoot> roots;             // all
 
   bool is_known() const { return !entries.empty() || !importers.empty() || !runs.empty(); }
 };
@@ -64,6 +63,7 @@ class IndexThread {
   boost::asio::awaitable<Result<void>> add_root(WatchedRoot root);
   boost::asio::awaitable<Result<void>> remove_root(std::string path);
   // Written behind: returns at once. What fails is logged; the index is derivable.
+  void renew_root(WatchedRoot root);
   void record(InterpreterInfo interpreter, int optimize, std::vector<FileResult> files);
 
   // What a run that ended at ENDED_NS, since the epoch, has imported: for the dependency record, and as
@@ -83,7 +83,8 @@ class IndexThread {
   std::vector<std::string> changed_interpreters();
   // As the index has them: no file is looked at.
   std::vector<IndexEntry> entries(const IndexFilter& filter);
-  // Looks at the files of those that pass FILTER again, then returns what is stale or an error by now.
+  // Looks at the files of those that pass FILTER again, then returns what is stale or an error by now; also
+  // of the other names of a source that has several, of which nobody hears.
   std::vector<IndexEntry> unsettled(IndexFilter filter);
 
   // Cuts a long refresh short, for good.
@@ -99,6 +100,7 @@ class IndexThread {
   void write_behind(Function change);
   Result<Index*> index();  // on the thread
   Result<Index*> refreshed_index();
+  Result<std::vector<IndexEntry>> unsettled_here(IndexFilter filter);
   Result<IndexSummary> summarize_here();
   Result<std::vector<IndexEntry>> list_here(const std::vector<IndexFilter>& filters);
   Result<std::vector<std::string>> imported_modules_here(std::size_t count);

@@ -238,10 +238,9 @@ class Precompilation {
   // that was written over since we made it. What is proved once is known from then on.
   void prove_by_code(const PrecompiledBatch& batch, const SourceFile& source, PycCheck& check,
                      FileResult& result) {
+    if (check.freshness != Freshness::doubtful) return;
     const auto* made = made_file(result.pyc);
-    const bool is_fresh = check.freshness == Freshness::fresh;
-    const bool written_over = is_fresh && made != nullptr && made->was_written_over(check.stamp);
-    if (!written_over && check.freshness != Freshness::doubtful) return;
+    const bool written_over = made != nullptr && made->was_written_over(check.stamp);
     const auto text = read_source(source.path);
     const auto file = read_source(result.pyc);
     if (!text || !file) return;

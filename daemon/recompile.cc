@@ -125,27 +125,6 @@ std::map<Group, std::vector<Target>> grouped(const InterpreterInfo& interpreter,
 
 // --- Policy `all`
 
-bool keeps_all(const WatchedRoot& root) {
-  return root.policy == "all";
-}
-
-// PATH is the directory TOP, or below it.
-bool covers(const std::string& top, const std::string& path) {
-  return path == top || is_below(path, top);
-}
-
-// The innermost that holds SOURCE, unless it is left out there.
-const WatchedRoot* root_of(const std::string& source, const std::vector<WatchedRoot>& roots) {
-  const WatchedRoot* innermost = nullptr;
-  for (const auto& root : roots) {
-    const bool is_inner = innermost == nullptr || root.path.size() > innermost->path.size();
-    if (is_inner && is_below(source, root.path)) innermost = &root;
-  }
-  if (innermost == nullptr) return nullptr;
-  const auto way = std::string_view(source).substr(innermost->path == "/" ? 1 : innermost->path.size() + 1);
-  return is_left_out(innermost->ignore, way) ? nullptr : innermost;
-}
-
 std::vector<std::string> sources_in(const std::string& directory) {
   std::vector<std::string> sources;
   std::error_code failed;
@@ -226,7 +205,7 @@ void Recompiler::look_at(Changes changes) {
   changed_.notify_all();
 }
 
-void Recompiler::set_roots(std::vector<WatchedRoot> roots) {
+void Recompiler::set_roots(WatchedRoots roots) {
   const std::lock_guard lock(mutex_);
   roots_ = std::move(roots);
 }
@@ -321,14 +300,11 @@ bool Recompiler::examine_kept(const std::string& path, Extent extent) {
     const std::lock_guard lock(mutex_);
     return roots_;
   }();
-  const auto touches = [&](const WatchedRoot& root) {
-    return keeps_all(root) && (covers(root.path, path) || covers(path, root.path));
-  };
-  if (std::ranges::none_of(roots, touches)) return true;
+  if (!roots.may_keep_all(path)) return true;
   std::map<const WatchedRoot*, std::vector<std::string>> wanted;
   for (auto& source : sources_at(path, extent, stop_.get_token())) {
-    const WatchedRoot* const root = root_of(source, roots);
-    if (root != nullptr && keeps_all(*root)) wanted[root].push_back(std::move(source));
+    const WatchedRoot* const root = roots.covering(source);
+    if (root != nullptr && root->keeps_all()) wanted[root].push_back(std::move(source));
   }
   const MadeFiles made_files = index_.made_files(path == "/" ? "" : path);
   const KnownErrors known_errors = index_.known_errors();  // with what its entries have just shown

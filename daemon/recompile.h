@@ -31,6 +31,7 @@
 #include "daemon/overlay.h"
 #include "daemon/precompile_service.h"
 #include "daemon/watch/changes.h"
+#include "daemon/watched_root.h"
 #include "daemon/write_behind_store.h"
 
 namespace kiln {
@@ -68,7 +69,7 @@ class Recompiler {
   void look_at(Changes changes);
 
   // All that are watched, of which some may have the policy `all`.
-  void set_roots(std::vector<WatchedRoot> roots);
+  void set_roots(WatchedRoots roots);
   // Hears of each file that is made, or fails, from now on; called on the thread. Null: nobody does.
   void set_listener(RecompileListener listener);
 
@@ -116,7 +117,7 @@ class Recompiler {
 
   std::mutex mutex_;  // for what follows, up to the condition
   Pending pending_;
-  std::vector<WatchedRoot> roots_;
+  WatchedRoots roots_;
   RecompileListener listener_;
   bool working_ = false;
   std::condition_variable_any changed_;

@@ -19,8 +19,9 @@ std::int64_t wall_clock_ns() {
 }
 
 // Of several variables of one name the first counts, as for getenv(3).
-const char* value_in(const proto::RunRequest& run, std::string_view name) {
-  for (const std::string& variable : run.environment()) {
+template <class Environment>
+const char* value_in(const Environment& environment, std::string_view name) {
+  for (const std::string& variable : environment) {
     if (variable.starts_with(name) && variable.size() > name.size() && variable[name.size()] == '=')
       return variable.c_str() + name.size() + 1;
   }
@@ -53,7 +54,14 @@ void Settings::reload() {
 
 Result<Config> Settings::of(const proto::RunRequest& run) {
   const std::string place = std::filesystem::path(run.place()).lexically_normal().string();
-  const Variables variables = [&](const char* name) { return value_in(run, name); };
+  return load(place, [&](const char* name) { return value_in(run.environment(), name); });
+}
+
+Result<Config> Settings::at(const std::string& path, const std::vector<std::string>& variables) {
+  return load(path, [&](const char* name) { return value_in(variables, name); });
+}
+
+Result<Config> Settings::load(const std::string& place, const Variables& variables) {
   const ConfigReader read = [&](const std::string& path, ConfigScope scope) {
     return cache_.read(path, scope);
   };

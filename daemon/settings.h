@@ -1,5 +1,6 @@
 // The configuration as the daemon has it: its own part, which is read at its start and at SIGHUP, and that of
-// each run, which is looked at for each: a file is read again when its stamp says that it is another.
+// each run and watched root, which is looked at for each: a file is read again when its stamp says that it is
+// another.
 #pragma once
 
 #include <map>
@@ -7,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "common/config.h"
 #include "common/config_file.h"
@@ -42,8 +44,12 @@ class Settings {
 
   // What holds for a run: in its place, with its environment.
   Result<Config> of(const proto::RunRequest& run);
+  // What holds for PATH, with these VARIABLES: NAME=VALUE.
+  Result<Config> at(const std::string& path, const std::vector<std::string>& variables);
 
  private:
+  Result<Config> load(const std::string& place, const Variables& variables);
+
   Variables variables_;
   Config config_ = default_config();
   std::optional<Error> error_;

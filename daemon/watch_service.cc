@@ -12,9 +12,12 @@
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <chrono>
 #include <functional>
 #include <memory>
+#include <utility>
 
+#include "common/path_pattern.h"
 #include "common/pyc.h"
 #include "daemon/source_walk.h"
 #include "daemon/temporary_file.h"
@@ -28,6 +31,7 @@ using namespace asio::experimental::awaitable_operators;
 namespace {
 
 constexpr std::size_t kMaxImported = 16'384;  // directories
+constexpr std::chrono::seconds kSettle{10};
 
 std::string_view word(RootState state) {
   switch (state) {
@@ -43,12 +47,6 @@ std::string_view word(RootState state) {
   return "unknown";
 }
 
-bool covers(const WatchedRoot& root, const std::string& directory) {
-  const std::string below = root.path == "/" ? root.path : root.path + "/";
-  if (directory == root.path) return true;
-  return directory.starts_with(below) && !is_left_out(root.ignore, directory.substr(below.size()));
-}
-
 }  // namespace
 
 asio::awaitable<void> WatchService::run() {
@@ -56,10 +54,10 @@ asio::awaitable<void> WatchService::run() {
   if (!roots) spdlog::error("no directory is watched: {}", roots.error().message);
   for (auto& root : roots ? *roots : std::vector<WatchedRoot>()) {
     watcher_.add_root(root.path, root.ignore);
-    std::string path = root.path;
-    roots_.insert_or_assign(std::move(path), std::move(root));
+    roots_.add(std::move(root));
   }
-  tell_recompiler();
+  recompiler_.set_roots(roots_);
+  renew();
   asio::posix::stream_descriptor changes(co_await asio::this_coro::executor, ::dup(watcher_.changes_fd()));
   boost::system::error_code failed;
   while (true) {
@@ -67,6 +65,7 @@ asio::awaitable<void> WatchService::run() {
                                 asio::redirect_error(asio::use_awaitable, failed));
     if (failed) co_return;
     pass_on(watcher_.take_changes());
+    if (!waiting_.empty() && watcher_.is_settled()) tell_settled();
   }
 }
 
@@ -83,8 +82,9 @@ std::optional<std::string> source_meant_by(const std::string& file) {
 }  // namespace
 
 // Our own writes come back as well: the look that follows finds them fresh. A tree may be larger than what is
-// watched.
+// watched. What has changed may be a kiln.toml.
 void WatchService::pass_on(Changes changes) {
+  renew();
   Changes sources;
   for (auto& file : changes.files) {
     if (auto source = source_meant_by(file)) sources.files.push_back(std::move(*source));
@@ -98,19 +98,74 @@ void WatchService::pass_on(Changes changes) {
   recompiler_.look_at(std::move(sources));
 }
 
-void WatchService::tell_recompiler() {
-  std::vector<WatchedRoot> roots;
-  for (const auto& [path, root] : roots_) roots.push_back(root);
-  recompiler_.set_roots(std::move(roots));
-}
-
 asio::awaitable<void> WatchService::serve(Session& session, const proto::WatchRequest& request) {
   (void)co_await index_.roots();  // asked after run() has: roots_ is complete
   proto::Reply reply;
   auto& watch = *reply.mutable_watch();
   const auto changed = co_await change(request, watch);
   if (!changed) co_return co_await session.refuse(changed.error());
+  if (!request.remove()) co_await wait_until_settled();
+  for (const auto& root : watcher_.describe().roots) {
+    const bool is_asked_for = std::ranges::find(request.paths(), root.path) != request.paths().end();
+    if (is_asked_for) describe(root, *watch.add_roots());
+  }
   co_await session.reply(reply);
+}
+
+// So that it can be told how what was asked for is watched. In a very large tree, or a storm, it is not
+// waited for to the end.
+asio::awaitable<void> WatchService::wait_until_settled() {
+  asio::steady_timer timer(co_await asio::this_coro::executor, kSettle);
+  const auto stop_waiting = std::unique_ptr<asio::steady_timer, std::function<void(asio::steady_timer*)>>(
+      &timer, [this](asio::steady_timer* one) { waiting_.erase(one); });
+  waiting_.insert(&timer);
+  boost::system::error_code told;
+  if (!watcher_.is_settled()) co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, told));
+}
+
+void WatchService::tell_settled() {
+  for (asio::steady_timer* const timer : waiting_) timer->cancel();
+}
+
+// ROOT with what its files say by now. After a mistake in them what held before still does.
+WatchedRoot WatchService::configured(const WatchedRoot& root) {
+  if (root.variables.empty()) return root;
+  const auto config = settings_.at(root.path, root.variables);
+  if (!config) {
+    std::string& mistake = mistakes_[root.path];
+    if (std::exchange(mistake, config.error().message) != mistake) {
+      spdlog::error("configuration of {} ignored: {}", root.path, mistake);
+    }
+    return root;
+  }
+  mistakes_.erase(root.path);
+  WatchedRoot configured = root;
+  configured.policy = config->watch_policy == WatchPolicy::all ? "all" : "imported";
+  configured.ignore = patterns_below(root.path, config->watch_ignore);
+  return configured;
+}
+
+void WatchService::renew() {
+  std::vector<WatchedRoot> changed;
+  for (const auto& [path, root] : roots_) {
+    auto renewed = configured(root);
+    if (renewed != root) changed.push_back(std::move(renewed));
+  }
+  for (auto& root : changed) {
+    spdlog::info("the configuration of {} has changed", root.path);
+    index_.renew_root(root);
+    watch(std::move(root));
+  }
+}
+
+// From now on, or otherwise than before.
+void WatchService::watch(WatchedRoot root) {
+  watcher_.add_root(root.path, root.ignore);
+  std::string path = root.path;
+  const bool keeps_all = root.keeps_all();
+  roots_.add(std::move(root));
+  recompiler_.set_roots(roots_);
+  if (keeps_all) recompiler_.look_at({{}, {}, {std::move(path)}});
 }
 
 namespace {
@@ -118,8 +173,7 @@ namespace {
 WatchedRoot wanted_root(const std::string& path, const proto::WatchRequest& request) {
   WatchedRoot root;
   root.path = path;
-  root.ignore = {request.ignore().begin(), request.ignore().end()};
-  if (!request.policy().empty()) root.policy = request.policy();
+  root.variables = {request.variables().begin(), request.variables().end()};
   root.pythons = {request.python().begin(), request.python().end()};
   root.umask = request.umask();
   return root;
@@ -131,8 +185,8 @@ WatchedRoot wanted_root(const std::string& path, const proto::WatchRequest& requ
 asio::awaitable<Result<void>> WatchService::change(const proto::WatchRequest& request,
                                                    proto::WatchReply& reply) {
   for (const auto& path : request.paths()) {
-    if (request.remove() && !roots_.contains(path)) continue;
-    const auto root = wanted_root(path, request);
+    if (request.remove() && roots_.at(path) == nullptr) continue;
+    auto root = configured(wanted_root(path, request));
     Result<void> kept{};
     if (request.remove()) {
       kept = co_await index_.remove_root(path);
@@ -141,14 +195,13 @@ asio::awaitable<Result<void>> WatchService::change(const proto::WatchRequest& re
     }
     if (!kept) co_return kept.error();
     if (request.remove()) {
-      roots_.erase(path);
+      roots_.remove(path);
+      mistakes_.erase(path);
       watcher_.remove_root(path);
+      recompiler_.set_roots(roots_);
     } else {
-      roots_.insert_or_assign(path, root);
-      watcher_.add_root(path, root.ignore);
+      watch(std::move(root));
     }
-    tell_recompiler();
-    if (!request.remove() && root.policy == "all") recompiler_.look_at({{}, {}, {path}});
     reply.add_paths(path);
   }
   co_return Result<void>{};
@@ -242,11 +295,11 @@ void WatchService::unfollow(Follower& follower) {
 
 void WatchService::stop() {
   for (Follower* const follower : followers_) follower->close();
+  tell_settled();
 }
 
 bool WatchService::is_watched(const std::string& path) const {
-  const auto holds = [&](const auto& root) { return root.first == path || is_below(path, root.first); };
-  if (std::ranges::any_of(roots_, holds)) return true;
+  if (roots_.covering(path) != nullptr) return true;
   return imported_.contains(path) || imported_.contains(directory_of(path));
 }
 
@@ -259,13 +312,11 @@ void WatchService::watch_imports(const std::vector<std::string>& files) {
   }
 }
 
-void WatchService::describe(const std::string& directory, const std::vector<WatchedRoot>& roots,
-                            proto::ExplainReply::Watched& watched) const {
+void WatchService::describe(const std::string& directory, proto::ExplainReply::Watched& watched) const {
   watched.set_how(imported_.contains(directory) ? "directory" : "no");
   watched.set_path(directory);
-  const auto covering =
-      std::ranges::find_if(roots, [&](const WatchedRoot& root) { return covers(root, directory); });
-  if (covering == roots.end()) return;
+  const WatchedRoot* const covering = roots_.covering(directory);
+  if (covering == nullptr) return;
   for (const auto& root : watcher_.describe().roots) {
     if (root.path != covering->path) continue;
     watched.set_how("root");
@@ -276,19 +327,21 @@ void WatchService::describe(const std::string& directory, const std::vector<Watc
   }
 }
 
+void WatchService::describe(const RootReport& root, proto::Status::Root& shown) const {
+  shown.set_path(root.path);
+  shown.set_state(std::string(word(root.state)));
+  shown.set_reason(root.reason);
+  shown.set_hint(root.hint);
+  shown.set_directories(root.directories);
+  for (const auto& directory : root.unwatched) shown.add_unwatched(directory);
+  if (const auto* const known = roots_.at(root.path)) shown.set_policy(known->policy);
+  const auto mistake = mistakes_.find(root.path);
+  if (mistake != mistakes_.end()) shown.set_configuration_error(mistake->second);
+}
+
 void WatchService::describe(proto::Status& status) const {
   const WatchReport report = watcher_.describe();
-  for (const auto& root : report.roots) {
-    auto& shown = *status.add_roots();
-    shown.set_path(root.path);
-    shown.set_state(std::string(word(root.state)));
-    shown.set_reason(root.reason);
-    shown.set_hint(root.hint);
-    shown.set_directories(root.directories);
-    for (const auto& directory : root.unwatched) shown.add_unwatched(directory);
-    const auto known = roots_.find(root.path);
-    if (known != roots_.end()) shown.set_policy(known->second.policy);
-  }
+  for (const auto& root : report.roots) describe(root, *status.add_roots());
   status.set_imported_directories(imported_.size());
   status.set_overflows(report.epoch - 1);
   auto& limit = *status.add_limits();

@@ -8,6 +8,7 @@
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <cstddef>
 #include <map>
 #include <set>
@@ -17,7 +18,9 @@
 #include "daemon/index_thread.h"
 #include "daemon/recompile.h"
 #include "daemon/session.h"
+#include "daemon/settings.h"
 #include "daemon/watch/watcher.h"
+#include "daemon/watched_root.h"
 #include "proto/kiln.pb.h"
 
 namespace kiln {
@@ -26,8 +29,8 @@ namespace kiln {
 class WatchService {
  public:
   // All of it outlives this.
-  WatchService(IndexThread& index, Recompiler& recompiler, Watcher& watcher)
-      : index_(index), recompiler_(recompiler), watcher_(watcher) {}
+  WatchService(Settings& settings, IndexThread& index, Recompiler& recompiler, Watcher& watcher)
+      : settings_(settings), index_(index), recompiler_(recompiler), watcher_(watcher) {}
 
   // Adds the index's roots, then passes on hints until it is cancelled.
   boost::asio::awaitable<void> run();
@@ -35,16 +38,18 @@ class WatchService {
   boost::asio::awaitable<void> serve(Session& session, const proto::WatchRequest& request);
   boost::asio::awaitable<void> serve(Session& session, const proto::FollowRequest& request);
 
-  // Lets go of those who follow.
+  // Looks at the configuration of the roots, and does what it says by now. A few stats for each.
+  void renew();
+
+  // Lets go of those who follow, and who wait.
   void stop();
 
   // Watches the directories of FILES, sources or their bytecode, that a run has imported.
   void watch_imports(const std::vector<std::string>& files);
 
   bool has_roots() const { return !roots_.empty(); }
-  // How changes in DIRECTORY are heard of. ROOTS: as the index has them.
-  void describe(const std::string& directory, const std::vector<WatchedRoot>& roots,
-                proto::ExplainReply::Watched& watched) const;
+  // How changes in DIRECTORY are heard of. To be asked after something of the index: it then has the roots.
+  void describe(const std::string& directory, proto::ExplainReply::Watched& watched) const;
 
   // Its roots and limit.
   void describe(proto::Status& status) const;
@@ -53,18 +58,25 @@ class WatchService {
   class Follower;
 
   boost::asio::awaitable<Result<void>> change(const proto::WatchRequest& request, proto::WatchReply& reply);
+  boost::asio::awaitable<void> wait_until_settled();
+  void tell_settled();
+  WatchedRoot configured(const WatchedRoot& root);
+  void watch(WatchedRoot root);
+  void describe(const RootReport& root, proto::Status::Root& shown) const;
   void pass_on(Changes changes);
-  void tell_recompiler();
   bool is_watched(const std::string& path) const;
   void follow(Follower& follower, const boost::asio::any_io_executor& executor);
   void unfollow(Follower& follower);
 
+  Settings& settings_;
   IndexThread& index_;
   Recompiler& recompiler_;
   Watcher& watcher_;
-  std::map<std::string, WatchedRoot> roots_;
-  std::set<std::string> imported_;  // directories that are watched for what was imported
+  WatchedRoots roots_;
+  std::map<std::string, std::string> mistakes_;  // in the configuration of roots, by path
+  std::set<std::string> imported_;               // directories that are watched for what was imported
   std::set<Follower*> followers_;
+  std::set<boost::asio::steady_timer*> waiting_;  // for the watcher to have looked at everything
 };
 
 }  // namespace kiln

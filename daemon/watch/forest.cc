@@ -189,14 +189,29 @@ void Forest::limit(const std::string& path) {
   for (auto& [top, root] : roots_) {
     if (path != top && !is_below(path, top)) continue;
     root.limited = true;
-    if (Directory* const directory = find(top)) {
-      reset(*directory);
-      directory->coverage = Coverage::limited;
-      directory->visit = 0;
-      directory->visit_queued = false;
-    }
+    if (Directory* const directory = find(top)) give_up(*directory);
     prune(top);
   }
+}
+
+void Forest::give_up(Directory& directory) {
+  reset(directory);
+  directory.coverage = Coverage::limited;
+  directory.visit = 0;
+  directory.visit_queued = false;
+}
+
+// The last of the roots go first, then what is watched for itself.
+void Forest::set_watch_limit(std::size_t limit) {
+  watch_limit_ = limit;
+  for (auto root = roots_.rbegin(); root != roots_.rend() && is_beyond_limit(); ++root)
+    this->limit(root->first);
+  for (Directory* const directory : wanted_) {
+    if (!is_beyond_limit()) break;
+    if (directory->watch >= 0) give_up(*directory);
+  }
+  retry_limited_directories();
+  retry_limited_roots();
 }
 
 // --- Watches

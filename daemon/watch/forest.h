@@ -92,6 +92,7 @@ class Forest {
   // Some watches that nobody needs any more; to be removed from the kernel's at once.
   std::vector<int> take_dead_watches();
   bool has_room() const { return watches_.size() < watch_limit_; }
+  bool is_beyond_limit() const { return watches_.size() - dead_watches_.size() > watch_limit_; }
   // The directory of VISIT has this watch, and will now be listed. False: it is no longer wanted.
   bool watched(const Visit& visit, int watch, const PathStatus& status, bool linked);
   void listed(const Visit& visit, const Listing& listing);
@@ -113,7 +114,9 @@ class Forest {
   Tick tick() const { return tick_; }
   std::uint64_t epoch() const { return epoch_; }
   std::size_t watches() const { return watches_.size(); }
+  bool has_watch(int watch) const { return watches_.contains(watch); }
   std::size_t watch_limit() const { return watch_limit_; }
+  void set_watch_limit(std::size_t limit);
   ChangeSet& changes() { return changes_; }
   const std::map<std::string, Root>& roots() const { return roots_; }
   const Directories& directories() const { return directories_; }
@@ -143,6 +146,7 @@ class Forest {
   void retry_limited_directories();
   void retry_limited_roots();
   void limit(const std::string& path);
+  void give_up(Directory& directory);
   void release(Directory& directory);
 
   void link(int watch, const Target& target);

@@ -73,6 +73,10 @@ int Inotify::watch_file(int descriptor) const {
   return watch(descriptor, kFileMask);
 }
 
+int Inotify::watch_for_arrivals(int descriptor) const {
+  return watch(descriptor, IN_CREATE | IN_MOVED_TO | IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF | IN_MASK_ADD);
+}
+
 void Inotify::remove(int watch) const {
   ::inotify_rm_watch(fd_.get(), watch);  // fails where the kernel was first
 }

@@ -46,6 +46,8 @@ class Inotify {
   // watches, not a full disk.
   int watch_directory(int descriptor) const;
   int watch_file(int descriptor) const;
+  // Something comes into the directory, or it goes away itself. What it is watched for otherwise stays.
+  int watch_for_arrivals(int descriptor) const;
   void remove(int watch) const;
 
   // The bytes that were in the kernel's queue when this was called, for decode_events(); valid until the next

@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
@@ -90,6 +91,13 @@ DirectorySight see_directory(const Visit& visit, const KindOfFileSystem& kind) {
     return sight;
   }
   sight.status = status_of(status);
+  // It can be listed, but who may not enter it learns nothing of what is in it.
+  if (::faccessat(sight.descriptor.get(), ".", X_OK, AT_EACCESS) != 0) {
+    sight.coverage = coverage_of(errno);
+    sight.detail = std::strerror(errno);
+    sight.descriptor.reset();
+    return sight;
+  }
   const FileSystemKind found = kind(sight.descriptor.get());
   if (!found.trusted) {
     sight.coverage = Coverage::untrusted;

@@ -1,5 +1,6 @@
 #include "daemon/watch/watcher.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
 #include <sys/eventfd.h>
@@ -20,8 +21,8 @@ namespace {
 
 // Low, but not the lowest: who waits for the lock waits for this thread, too.
 constexpr int kNice = 5;
-// How soon a root is noticed that appears, or is replaced, while nobody asks.
-constexpr int kTopCheck_ms = 2000;
+// So many missing directories are heard when they come; the others, as tops are looked at.
+constexpr std::size_t kAwaited = 64;
 constexpr std::size_t kUnwatchedShown = 10;
 // Where the kernel's limit cannot be read: its default before Linux 5.11.
 constexpr std::size_t kOldWatchLimit = 8192;
@@ -44,7 +45,8 @@ void lower(int fd) {
 }  // namespace
 
 Watcher::Watcher(WatcherOptions options)
-    : kind_(std::move(options.kind)),
+    : look_at_tops_(options.look_at_tops),
+      kind_(std::move(options.kind)),
       limits_(inotify_limits()),
       forest_(own_limit(options.watch_limit, limits_)),
       changes_fd_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
@@ -149,6 +151,21 @@ bool Watcher::wait_until_settled(std::chrono::milliseconds timeout) const {
   return settled_.wait_for(lock, timeout, [this] { return !busy_; });
 }
 
+bool Watcher::is_settled() {
+  const std::lock_guard lock(mutex_);
+  tell_settled_ = busy_;
+  return !busy_;
+}
+
+void Watcher::set_watch_limit(std::size_t limit) {
+  {
+    const std::lock_guard lock(mutex_);
+    forest_.set_watch_limit(own_limit(limit, limits_));
+    busy_ = true;
+  }
+  wake();
+}
+
 // --- On the thread
 
 void Watcher::run(const std::stop_token& stop) {
@@ -170,6 +187,7 @@ bool Watcher::work() {
     if (dead.empty()) task = forest_.next();
     busy_ = !dead.empty() || task;
     if (!busy_) settled_.notify_all();
+    if (!busy_ && std::exchange(tell_settled_, false)) raise(changes_fd_.get());
   }
   for (const int watch : dead) inotify_.remove(watch);
   if (task) std::visit([this](const auto& what) { look_at(what); }, *task);
@@ -252,9 +270,48 @@ void Watcher::look_at(const Look& look) {
   }
 }
 
+namespace {
+
+// PATH, or the nearest directory above it that is there.
+UniqueFd open_nearest(std::string path) {
+  while (true) {
+    UniqueFd directory{::open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)};
+    if (directory || path == "/") return directory;
+    path = std::string(directory_of(path));
+  }
+}
+
+}  // namespace
+
+// Watches the nearest directories that are there above what is missing. True: some were not watched before,
+// so what was missing may have come meanwhile.
+bool Watcher::await_arrivals() {
+  std::vector<std::string> missing;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const Directory* const top : forest_.tops()) {
+      if (top->coverage == Coverage::missing && missing.size() < kAwaited) missing.push_back(*top->path);
+    }
+  }
+  std::set<int> needed;
+  for (const auto& path : missing) {
+    const UniqueFd above = open_nearest(std::string(directory_of(path)));
+    const int watch = above ? inotify_.watch_for_arrivals(above.get()) : -1;
+    if (watch >= 0) needed.insert(watch);
+  }
+  const bool is_new = !std::ranges::includes(arrivals_, needed);
+  const std::lock_guard lock(mutex_);
+  for (const int watch : arrivals_) {
+    if (!needed.contains(watch) && !forest_.has_watch(watch)) inotify_.remove(watch);
+  }
+  arrivals_ = std::move(needed);
+  return is_new;
+}
+
 void Watcher::wait_for_event() {
+  if (await_arrivals()) return;
   std::array<pollfd, 2> polled{{{wake_fd_.get(), POLLIN, 0}, {inotify_.fd(), POLLIN, 0}}};
-  ::poll(polled.data(), polled.size(), kTopCheck_ms);
+  ::poll(polled.data(), polled.size(), static_cast<int>(look_at_tops_.count()));
   lower(wake_fd_.get());
 }
 

@@ -30,6 +30,7 @@
 #include <functional>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -73,6 +74,8 @@ struct WatchReport {
 struct WatcherOptions {
   std::size_t watch_limit = 0;  // 0: half of what the kernel grants the user, for others watch as well
   KindOfFileSystem kind = file_system_kind;
+  // How soon it is noticed, while nobody asks, that what leads to a root is another, which makes no event.
+  std::chrono::milliseconds look_at_tops{2000};
 };
 
 // Thread-safe. Paths are absolute; they are cleaned as of clean_path(), and mean what is spelled: a root that
@@ -131,6 +134,11 @@ class Watcher {
   // Waits until all that was known to be looked at has been. For tests, and for whoever wants a full answer.
   // False: it was not within TIMEOUT.
   bool wait_until_settled(std::chrono::milliseconds timeout) const;
+  // Whether all that was known to be looked at has been. If not, changes_fd() becomes readable when it has.
+  bool is_settled();
+
+  // As of WatcherOptions. Roots that have no room any more are given up, those that have now are watched.
+  void set_watch_limit(std::size_t limit);
 
  private:
   void hear();
@@ -144,12 +152,14 @@ class Watcher {
   bool work();
   void look_at(const Visit& visit);
   void look_at(const Look& look);
+  bool await_arrivals();
   void wait_for_event();
 
   RootReport describe_root(const std::string& path, const Forest::Root& root) const;
   bool is_own_limit() const;  // less than the kernel's
   std::string limit_reason() const;
 
+  const std::chrono::milliseconds look_at_tops_;
   const KindOfFileSystem kind_;
   const InotifyLimits limits_;
 
@@ -159,9 +169,11 @@ class Watcher {
   MountTable mounts_;
   Forest forest_;
   bool busy_ = true;  // the thread has something to do
+  bool tell_settled_ = false;
 
   UniqueFd changes_fd_;  // eventfd(2)
   UniqueFd wake_fd_;
+  std::set<int> arrivals_;  // on the thread: watches of directories on the way to what is missing
   std::jthread thread_;
 };
 

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <csignal>
 #include <filesystem>
 
 #include "tests/e2e/harness.h"
@@ -380,17 +381,32 @@ TEST_F(Commands, OutputThatCannotBeWrittenIsAnError) {
                                                        {"--version"},
                                                        {"--help"}};
   for (const auto& command : commands) {
-    for (const auto& [out, why] : {std::pair(Stream::full, "No space left on device"),
-                                   std::pair(Stream::broken_pipe, "Broken pipe")}) {
-      Invocation invocation{.argv = {kiln_binary()}, .out = out};
-      invocation.argv.insert(invocation.argv.end(), command.begin(), command.end());
+    Invocation invocation{.argv = {kiln_binary()}, .out = Stream::full};
+    invocation.argv.insert(invocation.argv.end(), command.begin(), command.end());
+    const std::string what = testing::PrintToString(command);
+    const auto expect_error = [&](const std::string& why) {
       const Outcome outcome = run(invocation);
-      EXPECT_THAT(outcome.err,
-                  testing::EndsWith("error: cannot write to standard output: " + std::string(why) + "\n"))
-          << testing::PrintToString(command);
-      EXPECT_EQ(describe_status(outcome.status), "exit 3") << testing::PrintToString(command);
-    }
+      EXPECT_THAT(outcome.err, testing::EndsWith("error: cannot write to standard output: " + why + "\n"))
+          << what;
+      EXPECT_EQ(describe_status(outcome.status), "exit 3") << what;
+    };
+    expect_error("No space left on device");
+    invocation.out = Stream::broken_pipe;
+    const Outcome unread = run(invocation);
+    EXPECT_THAT(unread.err, testing::Not(testing::HasSubstr("error"))) << what;
+    EXPECT_EQ(describe_status(unread.status), "signal 13") << what << ": as others end before head(1)";
+    invocation.in_child = [] { std::signal(SIGPIPE, SIG_IGN); };
+    expect_error("Broken pipe");
   }
+}
+
+TEST_F(Commands, ListShowsControlCharactersAsTheyAreWritten) {
+  const std::string name = std::string("src/a\x1b[31m\nb") + ".py";
+  write_file(work_dir() + "/" + name, "x = 1\n");
+  kiln({"precompile", "--quiet", "--python", any_python().path, name});
+  const Outcome listed = kiln({"list", "src"});
+  EXPECT_THAT(listed.out, HasSubstr("src/a\\x1b[31m\\x0ab.py")) << listed.out;
+  EXPECT_EQ(listed.out.find('\x1b'), std::string::npos);
 }
 
 // That it is not read shows where there is no memory for it.

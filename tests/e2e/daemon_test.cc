@@ -195,6 +195,41 @@ TEST_F(Daemon, RefusesAForeignUser) {
   EXPECT_EQ(warm().mode, "bare");
 }
 
+TEST_F(Daemon, OneThatIsStoppedIsNotWaitedForForever) {
+  kiln({"daemon", "start"});
+  write_file(work_dir() + "/a.py", "");
+  const pid_t daemon = daemon_pid();
+  kill_process(daemon, SIGSTOP);
+  const std::vector<std::vector<std::string>> commands{{"status"},
+                                                       {"list"},
+                                                       {"explain", "a.py"},
+                                                       {"precompile", "a.py"},
+                                                       {"watch", "."},
+                                                       {"unwatch", "."},
+                                                       {"clean", "--orphans"},
+                                                       {"gc"},
+                                                       {"daemon", "stop"},
+                                                       {"daemon", "restart"},
+                                                       {"daemon", "start"},
+                                                       {"watch", "--follow"}};
+  std::vector<std::unique_ptr<Process>> running;
+  for (const auto& command : commands) {
+    Invocation invocation{.argv = {kiln_binary()}};
+    invocation.argv.insert(invocation.argv.end(), command.begin(), command.end());
+    running.push_back(std::make_unique<Process>(invocation));
+  }
+  for (std::size_t at = 0; at < commands.size(); ++at) {
+    const Outcome outcome = running[at]->finish();
+    EXPECT_EQ(describe_status(outcome.status), "exit 3") << testing::PrintToString(commands[at]);
+    EXPECT_EQ(outcome.err, "error: the daemon, pid " + std::to_string(daemon) +
+                               ", does not answer; it may be stopped\n\nhint: kill -CONT " +
+                               std::to_string(daemon) + "\n")
+        << testing::PrintToString(commands[at]);
+  }
+  kill_process(daemon, SIGCONT);
+  EXPECT_TRUE(wait_gone(daemon)) << "that it was told to stop is in its queue";
+}
+
 TEST_F(Daemon, SurvivesManyConnections) {
   const pid_t before = daemon_pid();
   std::vector<UniqueFd> connections;

@@ -168,6 +168,14 @@ TEST_F(Explain, JsonIsOneDocument) {
   EXPECT_EQ(seen.out, "1 True ['fresh'] [] no\n") << seen.err << outcome.out << outcome.err;
 }
 
+TEST_F(Explain, OfNestedRootsTheInnermostIsNamed) {
+  precompile();
+  kiln({"watch", work_dir()});
+  kiln({"watch", tree()});
+  EXPECT_TRUE(await_text(module(), "Watched: below " + tree())) << explain(module()).out;
+  kiln({"unwatch", tree(), work_dir()});
+}
+
 TEST_F(Explain, MistakesAreTold) {
   Outcome outcome = kiln({"explain"});
   EXPECT_EQ(describe_status(outcome.status), "exit 2");

@@ -61,6 +61,12 @@ class Watch : public testing::Test {
     return outcome.out.substr(outcome.out.find("\"roots\""), 400);
   }
 
+  // At once: a file that is written from its beginning is empty for a moment, and means something then.
+  static void configure(const std::string& text) {
+    write_file(tree() + "/kiln.toml.next", text);
+    fs::rename(tree() + "/kiln.toml.next", tree() + "/kiln.toml");
+  }
+
   static bool await_watching() {
     return await([] { return roots().find("\"state\":\"watching\"") != std::string::npos; });
   }
@@ -101,26 +107,78 @@ TEST_F(Watch, WhatARunImportedIsCompiledByItself) {
   EXPECT_TRUE(await([] { return value() == "55555\n"; }));
 }
 
+bool is_cached(const std::string& directory, const std::string& name) {
+  return fs::exists(directory + "/__pycache__/" + name + ".cpython-3" + std::to_string(any_python().minor) +
+                    ".pyc");
+}
+
 TEST_F(Watch, TheWholeOfATreeIsCompiledWithThePolicyAll) {
   write_file(tree() + "/sub/known.py", "VALUE = 1\n");
   write_file(tree() + "/less/known.py", "VALUE = 1\n");
   kiln({"watch", tree() + "/less"});
   const Outcome outcome = kiln({"watch", "--policy", "all", "--python", any_python().path, tree()});
   EXPECT_EQ(outcome.out, "watching " + tree() + ", all of it\n") << outcome.err;
-  const auto cached = [](const std::string& directory, const std::string& name) {
-    return fs::exists(directory + "/__pycache__/" + name + ".cpython-3" + std::to_string(any_python().minor) +
-                      ".pyc");
-  };
-  EXPECT_TRUE(await([&] { return cached(tree(), "module") && cached(tree() + "/sub", "known"); }));
+  EXPECT_TRUE(await([&] { return is_cached(tree(), "module") && is_cached(tree() + "/sub", "known"); }));
   write_file(tree() + "/fresh/new.py", "VALUE = 2\n");
-  EXPECT_TRUE(await([&] { return cached(tree() + "/fresh", "new"); }));
+  EXPECT_TRUE(await([&] { return is_cached(tree() + "/fresh", "new"); }));
   write_file(module(), "VALUE = 22\n");
   EXPECT_TRUE(await([] { return value() == "22\n"; }));
   kiln({"daemon", "restart"});
   write_file(tree() + "/fresh/newer.py", "VALUE = 2\n");
-  EXPECT_TRUE(await([&] { return cached(tree() + "/fresh", "newer"); }));
-  EXPECT_FALSE(cached(tree() + "/less", "known")) << "the inner root has another policy";
+  EXPECT_TRUE(await([&] { return is_cached(tree() + "/fresh", "newer"); }));
+  EXPECT_FALSE(is_cached(tree() + "/less", "known")) << "the inner root has another policy";
   kiln({"unwatch", tree() + "/less"});
+}
+
+TEST_F(Watch, AProjectsConfigurationHoldsFromWhenItIsWritten) {
+  write_file(tree() + "/sub/known.py", "VALUE = 1\n");
+  EXPECT_EQ(kiln({"watch", "--python", any_python().path, tree()}).out, "watching " + tree() + "\n");
+  ASSERT_TRUE(await_watching()) << roots();
+  configure("[watch]\npolicy = \"all\"\n");
+  EXPECT_TRUE(await([] { return is_cached(tree(), "module") && is_cached(tree() + "/sub", "known"); }));
+  const auto watched = [] { return kiln({"explain", tree() + "/sub/known.py"}).out; };
+  EXPECT_THAT(watched(), HasSubstr("Watched: below"));
+  configure("[watch]\nignore = [\"sub\"]\n");
+  EXPECT_TRUE(await([&] { return watched().find("Watched: no") != std::string::npos; })) << watched();
+  EXPECT_THAT(roots(), HasSubstr("\"policy\":\"imported\""));
+  configure("[watch]\npolice = \"all\"\n");
+  EXPECT_TRUE(await([] { return roots().find("police") != std::string::npos; })) << roots();
+  EXPECT_THAT(watched(), HasSubstr("Watched: no")) << "what held before still does";
+  kiln({"daemon", "restart"});
+  EXPECT_THAT(watched(), HasSubstr("Watched: no"));
+}
+
+TEST_F(Watch, TheUsersConfigurationHoldsWithoutAskingAgainToo) {
+  ASSERT_EQ(kiln({"watch", "--python", any_python().path, tree()}).out, "watching " + tree() + "\n");
+  write_file(home_dir() + "/kiln.toml", "[watch]\npolicy = \"all\"\n");
+  EXPECT_TRUE(await([] { return is_cached(tree(), "module"); }));
+}
+
+TEST_F(Watch, AnOptionGoesBeforeTheConfiguration) {
+  write_file(tree() + "/kiln.toml", "[watch]\npolicy = \"imported\"\n");
+  kiln({"watch", "--policy", "all", "--python", any_python().path, tree()});
+  EXPECT_TRUE(await([] { return is_cached(tree(), "module"); }));
+  kiln({"daemon", "restart"});
+  write_file(tree() + "/next.py", "VALUE = 2\n");
+  EXPECT_TRUE(await([] { return is_cached(tree(), "next"); }));
+  EXPECT_EQ(kiln({"watch", tree()}).out, "watching " + tree() + "\n");
+}
+
+TEST_F(Watch, ARootForWhichNoWatchIsLeftIsRefused) {
+  fs::create_directories(tree() + "/a/b/c");
+  write_file(home_dir() + "/kiln.toml", "[watch]\nlimit = 2\n");
+  kiln({"daemon", "restart"});
+  const Outcome refused = kiln({"watch", tree()});
+  EXPECT_EQ(describe_status(refused.status), "exit 1");
+  EXPECT_EQ(refused.out, "");
+  EXPECT_THAT(refused.err, HasSubstr("changes in " + tree() +
+                                     " are not heard: no watch is left: watch.limit grants 2\n\nhint: "));
+  write_file(home_dir() + "/kiln.toml", "[watch]\nlimit = 100\n");
+  kill_process(daemon_pid(), SIGHUP);
+  EXPECT_TRUE(await_watching()) << roots();
+  write_file(home_dir() + "/kiln.toml", "[watch]\nlimit = 3\n");
+  kill_process(daemon_pid(), SIGHUP);
+  EXPECT_TRUE(await([] { return roots().find("watch.limit grants 3") != std::string::npos; })) << roots();
 }
 
 TEST_F(Watch, BytecodeThatIsRemovedIsMadeAgain) {
@@ -192,6 +250,9 @@ TEST_F(Watch, MistakesAreTold) {
   EXPECT_EQ(describe_status(outcome.status), "exit 1");
   EXPECT_THAT(outcome.err, HasSubstr("is not watched"));
   EXPECT_EQ(describe_status(kiln({"watch"}).status), "exit 2");
+  outcome = kiln({"watch", ""});
+  EXPECT_EQ(describe_status(outcome.status), "exit 2");
+  EXPECT_EQ(outcome.err, "error: an empty path leads nowhere\n");
   EXPECT_EQ(describe_status(kiln({"watch", "--policy", "some", tree()}).status), "exit 2");
   EXPECT_EQ(describe_status(kiln({"watch", "--follow", "--policy", "all"}).status), "exit 2");
 }

@@ -98,6 +98,12 @@ TEST_F(FreshnessOfChangedSourceTest, BytecodeThatIsAnotherByNowIsOfOthers) {
   EXPECT_EQ(judge_source_changed(-1, &former, kContent), Freshness::doubtful);
 }
 
+TEST_F(FreshnessOfChangedSourceTest, WhatWasWrittenOverMayBeOfAnotherModule) {
+  MadeFile former = made(kSecond);
+  ++former.mtime_ns;
+  EXPECT_EQ(judge_source_changed(kSecond, &former, kContent), Freshness::doubtful);
+}
+
 TEST_F(FreshnessTest, WhatIsNoFileIsTold) {
   EXPECT_EQ(check_pyc(scratch_ / "none", {kMagic, kSource, {}, {}}).freshness, Freshness::missing);
   EXPECT_EQ(check_pyc(scratch_.path(), {kMagic, kSource, {}, {}}).freshness, Freshness::unreadable);

@@ -9,9 +9,12 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <filesystem>
+#include <fstream>
 #include <thread>
 #include <vector>
 
+#include "common/overlay.h"
 #include "common/pyc.h"
 #include "common/unique_fd.h"
 #include "daemon/digest.h"
@@ -22,6 +25,7 @@
 namespace kiln {
 namespace {
 
+namespace fs = std::filesystem;
 using testing::ElementsAre;
 
 constexpr std::uint32_t kMagic = 0x0a0d0da7;
@@ -84,7 +88,8 @@ class IndexTest : public testing::Test {
     const auto source = stamp(scratch_ / name);
     while (!is_settled(source)) std::this_thread::yield();  // for the clock that files have their times from
     const auto header = timestamp_header(magic, source.python_mtime_s(), source.size);
-    scratch_.write(name + "c", encode_pyc_header(header) + tiny_code());
+    scratch_.write(name + "c.next", encode_pyc_header(header) + tiny_code());
+    std::filesystem::rename(scratch_ / (name + "c.next"), scratch_ / (name + "c"));  // as Python does
   }
 
   FileResult failed(const std::string& name) const {
@@ -166,6 +171,42 @@ TEST_F(IndexTest, KeepsTheUmaskOfWhoHadItWritten) {
   EXPECT_EQ(umask(), 0022U);
 }
 
+// As `cp other.pyc module.pyc` leaves it, where both sources have one time and size.
+TEST_F(IndexTest, BytecodeThatWasWrittenOverIsInDoubt) {
+  auto index = open();
+  const auto file = compiled("a.py");
+  ASSERT_TRUE(index.record(python(), 0, std::vector{file}));
+  const auto bytes = read_file(file.pyc);
+  do {
+    std::ofstream(file.pyc) << bytes;  // in its place
+  } while (stamp(file.pyc).modified_ns == file.pyc_stamp.modified_ns);
+  ASSERT_TRUE(index.refresh());
+  EXPECT_THAT(listed(index), ElementsAre("stale a.py"));
+  EXPECT_THAT(index.take_doubts(), ElementsAre(file.source));
+}
+
+TEST_F(IndexTest, TheOverlaysBytecodeIsOfNoUseWhereTheTreeCanBeWritten) {
+  const std::string overlay = scratch_ / "overlay";
+  auto index = std::move(*Index::open(path(), overlay));
+  const auto overlaid = [&](const std::string& name) {
+    auto file = compiled(name);
+    file.pyc = overlay_path(overlay, cache_from_source(file.source, "cpython-311", 0));
+    fs::create_directories(fs::path(file.pyc).parent_path());
+    const auto header = *overlay_header("x = 1\n", kMagic);
+    std::ofstream(file.pyc) << seal_overlay_file(header + tiny_code(), kMagic);
+    file.pyc_stamp = stamp(file.pyc);
+    return file;
+  };
+  const std::vector files{overlaid("module.py"), overlaid("script.py")};
+  const EndedRun run{files[1].source, 1, 10};
+  ASSERT_TRUE(index.record_run(python(), 0, files, run, std::vector{files[0].source}));
+  ASSERT_TRUE(index.refresh());
+  EXPECT_THAT(listed(index), ElementsAre("stale module.py", "fresh script.py"));
+  scratch_.write("__pycache__/module.cpython-311.pyc", "");
+  ASSERT_TRUE(index.refresh());
+  EXPECT_THAT(listed(index), ElementsAre("fresh script.py"));
+}
+
 TEST_F(IndexTest, AnOlderOneIsMigrated) {
   {
     auto index = open();
@@ -175,7 +216,7 @@ TEST_F(IndexTest, AnOlderOneIsMigrated) {
           "ALTER TABLE entries DROP COLUMN umask; ALTER TABLE interpreters DROP COLUMN examined;"
           "ALTER TABLE entries DROP COLUMN made_inode; ALTER TABLE entries DROP COLUMN made_mtime_ns;"
           "ALTER TABLE entries DROP COLUMN source_changed_ns; ALTER TABLE entries DROP COLUMN source_content;"
-          "DROP TABLE roots;"
+          "DROP TABLE roots; DROP INDEX sources_by_inode;"
           "DROP TABLE imports; DROP TABLE entry_points; DROP TABLE modules;"
           "PRAGMA user_version = 2");
   auto index = open();
@@ -189,7 +230,9 @@ TEST_F(IndexTest, TheFormerVersionGetsTheDependencyRecord) {
     auto index = open();
     ASSERT_TRUE(index.record(python(), 0, std::vector{compiled("a.py")}));
   }
-  execute(path(), "DROP TABLE imports; DROP TABLE entry_points; DROP TABLE modules; PRAGMA user_version = 8");
+  execute(path(),
+          "ALTER TABLE roots DROP COLUMN variables; DROP INDEX sources_by_inode;"
+          "DROP TABLE imports; DROP TABLE entry_points; DROP TABLE modules; PRAGMA user_version = 8");
   auto index = open();
   EXPECT_FALSE(index.set_aside());
   EXPECT_EQ(index.counts()->fresh, 1U);

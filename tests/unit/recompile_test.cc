@@ -284,6 +284,23 @@ TEST_F(RecompilerTest, AChangedSourceIsCompiledIfItHasAnEntry) {
   EXPECT_EQ(entries_of(known).at(0).state, EntryState::fresh);
 }
 
+// Only the directory of the name that was written through is told.
+TEST_F(RecompilerTest, ASourceWithSeveralNamesIsCompiledForAll) {
+  link_to(system_python());
+  const auto one = scratch_.write("src/one.py", "x = 1\n");
+  fs::create_directories(scratch_ / "src/deep");
+  const auto other = scratch_ / "src/deep/other.py";
+  fs::create_hard_link(one, other);
+  precompile("src");
+  scratch_.write("src/one.py", "x = 22\n");
+  look_at_source(one);
+  EXPECT_EQ(entries_of(other).at(0).state, EntryState::fresh);
+  EXPECT_TRUE(is_fresh(cached(other, system_python()), other, system_python()));
+  scratch_.write("src/one.py", "x = 333\n");
+  look_at_source(other);
+  EXPECT_TRUE(is_fresh(cached(one, system_python()), one, system_python()));
+}
+
 TEST_F(RecompilerTest, ManySourcesAtOnce) {
   link_to(system_python());
   constexpr int kFiles = 100;

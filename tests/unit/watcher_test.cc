@@ -811,9 +811,55 @@ TEST_F(WatcherTest, AMountOnTopIsSeen) {
   }
 }
 
+// Nobody asks, and nothing is looked at for its own sake.
+class PatientWatcherTest : public WatcherTest {
+ protected:
+  PatientWatcherTest() : WatcherTest({.look_at_tops = std::chrono::hours(1)}) {}
+
+  // Waits for hints until they lead to PATH, without asking.
+  bool is_told_of(const std::string& path) {
+    pollfd polled{watcher_.changes_fd(), POLLIN, 0};
+    while (::poll(&polled, 1, 10'000) > 0) {
+      if (leads_to(watcher_.take_changes(), path)) return true;
+    }
+    return false;
+  }
+
+  bool await_state(RootState state) {
+    pollfd polled{watcher_.changes_fd(), POLLIN, 0};
+    while (report().state != state && ::poll(&polled, 1, 10'000) > 0) watcher_.take_changes();
+    return report().state == state;
+  }
+};
+
+TEST_F(PatientWatcherTest, HearsAtOnceThatARootIsMadeAnew) {
+  const auto root = scratch_ / "above/r";
+  scratch_.write("above/r/x.py", "x");
+  watch_root(root);
+  for (const auto& gone : {root, scratch_ / "above"}) {
+    fs::remove_all(gone);
+    ASSERT_TRUE(await_state(RootState::missing));
+    ASSERT_TRUE(watcher_.wait_until_settled(kPatience));
+    watcher_.take_changes();
+    const auto file = scratch_.write("above/r/x.py", "x");
+    EXPECT_TRUE(is_told_of(file)) << gone;
+    EXPECT_TRUE(await_state(RootState::watching)) << gone;
+    append(file);
+    EXPECT_TRUE(is_told_of(file)) << gone;
+  }
+}
+
+TEST_F(PatientWatcherTest, HearsThatARootComesByRename) {
+  scratch_.write("next/x.py", "x");
+  watch_root(scratch_ / "r");
+  ASSERT_TRUE(await_state(RootState::missing));
+  fs::rename(scratch_ / "next", scratch_ / "r");
+  EXPECT_TRUE(is_told_of(scratch_ / "r/x.py"));
+}
+
 class LimitedWatcherTest : public WatcherTest {
  protected:
-  LimitedWatcherTest() : WatcherTest({10, file_system_kind}) {}
+  LimitedWatcherTest() : WatcherTest({.watch_limit = 10}) {}
 };
 
 TEST_F(LimitedWatcherTest, ARootWithoutRoomIsByStatAsAWhole) {
@@ -833,6 +879,32 @@ TEST_F(LimitedWatcherTest, ARootWithoutRoomIsByStatAsAWhole) {
   EXPECT_TRUE(tree_proved(scratch_ / "small", tick));
   EXPECT_FALSE(tree_proved(scratch_ / "large", tick));
   EXPECT_FALSE(proved(scratch_ / "large", tick));
+}
+
+TEST_F(LimitedWatcherTest, TheLimitMayBecomeAnother) {
+  const auto held = scratch_.write("held/x.py", "x");
+  for (int i = 0; i < 6; ++i) {
+    fs::create_directories(scratch_ / ("one/" + std::to_string(i)));
+    fs::create_directories(scratch_ / ("two/" + std::to_string(i)));
+  }
+  hold(held);
+  watch_root(scratch_ / "one");
+  watch_root(scratch_ / "two");
+  EXPECT_EQ(report(1).state, RootState::by_stat);
+  watcher_.set_watch_limit(16);
+  Tick tick = settle();
+  EXPECT_EQ(report(0).state, RootState::watching);
+  EXPECT_EQ(report(1).state, RootState::watching);
+  EXPECT_TRUE(tree_proved(scratch_ / "two", tick));
+  watcher_.set_watch_limit(9);
+  tick = settle();
+  EXPECT_EQ(report(0).state, RootState::watching);
+  EXPECT_EQ(report(1).state, RootState::by_stat);
+  EXPECT_TRUE(proved(held, tick));
+  watcher_.set_watch_limit(1);
+  settle();
+  EXPECT_EQ(report(0).state, RootState::by_stat);
+  EXPECT_LE(watcher_.describe().watches, 1U);
 }
 
 TEST_F(LimitedWatcherTest, GrowsAgainWhenThereIsRoom) {
@@ -933,6 +1005,13 @@ TEST(UnreadableDirectory, IsShownAndWatchedWhenItCanBe) {
     ::chmod(closed.c_str(), 0700);
     if (!watcher.tree_unchanged_since(root, settle())) return 5;
     if (watcher.describe().directories != 3) return 6;
+    ::chmod(closed.c_str(), 0600);  // it can be listed, but not entered
+    Watcher another;
+    another.add_root(root);
+    if (!another.wait_until_settled(kPatience)) return 7;
+    if (another.tree_unchanged_since(root, another.drain())) return 8;
+    const auto closed_now = another.describe().roots.at(0).unwatched;
+    if (closed_now != std::vector{closed + ": cannot be read: Permission denied"}) return 9;
     return 0;
   };
   const pid_t child = ::fork();
