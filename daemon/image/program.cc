@@ -453,6 +453,8 @@ PythonRef Program::evaluate() {
 }
 
 Program::Outcome Program::run() {
+  // Held while a file runs, as by pythonrun.c: the program may delete it from sys.modules.
+  const PythonRef main = PythonRef::borrowed(is_file_ ? PyImport_AddModule("__main__") : nullptr);
   const PythonRef result = evaluate();
   code_ = PythonRef{};
   Outcome outcome;

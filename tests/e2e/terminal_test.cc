@@ -607,6 +607,51 @@ TEST_P(Terminals, Curses) {
   });
 }
 
+TEST_P(Terminals, InterruptAtADebugger) {
+  program("debugged.py", "x = 1\nbreakpoint()\nprint('x is', x)\n");
+  expect_same(1, [](Terminal& terminal) {
+    terminal.type("$P debugged.py\n");
+    await_text(terminal, "(Pdb) ");
+    terminal.type(kInterrupt);
+    await_text(terminal, "(Pdb) ");
+    terminal.type("p x\n");
+    await_text(terminal, "(Pdb) ");
+    terminal.type("continue\n");
+    await_text(terminal, kPrompt);
+    terminal.enter("stty -a");
+  });
+}
+
+// Curses stops by itself, when it has left its screen. What is drawn again, and how, is its own affair.
+TEST_P(Terminals, SuspendWithinCurses) {
+  program("screen.py",
+          "import curses\n"
+          "def main(screen):\n"
+          "    screen.addstr(2, 2, 'on the screen')\n"
+          "    screen.refresh()\n"
+          "    while True:\n"
+          "        key = screen.getch()\n"
+          "        if key == ord('q'): return 'left'\n"
+          "        screen.addstr(4, 2, 'a key')\n"
+          "        screen.refresh()\n"
+          "print(curses.wrapper(main))\n");
+  expect_same(1, [](Terminal& terminal) {
+    terminal.type("TERM=vt100 $P screen.py\n");
+    await_text(terminal, "on the screen");
+    terminal.type("k");
+    await_text(terminal, "a key");  // it reads keys
+    terminal.type(kSuspend);
+    await_text(terminal, kPrompt);
+    terminal.enter("stty -a");
+    terminal.type("fg\n");
+    await_text(terminal, "a key");
+    terminal.type("q");
+    await_text(terminal, "left");
+    await_text(terminal, kPrompt);
+    terminal.enter("stty -a");
+  });
+}
+
 // Notes its pid and its hang-up in files, for there may be no terminal left to show it on.
 constexpr const char* kNoteHangUp =
     "import os, signal, sys\n"
@@ -690,6 +735,30 @@ TEST_P(Terminals, TheShellLeavesARunningJob) {
         EXPECT_TRUE(wait_gone(image));
       }
     }
+  }
+}
+
+// Its group is orphaned by then: python's read fails, and an image's program is hung up (README).
+TEST_P(Terminals, ReadAfterTheJobsShellHasEnded) {
+  program("late.py",
+          "import os\n"
+          "open('pid', 'w').write(str(os.getpid()))\n"
+          "open('pipe').read()\n"
+          "try: os.read(0, 1)\n"
+          "except OSError as error: open('noted', 'w').write(error.strerror)\n");
+  ASSERT_EQ(::mkfifo((work_dir() + "/second").c_str(), 0600), 0);
+  for (const std::string& run : {python().path, under_kiln(python())}) {
+    write_file(work_dir() + "/noted", "");
+    write_file(work_dir() + "/pid", "");
+    show(run, [&](Terminal& terminal) {
+      terminal.type("/bin/dash -m -c '$P late.py 2> /dev/null & read x < second'\n");
+      const pid_t pid = std::stoi(await_file("pid"));
+      write_file(work_dir() + "/second", "end\n");
+      await_text(terminal, kPrompt);
+      write_file(work_dir() + "/pipe", "go on");
+      EXPECT_TRUE(wait_gone(pid)) << run;
+    });
+    EXPECT_EQ(read_file(work_dir() + "/noted"), run == python().path ? "Input/output error" : "") << run;
   }
 }
 
