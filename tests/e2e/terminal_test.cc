@@ -5,9 +5,11 @@
 #include <filesystem>
 
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
 
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <functional>
@@ -15,6 +17,7 @@
 #include <regex>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <tuple>
 #include <utility>
 #include <vector>
@@ -607,11 +610,28 @@ TEST_P(Terminals, Curses) {
   });
 }
 
+// Waits until the process whose pid the file "pid" has waits for a key. Just before, Python itself may miss
+// an interrupt.
+bool await_reading() {
+  const std::string path = "/proc/" + read_file(work_dir() + "/pid") + "/syscall";
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(kDeadlineMs);
+  while (std::chrono::steady_clock::now() < deadline) {
+    const std::string call = read_file(path);  // "0 0x0 ...", or "running"
+    for (const long waiting : {SYS_read, SYS_select, SYS_pselect6, SYS_poll, SYS_ppoll}) {
+      if (call.starts_with(std::to_string(waiting) + " ")) return true;
+    }
+    std::this_thread::yield();
+  }
+  return false;
+}
+
 TEST_P(Terminals, InterruptAtADebugger) {
-  program("debugged.py", "x = 1\nbreakpoint()\nprint('x is', x)\n");
+  program("debugged.py",
+          "import os\nopen('pid', 'w').write(str(os.getpid()))\nx = 1\nbreakpoint()\nprint('x is', x)\n");
   expect_same(1, [](Terminal& terminal) {
     terminal.type("$P debugged.py\n");
     await_text(terminal, "(Pdb) ");
+    EXPECT_TRUE(await_reading());
     terminal.type(kInterrupt);
     await_text(terminal, "(Pdb) ");
     terminal.type("p x\n");
@@ -625,7 +645,8 @@ TEST_P(Terminals, InterruptAtADebugger) {
 // Curses stops by itself, when it has left its screen. What is drawn again, and how, is its own affair.
 TEST_P(Terminals, SuspendWithinCurses) {
   program("screen.py",
-          "import curses\n"
+          "import curses, os\n"
+          "open('pid', 'w').write(str(os.getpid()))\n"
           "def main(screen):\n"
           "    screen.addstr(2, 2, 'on the screen')\n"
           "    screen.refresh()\n"
@@ -639,7 +660,8 @@ TEST_P(Terminals, SuspendWithinCurses) {
     terminal.type("TERM=vt100 $P screen.py\n");
     await_text(terminal, "on the screen");
     terminal.type("k");
-    await_text(terminal, "a key");  // it reads keys
+    await_text(terminal, "a key");
+    EXPECT_TRUE(await_reading());
     terminal.type(kSuspend);
     await_text(terminal, kPrompt);
     terminal.enter("stty -a");
