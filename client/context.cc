@@ -222,6 +222,13 @@ bool any_set(std::span<const char* const> names) {
   return false;
 }
 
+// The debug hooks check each block as it is freed. Where an image's child of 3.8 is finalized they find one
+// that was made without them, and end it.
+bool has_checked_memory() {
+  const char* allocator = std::getenv("PYTHONMALLOC");
+  return allocator != nullptr && std::string_view(allocator).find("debug") != std::string_view::npos;
+}
+
 // Interval timers survive an exec, alarm(2)'s among them, and so may be meant for the program.
 bool has_running_timer() {
   return std::ranges::any_of(std::array{ITIMER_REAL, ITIMER_VIRTUAL, ITIMER_PROF}, [](__itimer_which kind) {
@@ -241,7 +248,7 @@ std::optional<Reason> must_exec(const Context& context) {
   if (::getauxval(AT_SECURE) != 0) return Reason::secure;
   if (::getpid() == 1) return Reason::init;
   if (any_set(kSupervision)) return Reason::supervised;
-  if (any_set(kInstrumentation)) return Reason::instrumented;
+  if (any_set(kInstrumentation) || has_checked_memory()) return Reason::instrumented;
   const auto is_limited = [&](auto resource) {
     return context.limits[static_cast<std::size_t>(resource)].rlim_cur != RLIM_INFINITY;
   };

@@ -399,7 +399,7 @@ Result<void> Program::prepare_bytecode(const std::string& path, const std::strin
 
 Result<void> Program::prepare_source(const std::string& path, const std::string& bytes) {
   if (has_lone_carriage_return(bytes)) return Error{Reason::source_form, {}, {}};
-  const KeptScript kept(entry_, bytes);
+  KeptScript kept(entry_, bytes);
   code_ = kept.code(path);
   if (!code_) {
     code_ = TRY(compile(bytes, path));

@@ -288,7 +288,7 @@ def table(place):
         S("encoding_latin", env=["PYTHONIOENCODING=latin-1:replace"]),
         S("utf8_variable", env=["PYTHONUTF8=1"]),
         S("malloc_variable", env=["PYTHONMALLOC=malloc"]),
-        S("malloc_debug", env=["PYTHONMALLOC=debug"]),
+        S("malloc_debug", env=["PYTHONMALLOC=debug"], served=False),
         S("no_user_site_variable", env=["PYTHONNOUSERSITE=1"]),
         S("breakpoint_variable", env=["PYTHONBREAKPOINT=pprint.pprint"]),
         S("no_coercion", env=["LANG", "PYTHONCOERCECLOCALE=0"]),
