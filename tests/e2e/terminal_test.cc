@@ -48,9 +48,10 @@ void PrintTo(const Shell& shell, std::ostream* out) {
 
 const std::vector<Shell>& shells() {
   static const std::vector<Shell> found = [] {
-    std::vector<Shell> all{{"bash", {"/bin/bash", "--norc", "--noprofile", "--noediting", "-i"}},
-                           {"dash", {"/bin/dash", "-i"}},
-                           {"zsh", {"/bin/zsh", "-f", "-i", "+Z", "+o", "PROMPT_SP", "-o", "SH_WORD_SPLIT"}}};
+    std::vector<Shell> all{
+        {"bash", {"/bin/bash", "--norc", "--noprofile", "--noediting", "-i"}},
+        {"dash", {"/bin/dash", "-i"}},
+        {"zsh", {"/bin/zsh", "-f", "-i", "+Z", "+o", "PROMPT_SP", "+o", "BG_NICE", "-o", "SH_WORD_SPLIT"}}};
     std::erase_if(all, [](const Shell& shell) { return ::access(shell.argv[0].c_str(), X_OK) != 0; });
     return all;
   }();
