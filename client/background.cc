@@ -103,7 +103,9 @@ void become_image(const proto::ImageKey& key, const proto::StartImage& order) {
   ::setenv("LD_PRELOAD", ("/proc/self/fd/" + std::to_string(kLibraryFd) + others).c_str(), 1);
   ::setenv("KILN_IMAGE", (std::to_string(kChannelFd) + ":" + (with_site ? "1:" : "0:") + script).c_str(), 1);
   ::setenv("KILN_IMAGE_OVERLAY", order.overlay().c_str(), 1);
-  ::execv(key.python().c_str(), arguments.data());
+  // As Run::exec_interpreter does.
+  const bool is_path = !key.cwd().empty() && key.argv0().find('/') != std::string::npos;
+  ::execv((is_path ? key.argv0() : key.python()).c_str(), arguments.data());
 }
 
 }  // namespace

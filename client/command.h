@@ -15,6 +15,7 @@ int list_command(std::span<char*> arguments);
 int explain_command(std::span<char*> arguments);
 int clean_command(std::span<char*> arguments);
 int gc_command(std::span<char*> arguments);
+int stats_command(std::span<char*> arguments);
 int inspect_command(std::span<char*> arguments);
 int status_command(std::span<char*> arguments);
 int config_command(std::span<char*> arguments);

@@ -2,6 +2,9 @@
 // no system call can hand it over. Equal contexts may share images.
 #pragma once
 
+#include <sys/resource.h>
+
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -18,6 +21,10 @@ struct Context {
   std::uint64_t root_inode = 0;
   std::uint64_t ignored_signals = 0;  // bit n-1: signal n
   int tracer_pid = 0;
+  std::array<rlimit, RLIM_NLIMITS> limits{};
+  // Why no image can have this context, if that is so: its children would not inherit it, or nobody can tell
+  // whether another process has the same.
+  std::optional<Reason> unshared;
 };
 
 // Reads this process's context. Empty if /proc or anything else needed cannot be read: then nothing is known.

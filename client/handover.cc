@@ -158,11 +158,8 @@ Result<Handover> make_handover(const Context& context, const PythonCommand& comm
   launch.umask = own_umask();
   launch.ignored_signals = context.ignored_signals;
   launch.blocked_signals = blocked_signals;
-  for (std::size_t i = 0; i < kResourceLimits; ++i) {
-    rlimit limit{};
-    ::getrlimit(static_cast<__rlimit_resource>(i), &limit);
-    launch.soft_limits[i] = limit.rlim_cur;
-  }
+  static_assert(kResourceLimits == RLIM_NLIMITS);
+  std::ranges::transform(context.limits, launch.soft_limits.begin(), &rlimit::rlim_cur);
   launch.affinity = affinity();
   launch.oom_score_adj = oom_score_adj();
   launch.process_group = ::getpgrp();

@@ -34,6 +34,7 @@ constexpr std::array kCommands{
     Command{"unwatch", kiln::unwatch_command, "watch directories no longer"},
     Command{"inspect", kiln::inspect_command, "show what a bytecode file holds, and whether it is fresh"},
     Command{"status", kiln::status_command, "daemon, images, cache, interpreters"},
+    Command{"stats", kiln::stats_command, "how many runs were served, and why others were not"},
     Command{"config", kiln::config_command, "every setting, with its value and where that comes from"},
     Command{"daemon", kiln::daemon_command, "start, stop, restart, run the daemon; show its log"},
 };

@@ -23,7 +23,9 @@
 #include "client/stand_in.h"
 #include "common/fd_passing.h"
 #include "common/launch.h"
+#include "common/paths.h"
 #include "common/print_error.h"
+#include "common/run_tally.h"
 
 namespace kiln {
 namespace {
@@ -52,6 +54,7 @@ class Run {
       if (child && logs_)
         log_decision(child->is_ahead ? "warm" : "bare", Reason::served, "pid " + std::to_string(child->pid));
       const Error reason = child ? begin(held, group, *child) : child.error();
+      tally(reason.reason);
       if (logs_) log_decision("exec", reason.reason, reason.message);
     }
     exec_interpreter();
@@ -154,12 +157,20 @@ class Run {
     stand_in.stay();
   }
 
+  // For `kiln stats`. Who wants nothing of Kiln is not counted.
+  static void tally(Reason reason) {
+    if (reason == Reason::disabled) return;
+    if (const auto dir = runtime_dir()) tally_run(*dir, reason);
+  }
+
   [[noreturn]] void exec_interpreter() {
     connection_.reset();
     std::vector<char*> line{const_cast<char*>(interpreter_.argv0.c_str())};
     line.insert(line.end(), arguments_.begin(), arguments_.end());
     line.push_back(nullptr);
-    ::execv(interpreter_.path.c_str(), line.data());
+    // As it was spelled, where that has a slash: the program can ask for it (AT_EXECFN of getauxval(3)).
+    const bool is_path = interpreter_.argv0.find('/') != std::string::npos;
+    ::execv((is_path ? interpreter_.argv0 : interpreter_.path).c_str(), line.data());
     print_error(errno_error("cannot start " + interpreter_.path));
     ::_exit(errno == ENOENT ? 127 : 126);
   }

@@ -59,7 +59,9 @@ void StandIn::forward() {
   signalfd_siginfo info{};
   while (::read(signals_, &info, sizeof info) == sizeof info) {
     const auto sender = static_cast<pid_t>(info.ssi_pid);
-    const bool is_ours = info.ssi_code <= 0 && (sender == child_.image || sender == ::getpid());
+    // The image's word, or our own stop. Another of our own came before we were Kiln.
+    const bool is_stop = info.ssi_signo == SIGTSTP || info.ssi_signo == SIGTTIN || info.ssi_signo == SIGTTOU;
+    const bool is_ours = info.ssi_code <= 0 && (sender == child_.image || (is_stop && sender == ::getpid()));
     if (!is_ours) send(static_cast<int>(info.ssi_signo));
   }
 }

@@ -25,6 +25,8 @@ enum class Reason : std::uint8_t {
   limited,
   descriptors,
   timer,
+  sandboxed,
+  unshared,
   interpreter_missing,
   interpreter_script,
   not_python,

@@ -31,6 +31,7 @@
 #include "daemon/overlay.h"
 #include "daemon/precompile_service.h"
 #include "daemon/recompile.h"
+#include "daemon/run_counts.h"
 #include "daemon/server.h"
 #include "daemon/settings.h"
 #include "daemon/store_thread.h"
@@ -104,6 +105,10 @@ DaemonFacts facts_of(const std::string& runtime, const std::string& cache) {
           root.inode};
 }
 
+std::string directory_of(const std::string& path) {
+  return path.substr(0, path.rfind('/'));
+}
+
 class Daemon {
  public:
   Daemon(asio::io_context& context, asio::local::stream_protocol::acceptor socket, DaemonFacts facts)
@@ -118,8 +123,9 @@ class Daemon {
         recompiler_(index_, store_.store(), overlay_, precompile_),
         watch_(settings_, index_, recompiler_, watcher_),
         explain_(index_, watch_, overlay_.dir()),
+        counts_(index_, directory_of(facts.socket)),
         handlers_(std::move(facts), settings_, images_, index_, store_, precompile_, overlay_, recompiler_,
-                  watch_, explain_, [this] { stop(); }),
+                  watch_, explain_, counts_, [this] { stop(); }),
         server_(std::move(socket), handlers_),
         signals_(context, SIGTERM, SIGINT, SIGHUP),
         check_(context),
@@ -160,6 +166,7 @@ class Daemon {
     co_await tasks_.join();
     recompiler_.join();
     overlay_.join();
+    counts_.write();
     index_.close();
     store_.close();
   }
@@ -198,6 +205,7 @@ class Daemon {
 
   void note_run(const std::string& path, const ImageGreeting& greeting, const RunRecord& run,
                 bool same_imports) {
+    counts_.add_served();
     if (settings_.config().watch_policy == WatchPolicy::none) return;
     if (same_imports) {
       index_.record_time(path, {run.entry, run.imports_hash, now_ns()});
@@ -288,6 +296,7 @@ class Daemon {
       co_await tend_.async_wait(asio::redirect_error(asio::use_awaitable, failed));
       if (!failed) precompile_.tend();
       index_.write_times();
+      counts_.write();
     }
   }
 
@@ -304,6 +313,7 @@ class Daemon {
   Recompiler recompiler_;
   WatchService watch_;
   ExplainService explain_;
+  RunCounts counts_;
   Handlers handlers_;
   Server server_;
   asio::signal_set signals_;

@@ -13,6 +13,7 @@
 #include "daemon/overlay.h"
 #include "daemon/precompile_service.h"
 #include "daemon/recompile.h"
+#include "daemon/run_counts.h"
 #include "daemon/settings.h"
 #include "daemon/store_thread.h"
 #include "daemon/watch_service.h"
@@ -138,6 +139,8 @@ asio::awaitable<void> Handlers::handle(Session& session, const proto::Request& r
       co_return co_await watch_.serve(session, request.follow());
     case proto::Request::kExplain:
       co_return co_await explain(session, request.explain());
+    case proto::Request::kStats:
+      co_return co_await counts_.serve(session, request.stats());
     default:
       co_return co_await answer_ping(session);
   }

@@ -15,6 +15,7 @@ class IndexThread;
 class Overlay;
 class PrecompileService;
 class Recompiler;
+class RunCounts;
 class Settings;
 class StoreThread;
 class WatchService;
@@ -36,7 +37,7 @@ class Handlers {
  public:
   Handlers(DaemonFacts facts, Settings& settings, Images& images, IndexThread& index, StoreThread& store,
            PrecompileService& precompile, Overlay& overlay, Recompiler& recompiler, WatchService& watch,
-           ExplainService& explain, std::function<void()> stop)
+           ExplainService& explain, RunCounts& counts, std::function<void()> stop)
       : facts_(std::move(facts)),
         settings_(settings),
         images_(images),
@@ -47,6 +48,7 @@ class Handlers {
         recompiler_(recompiler),
         watch_(watch),
         explain_(explain),
+        counts_(counts),
         stop_(std::move(stop)) {}
 
   boost::asio::awaitable<void> handle(Session& session, const proto::Request& request);
@@ -79,6 +81,7 @@ class Handlers {
   Recompiler& recompiler_;
   WatchService& watch_;
   ExplainService& explain_;
+  RunCounts& counts_;
   std::function<void()> stop_;
 };
 

@@ -73,6 +73,7 @@ constexpr std::array kMigrations = {
          BEGIN DELETE FROM modules WHERE id = OLD.module; END;)",
     R"(ALTER TABLE roots ADD COLUMN variables TEXT NOT NULL DEFAULT '';
        CREATE INDEX sources_by_inode ON sources (inode);)",
+    R"(CREATE TABLE runs (reason TEXT NOT NULL PRIMARY KEY, count INTEGER NOT NULL, since_s INTEGER NOT NULL);)",
 };
 constexpr int kSchemaVersion = static_cast<int>(kMigrations.size());
 
@@ -366,6 +367,37 @@ class Index::Database {
     SQLite::Transaction transaction(*database_, SQLite::TransactionBehavior::IMMEDIATE);
     for (const auto& [executable, run] : runs) record_time(executable, run);
     transaction.commit();
+  }
+
+  void add_counts(const CountsByReason& counts, std::int64_t now_s) {
+    SQLite::Transaction transaction(*database_, SQLite::TransactionBehavior::IMMEDIATE);
+    for (const auto& [reason, count] : counts) {
+      SQLite::Statement add(*database_,
+                            "INSERT INTO runs VALUES (?, ?, ?)"
+                            " ON CONFLICT (reason) DO UPDATE SET count = count + excluded.count");
+      bind_text(add, 1, reason);
+      add.bind(2, as_signed(count));
+      add.bind(3, now_s);
+      add.exec();
+    }
+    transaction.commit();
+  }
+
+  // A reset leaves one row of no runs, for its time.
+  KeptCounts take_counts(bool reset, std::int64_t now_s) {
+    SQLite::Transaction transaction(*database_, SQLite::TransactionBehavior::IMMEDIATE);
+    KeptCounts kept;
+    SQLite::Statement select(*database_, "SELECT reason, count FROM runs WHERE count > 0");
+    while (select.executeStep())
+      kept.counts[select.getColumn(0).getString()] =
+          static_cast<std::uint64_t>(select.getColumn(1).getInt64());
+    kept.since_s = database_->execAndGet("SELECT ifnull(min(since_s), 0) FROM runs").getInt64();
+    if (reset) {
+      database_->exec("DELETE FROM runs");
+      database_->exec("INSERT INTO runs VALUES ('', 0, " + std::to_string(now_s) + ")");
+    }
+    transaction.commit();
+    return kept;
   }
 
   std::vector<EntryPoint> importers(const std::string& module) {
@@ -936,6 +968,14 @@ Result<void> Index::record_run(const InterpreterInfo& interpreter, int optimize,
                                std::span<const FileResult> files, const EndedRun& run,
                                std::span<const std::string> modules, const RecordLimits& limits) {
   return guarded([&] { database_->record_run(interpreter, optimize, files, run, modules, limits); });
+}
+
+Result<void> Index::add_counts(const CountsByReason& counts, std::int64_t now_s) {
+  return guarded([&] { database_->add_counts(counts, now_s); });
+}
+
+Result<KeptCounts> Index::take_counts(bool reset, std::int64_t now_s) {
+  return guarded([&] { return database_->take_counts(reset, now_s); });
 }
 
 Result<void> Index::record_times(std::span<const RunTime> runs) {

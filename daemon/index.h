@@ -108,6 +108,13 @@ struct EndedRun {
   bool operator==(const EndedRun&) const = default;
 };
 
+using CountsByReason = std::map<std::string, std::uint64_t>;  // runs, by word(Reason)
+
+struct KeptCounts {
+  CountsByReason counts;
+  std::int64_t since_s = 0;  // since the epoch, of the first; 0: there is none
+};
+
 // The same of an interpreter that the index knows.
 struct RunTime {
   std::string executable;
@@ -224,6 +231,11 @@ class Index {
   Result<std::vector<std::string>> imported_modules(std::size_t count);
   // That of the bytecode file PYC. Nothing: it has no entry.
   Result<std::optional<std::string>> source_of(const std::string& pyc);
+
+  // Adds to the counts of runs, at NOW_S since the epoch.
+  Result<void> add_counts(const CountsByReason& counts, std::int64_t now_s);
+  // Returns them. With RESET, they begin anew at NOW_S.
+  Result<KeptCounts> take_counts(bool reset, std::int64_t now_s);
 
   // What is watched, by path. One that is added again has the new patterns.
   Result<std::vector<WatchedRoot>> roots();

@@ -5,6 +5,7 @@
 
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_future.hpp>
+#include <ctime>
 #include <iterator>
 #include <map>
 #include <optional>
@@ -232,6 +233,17 @@ void IndexThread::write_times() {
   auto runs = run_times_.take();
   if (runs.empty()) return;
   write_behind([runs = std::move(runs)](Index& index) { return index.record_times(runs); });
+}
+
+void IndexThread::add_counts(CountsByReason counts, std::int64_t now_s) {
+  write_behind([counts = std::move(counts), now_s](Index& index) { return index.add_counts(counts, now_s); });
+}
+
+asio::awaitable<Result<KeptCounts>> IndexThread::take_counts(bool reset) {
+  return run_blocking(thread_, [this, reset]() -> Result<KeptCounts> {
+    Index* index = TRY(this->index());
+    return index->take_counts(reset, std::time(nullptr));
+  });
 }
 
 void IndexThread::forget(std::vector<std::string> pycs) {

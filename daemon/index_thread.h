@@ -73,6 +73,9 @@ class IndexThread {
   // thread that calls known_file() and close() alone.
   void record_time(const std::string& executable, const EndedRun& run);
   void write_times();
+  // As of Index.
+  void add_counts(CountsByReason counts, std::int64_t now_s);
+  boost::asio::awaitable<Result<KeptCounts>> take_counts(bool reset);
   void forget(std::vector<std::string> pycs);
   void set_examined(std::string executable, BinaryIdentity binary);
 

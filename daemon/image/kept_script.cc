@@ -37,18 +37,35 @@ PythonRef unmarshal(PyObject* file, std::size_t header_size) {
   return PythonRef{body ? PyObject_CallFunctionObjArgs(loads, body.get(), nullptr) : nullptr};
 }
 
+// The order of a set depends on that of its making, which marshal changes: what is unmarshalled need not be
+// what would be compiled. (A module is unmarshalled under Python, too.)
+bool holds_set(PyObject* code) {
+  const PythonRef constants{PyObject_GetAttrString(code, "co_consts")};
+  const Py_ssize_t count = constants ? PyTuple_Size(constants.get()) : 0;
+  for (Py_ssize_t i = 0; i < count; ++i) {
+    PyObject* constant = PyTuple_GetItem(constants.get(), i);
+    if (Py_TYPE(constant) == &PyFrozenSet_Type) return true;
+    if (Py_TYPE(constant) == Py_TYPE(code) && holds_set(constant)) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 KeptScript::KeptScript(std::string path, const std::string& source)
     : path_(std::move(path)), source_(source), place_(place_of(path_, source.size())) {}
 
-PythonRef KeptScript::code(const std::string& filename) const {
+PythonRef KeptScript::code(const std::string& filename) {
   if (place_.empty()) return {};
   const UniqueFd fd = open_overlay_file(place_);
   if (!fd || !is_private_dir(installed_overlay())) return {};
   const auto magic = static_cast<std::uint32_t>(PyImport_GetMagicNumber());
   const PythonRef file = read_overlay_file(fd.get(), source_, magic);
   PythonRef code = file ? unmarshal(file.get(), pyc_header_size(magic)) : PythonRef{};
+  if (code && holds_set(code.get())) {
+    place_.clear();
+    return {};
+  }
   const bool is_good = code && set_filename(code.get(), filename);
   PyErr_Clear();
   return is_good ? std::move(code) : PythonRef{};

@@ -20,7 +20,7 @@ class KeptScript {
   KeptScript(std::string path, const std::string& source);
 
   // Its code, with FILENAME as file name. Nothing, and no error: it must be compiled.
-  PythonRef code(const std::string& filename) const;
+  PythonRef code(const std::string& filename);
 
   // What had better be kept: the path, or nothing.
   std::string wanted() const { return place_.empty() ? std::string() : path_; }

@@ -26,6 +26,7 @@
 #include "daemon/image/audit.h"
 #include "daemon/image/bytecode_hook.h"
 #include "daemon/image/finalizers.h"
+#include "daemon/image/forget_class.h"
 #include "daemon/image/interpreter_state.h"
 #include "daemon/image/new_objects.h"
 #include "daemon/image/practice.h"
@@ -33,6 +34,7 @@
 #include "daemon/image/self_test.h"
 #include "daemon/image/server.h"
 #include "daemon/image/takeover.h"
+#include "daemon/image/title.h"
 
 namespace kiln::image {
 namespace {
@@ -136,6 +138,7 @@ Result<ImageGreeting> prepare(const Order& order) {
   greeting.whole_environment = static_cast<std::uint64_t>(whole);
   greeting.reads = to_strings(reads);
   greeting.inputs = to_strings(inputs);
+  forget_class(globals.get(), "RecordedEnvironment");
   PyDict_Clear(globals.get());
   StartUpEvents events = stop_watching();
   greeting.inputs.insert(greeting.inputs.end(), events.paths.begin(), events.paths.end());
@@ -158,6 +161,7 @@ Result<void> silence() {
 Result<void> set_up(const Order& order) {
   TRY_VOID(read_interpreter_state());
   note_own_environment_changes();
+  note_memory_layout();
   TRY_VOID(self_test());
   ImageSignals::install();
   install_bytecode_hook(order.overlay);

@@ -399,7 +399,7 @@ Result<void> Program::prepare_bytecode(const std::string& path, const std::strin
 
 Result<void> Program::prepare_source(const std::string& path, const std::string& bytes) {
   if (has_lone_carriage_return(bytes)) return Error{Reason::source_form, {}, {}};
-  const KeptScript kept(entry_, bytes);
+  KeptScript kept(entry_, bytes);
   code_ = kept.code(path);
   if (!code_) {
     code_ = TRY(compile(bytes, path));
@@ -453,6 +453,8 @@ PythonRef Program::evaluate() {
 }
 
 Program::Outcome Program::run() {
+  // Held while a file runs, as by pythonrun.c: the program may delete it from sys.modules.
+  const PythonRef main = PythonRef::borrowed(is_file_ ? PyImport_AddModule("__main__") : nullptr);
   const PythonRef result = evaluate();
   code_ = PythonRef{};
   Outcome outcome;

@@ -16,6 +16,7 @@
 
 #include "daemon/image/interpreter_state.h"
 #include "daemon/image/python_ref.h"
+#include "daemon/image/title.h"
 
 extern char** environ;
 
@@ -98,45 +99,42 @@ Result<void> set_oom_score(int wanted) {
 }
 
 // libc's environment, for getenv and for programs that are started without one.
-void set_c_environment(const std::vector<std::string>& variables) {
+void set_c_environment(const std::vector<char*>& variables) {
   auto** table = new char*[variables.size() + 1];  // never freed: it is the environment from now on
-  for (std::size_t i = 0; i < variables.size(); ++i) table[i] = ::strdup(variables[i].c_str());
+  std::ranges::copy(variables, table);
   table[variables.size()] = nullptr;
   environ = table;
 }
 
 // posix.environ as convertenviron (Modules/posixmodule.c) fills it: no entry without "=", of duplicates the
 // first.
-Result<void> set_python_environment(const std::vector<std::string>& variables) {
+Result<void> set_python_environment(const std::vector<char*>& variables) {
   PyObject* dict = interpreter_state().environment.get();
   PyDict_Clear(dict);
-  for (const std::string& variable : variables) {
-    const std::size_t equals = variable.find('=');
-    if (equals == std::string::npos) continue;
-    const PythonRef name{PyBytes_FromStringAndSize(variable.data(), static_cast<Py_ssize_t>(equals))};
-    const PythonRef value{PyBytes_FromStringAndSize(variable.data() + equals + 1,
-                                                    static_cast<Py_ssize_t>(variable.size() - equals - 1))};
+  for (const char* variable : variables) {
+    const char* equals = std::strchr(variable, '=');
+    if (equals == nullptr) continue;
+    const PythonRef name{PyBytes_FromStringAndSize(variable, equals - variable)};
+    const PythonRef value{PyBytes_FromString(equals + 1)};
     if (!name || !value) return Error{Reason::setup, take_python_error(), {}};
     if (PyDict_Contains(dict, name.get()) == 0) PyDict_SetItem(dict, name.get(), value.get());
   }
   return {};
 }
 
-// The caller's variables with the interpreter's own changes, as setenv(3) makes them: in place, else at the
-// end.
-std::vector<std::string> with_own_changes(std::vector<std::string> variables) {
-  std::erase_if(variables, [](const std::string& variable) {
+// Makes the interpreter's own changes to the caller's variables as setenv(3) does: in place, else at the end.
+void make_own_changes(std::vector<char*>& variables) {
+  std::erase_if(variables, [](const char* variable) {
     return std::ranges::find(own_changes().removed, name_of(variable)) != own_changes().removed.end();
   });
-  for (const std::string& change : own_changes().set) {
+  for (std::string& change : own_changes().set) {  // they stay for good, too
     const auto found = std::ranges::find(variables, name_of(change), name_of);
     if (found != variables.end()) {
-      *found = change;
+      *found = change.data();
     } else {
-      variables.push_back(change);
+      variables.push_back(change.data());
     }
   }
-  return variables;
 }
 
 }  // namespace
@@ -192,7 +190,8 @@ Result<void> take_over_process_state(const Launch& launch) {
 }
 
 Result<void> take_over_environment(const Launch& launch) {
-  const auto variables = with_own_changes(launch.environment);
+  auto variables = show_as(launch.command_line, launch.environment);
+  make_own_changes(variables);
   set_c_environment(variables);
   return set_python_environment(variables);
 }

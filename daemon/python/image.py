@@ -67,7 +67,8 @@ class RecordedEnvironment(dict):
 def run_site(posix):
     """Imports site as the interpreter itself would have; returns the recorded environment."""
     before = posix.environ
-    asked = Asked(posix)
+    asked = []
+    restore = replace_asked(asked)
     recorded = RecordedEnvironment(before)
     recorded.names = set()
     recorded.whole = False
@@ -79,47 +80,47 @@ def run_site(posix):
     os = sys.modules["os"]
     os.environ._data = before
     os.environb._data = before
-    asked.restore()
-    return recorded, asked.names
+    restore()
+    return recorded, asked
 
 
-class Asked:
-    # Functions whose answer belongs to one process, or one moment, replaced while start-up code runs.
+# Functions whose answer belongs to one process, or one moment.
+ASKED = (("posix", "getpid"), ("posix", "getppid"), ("posix", "getcwd"), ("posix", "getcwdb"), ("time", "time"),
+         ("time", "time_ns"))
 
-    def __init__(self, posix):
-        import time
 
-        self.names = []
-        self.saved = []
-        for module, name in ((posix, "getpid"), (posix, "getppid"), (posix, "getcwd"), (posix, "getcwdb"),
-                             (time, "time"), (time, "time_ns")):
-            self.replace(module, name)
+def replace_asked(names):
+    """Has calls of them noted in NAMES; returns what restores them."""
+    replaced = []
 
-    def replace(self, module, name):
+    def replace(module, name):
         function = getattr(module, name)
 
         def ask(*arguments):
-            self.names.append(name)
+            names.append(name)
             return function(*arguments)
 
-        self.saved.append((module, name, function, ask))
+        replaced.append((name, function, ask))
         setattr(module, name, ask)
 
-    def restore(self):
+    def restore():
         # os copied posix's functions when it was imported; so may others have done.
-        for module, name, function, ask in self.saved:
-            setattr(module, name, function)
         for module in list(sys.modules.values()):
             space = getattr(module, "__dict__", {})
-            for _, name, function, ask in self.saved:
+            for name, function, ask in replaced:
                 if space.get(name) is ask:
                     space[name] = function
 
+    for module, name in ASKED:
+        replace(__import__(module), name)
+    return restore
+
 
 def read_text(path):
+    # Not by a codec: what a program's own start would not have loaded must not be there.
     try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read()
+        with open(path, "rb") as file:
+            return file.read().decode("ascii", "surrogateescape")
     except OSError:
         return ""
 

@@ -43,6 +43,11 @@ std::vector<Row> regressions() {
            {{"p.py",
              "import os, sys\n"
              "sys.addaudithook(lambda e, a: e.startswith('gc.') and os.write(1, (e + '\\n').encode()))\n"}}},
+      {.name = "deleted_main",
+       .target = {"p.py"},
+       .files = {{"p.py", "import sys\ndel sys.modules['__main__']\nx = [1]\nprint(x)\n"}}},
+      {.name = "deleted_main_command",
+       .target = {"-c", "import sys\ndel sys.modules['__main__']\nx = [1]\nprint(x)\n"}},
       {.name = "named_pipe",
        .shell = "mkfifo p; (echo 'print(1)' > p; echo $? > writer) & PYTHON p; wait",
        .expect = Expect::exec},

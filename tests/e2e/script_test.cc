@@ -27,7 +27,7 @@ constexpr char kScript[] =
     "def outer():\n"
     "    'A docstring.'\n"
     "    def inner(number=12345678901234567890):\n"
-    "        return [number for _ in range(2)], (lambda: 1 / 0), frozenset({1, 2, 3}), b'bytes', 1.5j\n"
+    "        return [number for _ in range(2)], (lambda: 1 / 0), frozenset([1, 2, 3]), b'bytes', 1.5j\n"
     "    return inner\n"
     "\n"
     "class Thing:\n"
@@ -129,6 +129,16 @@ TEST_P(Script, IsKeptButNotInItsTree) {
   plant();
   EXPECT_THAT(run_kiln({script()}).out, testing::HasSubstr("planted"));
   EXPECT_EQ(snapshot(work_dir()), before);
+}
+
+// The order of a set's members may be another in code that was kept.
+TEST_P(Script, WithASetIsCompiled) {
+  write_file(script(), std::string(kScript) + "print(1 in {1, 2, 3})\n");
+  await_image();
+  compare({script()});
+  ASSERT_TRUE(await_kept());
+  plant();
+  compare({script()});
 }
 
 TEST_P(Script, HoweverItIsSpelled) {

@@ -217,12 +217,28 @@ TEST_F(IndexTest, AnOlderOneIsMigrated) {
           "ALTER TABLE entries DROP COLUMN made_inode; ALTER TABLE entries DROP COLUMN made_mtime_ns;"
           "ALTER TABLE entries DROP COLUMN source_changed_ns; ALTER TABLE entries DROP COLUMN source_content;"
           "DROP TABLE roots; DROP INDEX sources_by_inode;"
-          "DROP TABLE imports; DROP TABLE entry_points; DROP TABLE modules;"
+          "DROP TABLE imports; DROP TABLE entry_points; DROP TABLE modules; DROP TABLE runs;"
           "PRAGMA user_version = 2");
   auto index = open();
   EXPECT_FALSE(index.set_aside());
   EXPECT_TRUE(index.list({}, [](const IndexEntry& entry) { EXPECT_EQ(entry.umask, 0022U); }));
   EXPECT_EQ(index.counts()->fresh, 1U);
+}
+
+TEST_F(IndexTest, CountsRuns) {
+  {
+    auto index = open();
+    EXPECT_EQ(index.take_counts(false, 5)->since_s, 0);
+    ASSERT_TRUE(index.add_counts({{"served", 2}, {"session", 1}}, 10));
+    ASSERT_TRUE(index.add_counts({{"served", 3}, {"no-image", 4}}, 20));
+  }
+  auto index = open();
+  const auto kept = index.take_counts(true, 30);
+  EXPECT_EQ(kept->counts, (CountsByReason{{"served", 5}, {"session", 1}, {"no-image", 4}}));
+  EXPECT_EQ(kept->since_s, 10);
+  const auto after = index.take_counts(false, 40);
+  EXPECT_TRUE(after->counts.empty());
+  EXPECT_EQ(after->since_s, 30);
 }
 
 TEST_F(IndexTest, TheFormerVersionGetsTheDependencyRecord) {
@@ -232,7 +248,8 @@ TEST_F(IndexTest, TheFormerVersionGetsTheDependencyRecord) {
   }
   execute(path(),
           "ALTER TABLE roots DROP COLUMN variables; DROP INDEX sources_by_inode;"
-          "DROP TABLE imports; DROP TABLE entry_points; DROP TABLE modules; PRAGMA user_version = 8");
+          "DROP TABLE imports; DROP TABLE entry_points; DROP TABLE modules; DROP TABLE runs;"
+          "PRAGMA user_version = 8");
   auto index = open();
   EXPECT_FALSE(index.set_aside());
   EXPECT_EQ(index.counts()->fresh, 1U);
