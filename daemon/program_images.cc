@@ -24,7 +24,9 @@ namespace {
 
 constexpr std::size_t kRemembered = 16;
 constexpr std::size_t kSeen = 1024;
-constexpr auto kTryAgainAfter = std::chrono::minutes(10);
+// After a failure; and after a rehearsal that came while files still changed.
+constexpr std::chrono::milliseconds kTryAgainAfter = std::chrono::minutes(10);
+constexpr std::chrono::milliseconds kSettles{100};
 // The kernel stamps files with a clock that lags by up to a tick (10 ms at 100 Hz).
 constexpr std::int64_t kClockSlack_ns = 20'000'000;
 
@@ -159,7 +161,7 @@ ProgramImages::Seen& ProgramImages::seen(const std::string& identity) {
 bool ProgramImages::is_worth_it(const Rehearsed& run) {
   Seen& known = seen(identity_of(run));
   ++known.times;
-  if (known.failed && Clock::now() - known.since < kTryAgainAfter) return false;
+  if (Clock::now() < known.not_before) return false;
   bool is_of_known_program = false;
   for (const ImagePointer& image : images_) {
     if (image->of->key != run.key || image->of->likeness != run.likeness ||
@@ -229,11 +231,11 @@ asio::awaitable<void> ProgramImages::listen(ImagePointer image) {
     images_.remove(image);
     const bool has_sibling =
         std::ranges::any_of(images_, [&](const ImagePointer& other) { return other->of == image->of; });
-    if (!image->stop && !image->came_too_early && !has_sibling) {
-      spdlog::info("{} {} could not be run ahead", image->of->python, image->of->launch.target);
+    if (!image->stop && !has_sibling) {
       Seen& known = seen(identity_of(*image->of));
-      known.failed = true;
-      known.since = Clock::now();
+      known.not_before = Clock::now() + (image->of->has_stopped ? kSettles : kTryAgainAfter);
+      if (!image->of->has_stopped)
+        spdlog::info("{} {} could not be run ahead", image->of->python, image->of->launch.target);
     }
     co_return;
   }
@@ -260,11 +262,15 @@ bool ProgramImages::take_report(Image& image, int fd) {
   auto stop =
       text ? decode_rehearsal_report(*text) : Result<RehearsalReport>{Error{Reason::protocol, {}, {}}};
   if (!stop) return false;
+  image.of->has_stopped = true;
+  // The bytecode of what was edited a moment ago is written by every run until that moment is over.
+  const bool writes_bytecode =
+      stop->step.starts_with("opens for writing ") && stop->step.find("/__pycache__/") != std::string::npos;
+  if (writes_bytecode) return false;
   // What changed after the program was started may have been read before it changed.
   for (const ProgramInput& input : stop->inputs) {
     if (input.stamp.changed_ns + kClockSlack_ns < image.started_ns) continue;
     spdlog::info("{} changed while {} was run ahead", input.path, stop->entry);
-    image.came_too_early = true;
     return false;
   }
   spdlog::info("image {} of {} {} stops at {}: {}", stop->pid, image.of->python, stop->entry,

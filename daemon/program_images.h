@@ -68,13 +68,13 @@ class ProgramImages {
     Launch launch;
     std::string likeness;  // of the launch, without arguments
     Environment environment;
+    bool has_stopped = false;  // a rehearsal came to a stop, whatever that was good for
   };
   struct Image {
     explicit Image(boost::asio::posix::stream_descriptor socket) : channel(std::move(socket)) {}
-    std::shared_ptr<const Rehearsed> of;
+    std::shared_ptr<Rehearsed> of;
     ImageGreeting greeting;               // of the bare image
     std::optional<RehearsalReport> stop;  // nothing: it is on its way
-    bool came_too_early = false;          // an input had just changed: no failure
     std::int64_t started_ns = 0;
     Clock::time_point since = Clock::now();
     Clock::time_point last_used = Clock::now();
@@ -87,8 +87,7 @@ class ProgramImages {
   struct Seen {
     std::string identity;
     int times = 0;
-    bool failed = false;
-    Clock::time_point since = Clock::now();
+    Clock::time_point not_before{};  // it is tried again
   };
 
   static std::shared_ptr<Rehearsed> rehearsed(const std::string& key, const proto::RunRequest& request);
@@ -107,7 +106,7 @@ class ProgramImages {
   TaskGroup& tasks_;
   std::size_t limit_;
   std::list<ImagePointer> images_;
-  std::list<std::shared_ptr<const Rehearsed>> remembered_;
+  std::list<std::shared_ptr<Rehearsed>> remembered_;
   std::list<Seen> seen_;
 };
 

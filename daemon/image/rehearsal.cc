@@ -45,6 +45,7 @@ using Kind = ProgramInput::Kind;
 
 constexpr char kReport = 's';  // the first message of an image that a rehearsal leaves, with a memfd
 constexpr timeval kCpuLimit{20, 0};
+constexpr timeval kTimeLimit{60, 0};
 constexpr int kOwnDescriptors = 100;  // how far above the run's own Kiln's are: a program may open so many
 
 constexpr std::size_t kNativeFrames = 12;  // from our handler to whoever asked for the time
@@ -53,24 +54,31 @@ bool is_frozen_importlib(const PythonFrame& frame) {
   return frame.module == "_frozen_importlib_external" || frame.module == "importlib._bootstrap_external";
 }
 
-constexpr std::array<std::string_view, 16> kAskForIdentity{
-    "exists",   "lexists",    "isfile",      "isdir",       "islink",        "ismount",
-    "is_file",  "is_dir",     "samefile",    "realpath",    "_joinrealpath", "resolve",
-    "absolute", "is_symlink", "_path_isdir", "_path_isfile"};
+// Functions of the standard library that ask what a path is, not when it changed.
+constexpr std::array<std::string_view, 17> kAskForIdentity{
+    "exists",   "lexists",    "isfile",      "isdir",        "islink",        "ismount",
+    "is_file",  "is_dir",     "samefile",    "realpath",     "_joinrealpath", "resolve",
+    "absolute", "is_symlink", "_path_isdir", "_path_isfile", "find_spec"};
+// And those by which they ask.
+constexpr std::array<std::string_view, 3> kAsk{"_path_stat", "_path_is_mode_type", "stat"};
+
+bool is_of_library(const PythonFrame& frame) {
+  return is_frozen_importlib(frame) || frame.module == "pathlib" || frame.module.starts_with("pathlib.") ||
+         frame.module == "genericpath" || frame.module == "posixpath" || frame.module == "os.path";
+}
+
+constexpr std::size_t kAskingFrames = 4;
 
 // Of a path that the standard library looks at here, only what it is counts, not when it changed: directories
 // change with each file that is created in them.
 bool asks_for_identity(const std::vector<PythonFrame>& stack, bool is_directory) {
-  if (stack.empty()) return false;
-  if (is_frozen_importlib(stack[0])) return is_directory || stack[0].function != "path_stats";
-  const std::string& module = stack[0].module;
-  const bool is_pathlib = module == "pathlib" || module.starts_with("pathlib.");
-  if (!is_pathlib && module != "genericpath" && module != "posixpath" && module != "os.path" &&
-      module != "zipimport")
-    return false;
-  const std::size_t at = is_pathlib && stack[0].function == "stat" && stack.size() > 1 ? 1 : 0;
-  if (module == "zipimport") return is_directory;
-  return std::ranges::find(kAskForIdentity, stack[at].function) != kAskForIdentity.end();
+  if (is_directory && !stack.empty() && (is_frozen_importlib(stack[0]) || stack[0].module == "zipimport"))
+    return true;
+  const auto who = std::ranges::find_if_not(stack, [](const PythonFrame& frame) {
+    return is_of_library(frame) && std::ranges::find(kAsk, frame.function) != kAsk.end();
+  });
+  return who != stack.end() && is_of_library(*who) &&
+         std::ranges::find(kAskForIdentity, who->function) != kAskForIdentity.end();
 }
 
 // Bytecode is an input only where its source is none (PEP 552, unchecked): else it says what the source says.
@@ -124,10 +132,12 @@ std::uint64_t cpu_us() {
          static_cast<std::uint64_t>(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
 }
 
-// A program that computes for long without coming to a step is given up.
-void limit_cpu(bool on) {
-  const itimerval limit{{}, on ? kCpuLimit : timeval{}};
-  ::setitimer(ITIMER_PROF, &limit, nullptr);
+// A program that goes on for long without coming to a step is given up.
+void limit_time(bool on) {
+  const itimerval cpu{{}, on ? kCpuLimit : timeval{}};
+  const itimerval wall{{}, on ? kTimeLimit : timeval{}};
+  ::setitimer(ITIMER_PROF, &cpu, nullptr);
+  ::setitimer(ITIMER_REAL, &wall, nullptr);
 }
 
 // The innermost line of code that has a file: who takes the step. Then, if that is a library, the innermost
@@ -176,7 +186,7 @@ class Rehearsal : public FenceKeeper {
 
   [[noreturn]] void run(Program& program) {
     release_signals(order_.launch.blocked_signals);
-    limit_cpu(true);
+    limit_time(true);
     if (!recorders_.install([this] { leave_image_before_arguments(); }) || !raise_fence(*this)) ::_exit(1);
     const Program::Outcome outcome = program.run();
     stop_at_fence("ends");
@@ -284,7 +294,7 @@ class Rehearsal : public FenceKeeper {
     bool identity = false;
     {
       const PythonAside aside;
-      identity = asks_for_identity(python_stack(2), is_directory);
+      identity = asks_for_identity(python_stack(kAskingFrames), is_directory);
     }
     // Bytecode that importlib looks for is made from a source that it looked at before.
     if (look.follows) return inputs_.add(identity ? Kind::identity : Kind::content, look.dirfd, path);
@@ -328,7 +338,7 @@ class Rehearsal : public FenceKeeper {
     channels_.erase(channels_.begin());
     inputs_read_arguments_ = true;
     recorders_.remove_from_arguments();
-    limit_cpu(true);
+    limit_time(true);
     renew_fence();
     ::pthread_sigmask(SIG_SETMASK, &former, nullptr);
   }
@@ -336,7 +346,7 @@ class Rehearsal : public FenceKeeper {
   // This process becomes an image. Returns in its children.
   std::uint64_t serve_from_here(const std::string& step, pid_t other_child) {
     lower_fence();
-    limit_cpu(false);
+    limit_time(false);
     RehearsalReport report;
     {
       const PythonAside aside;
