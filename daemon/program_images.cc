@@ -179,6 +179,22 @@ bool ProgramImages::is_worth_it(const Rehearsed& run) {
   return !is_of_known_program || known.times > 1;
 }
 
+// Images of the very same run did not suit it: one is kept, and the more of them served nobody, the longer it
+// takes until the next is made. So a variable that is another in each run costs no more and more images.
+void ProgramImages::replace(const Rehearsed& run) {
+  const std::string identity = identity_of(run);
+  Seen& known = seen(identity);
+  bool served = false;
+  for (const ImagePointer& image : std::list<ImagePointer>(images_)) {
+    if (identity_of(*image->of) != identity) continue;
+    served = served || image->handed_over > 0;
+    let_go(image);
+  }
+  constexpr int kMostDoublings = 13;
+  known.in_vain = served ? 0 : std::min(known.in_vain + 1, kMostDoublings);
+  known.not_before = Clock::now() + kSettles * (1 << known.in_vain);
+}
+
 void ProgramImages::remember(const std::string& key, const proto::RunRequest& request) {
   const auto run = rehearsed(key, request);
   if (run == nullptr || !is_worth_it(*run)) return;
@@ -192,6 +208,7 @@ void ProgramImages::rehearse(const std::string& key, const ImageGreeting& greeti
   if (is_busy || found == remembered_.end()) return;
   const auto run = *found;
   remembered_.erase(found);
+  replace(*run);
   keep_at_most(limit_ - std::min(limit_, kRehearsalStops));
   RehearsalOrder order{run->launch, run->request.cwd(), run->request.streams()};
   order.launch.environment.assign(run->request.environment().begin(), run->request.environment().end());

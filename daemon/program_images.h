@@ -87,6 +87,7 @@ class ProgramImages {
   struct Seen {
     std::string identity;
     int times = 0;
+    int in_vain = 0;                 // images of it, in a row, that served no run
     Clock::time_point not_before{};  // it is tried again
   };
 
@@ -96,6 +97,7 @@ class ProgramImages {
   static bool inputs_hold(Image& image);
   bool is_worth_it(const Rehearsed& run);
   Seen& seen(const std::string& identity);
+  void replace(const Rehearsed& run);
   boost::asio::awaitable<void> listen(ImagePointer image);
   bool receive(Image& image);
   bool take_report(Image& image, int fd);
