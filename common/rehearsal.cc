@@ -110,14 +110,16 @@ Result<RehearsalReport> decode_rehearsal_report(std::string_view message) {
   report.entry = in.bytes();
   report.step = in.bytes();
   report.places = in.list();
-  report.has_read_arguments = in.number() == 1;
-  report.has_read_cwd = in.number() == 1;
-  report.needs_whole_environment = in.number() == 1;
+  bool is_valid = true;
+  for (bool* flag : {&report.has_read_arguments, &report.has_read_cwd, &report.needs_whole_environment}) {
+    const std::uint64_t value = in.number();
+    is_valid = is_valid && value <= 1;
+    *flag = value == 1;
+  }
   report.variables = in.list();
   report.modules = in.number();
   report.cpu_us = in.number();
   const std::uint64_t count = in.number();
-  bool is_valid = true;
   for (std::uint64_t i = 0; in.ok() && i < count; ++i) {
     ProgramInput input;
     const std::uint64_t kind = in.number();

@@ -184,14 +184,14 @@ bool ProgramImages::is_worth_it(const Rehearsed& run) {
 void ProgramImages::replace(const Rehearsed& run) {
   const std::string identity = identity_of(run);
   Seen& known = seen(identity);
-  bool served = false;
+  bool in_vain = false;
   for (const ImagePointer& image : std::list<ImagePointer>(images_)) {
     if (identity_of(*image->of) != identity) continue;
-    served = served || image->handed_over > 0;
+    in_vain = in_vain || image->handed_over == 0;
     let_go(image);
   }
   constexpr int kMostDoublings = 13;
-  known.in_vain = served ? 0 : std::min(known.in_vain + 1, kMostDoublings);
+  known.in_vain = in_vain ? std::min(known.in_vain + 1, kMostDoublings) : 0;
   known.not_before = Clock::now() + kSettles * (1 << known.in_vain);
 }
 

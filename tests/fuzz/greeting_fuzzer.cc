@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "common/image_channel.h"
+#include "common/rehearsal.h"
 #include "tests/fuzz/require.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -13,6 +14,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   if (const auto report = kiln::decode_image_report(message)) {
     kiln::require(kiln::encode_image_report(*report) == message);
+  }
+  if (const auto report = kiln::decode_rehearsal_report(message)) {
+    kiln::require(kiln::encode_rehearsal_report(*report) == message);
   }
   return 0;
 }

@@ -114,6 +114,8 @@ TEST_F(OverlayTest, TheIndexSeesDamage) {
   const std::string source = scratch_.write("mod.py", "x = 'a text'\n");
   fill({source});
   auto index = Index::open(index_path_, dir_).value();
+  // A program: a module's would be of no use in this tree, which can be written.
+  ASSERT_TRUE(index.record_run(system_python(), 0, {}, {source, 1, 10}, std::vector<std::string>{}));
   const auto rewrite = [&](const std::string& bytes, std::time_t mtime_s) {
     std::ofstream(kept(source)) << bytes;
     const timespec times[] = {{mtime_s, 0}, {mtime_s, 0}};
