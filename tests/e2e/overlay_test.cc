@@ -24,11 +24,20 @@ using testing::HasSubstr;
 constexpr char kMain[] = "import util\nprint(util.VALUE, util.__cached__, util.__spec__.cached)\n";
 constexpr char kUtil[] = "VALUE = 'source'\n";
 
+// The daemon may still be filling it for the run before.
+void remove_overlay() {
+  ASSERT_TRUE(await([] {
+    std::error_code failed;
+    fs::remove_all(overlay_dir(cache_dir()), failed);
+    return !failed;
+  }));
+}
+
 class Overlay : public testing::TestWithParam<Python> {
  protected:
   void SetUp() override {
     if (!tree_.works()) GTEST_SKIP() << "no tree can be made that this user cannot write";
-    fs::remove_all(overlay_dir(cache_dir()));
+    remove_overlay();
     tree_.write("main.py", kMain);
     tree_.write("util.py", kUtil);
   }
@@ -248,7 +257,7 @@ TEST_P(Overlay, IsOnlyReadWhereNothingMayBeWritten) {
   plant_in_overlay();
   EXPECT_EQ(value({"-B"}), "planted");
   EXPECT_EQ(value({}, {"PYTHONDONTWRITEBYTECODE=1"}), "planted");
-  fs::remove_all(overlay_dir(cache_dir()));
+  remove_overlay();
   compare({"-B", tree_ / "main.py"});
   tree_.write("fence.py", "import os, later\nos._exit(3)\n");  // a program that ends like this is heard, too
   tree_.write("later.py", "");
