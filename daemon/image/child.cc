@@ -203,7 +203,7 @@ void be_child(Spare spare) {
   if (!order.empty()) {
     self.forget();
     rehearse(std::move(order), std::move(spare.notes));
-  };
+  }
   auto program = self.prepare();
   if (!program) self.refuse(program.error());
   self.await_go(spare.image);

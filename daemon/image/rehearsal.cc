@@ -36,8 +36,6 @@
 #include "daemon/image/system_calls.h"
 #include "daemon/image/takeover.h"
 
-extern char** environ;
-
 namespace kiln::image {
 namespace {
 
@@ -119,12 +117,6 @@ std::vector<const void*> timeless_functions() {
   return functions;
 }
 
-std::vector<std::string> c_environment() {
-  std::vector<std::string> variables;
-  for (char** variable = environ; *variable != nullptr; ++variable) variables.emplace_back(*variable);
-  return variables;
-}
-
 std::uint64_t cpu_us() {
   rusage usage{};
   ::getrusage(RUSAGE_SELF, &usage);
@@ -171,7 +163,6 @@ class Rehearsal : public FenceKeeper {
     TRY_VOID(take_over_process_state(order_.launch));
     TRY_VOID(take_over_environment(order_.launch));
     TRY_VOID(make_standard_streams());
-    environment_ = c_environment();
     const std::string script = order_.launch.kind == TargetKind::file ? order_.launch.target : std::string();
     if (!script.empty()) inputs_.add(Kind::content, AT_FDCWD, script);
     if (!script.empty()) inputs_.add(Kind::link_content, AT_FDCWD, script);
@@ -296,7 +287,6 @@ class Rehearsal : public FenceKeeper {
       const PythonAside aside;
       identity = asks_for_identity(python_stack(kAskingFrames), is_directory);
     }
-    // Bytecode that importlib looks for is made from a source that it looked at before.
     if (look.follows) return inputs_.add(identity ? Kind::identity : Kind::content, look.dirfd, path);
     inputs_.add(identity ? Kind::link_identity : Kind::link_content, look.dirfd, path);
   }
@@ -423,7 +413,6 @@ class Rehearsal : public FenceKeeper {
   std::vector<UniqueFd> channels_;
   RunNotes notes_;
   UniqueFd terminal_;
-  std::vector<std::string> environment_;
   std::string entry_;
   InputLog inputs_;
   Recorders recorders_;
