@@ -2,6 +2,7 @@
 #include "daemon/index_thread.h"
 
 #include <gtest/gtest.h>
+#include <thread>
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
@@ -87,6 +88,7 @@ TEST_F(IndexThreadTest, ARunDoesNotMakeOldBytecodeFresh) {
   run.entry = "/main.py";
   const auto write = [&](const std::string& name, std::uint64_t compiled_size) {
     const std::string source = scratch_.write(name + ".py", "x = 1\n");
+    while (!is_settled(stamp_of(source))) std::this_thread::yield();  // its bytecode is to be later by ctime
     const auto header = timestamp_header(kMagic, stamp_of(source).python_mtime_s(), compiled_size);
     const std::string pyc = "__pycache__/" + name + ".cpython-311.pyc";
     run.imported.push_back(scratch_.write(pyc, encode_pyc_header(header) + tiny_code()));
