@@ -5,6 +5,7 @@
 
 #include "client/command.h"
 #include "client/connection.h"
+#include "client/printable.h"
 #include "common/arguments.h"
 #include "common/json_text.h"
 #include "common/print_error.h"
@@ -28,6 +29,20 @@ std::string duration_text(std::uint64_t seconds) {
   if (seconds < 60) return std::to_string(seconds) + " s";
   if (seconds < 3600) return std::to_string(seconds / 60) + " min";
   return std::to_string(seconds / 3600) + " h " + std::to_string(seconds / 60 % 60) + " min";
+}
+
+void add_stop(const proto::Status::Image& image, json::object& document) {
+  document["entry"] = image.entry();
+  document["arguments"] =
+      json::value_from(std::vector<std::string>(image.arguments().begin(), image.arguments().end()));
+  document["step"] = image.step();
+  document["place"] = image.place();
+  document["modules"] = image.modules();
+  document["inputs"] = image.inputs();
+  document["inputs_by_stat"] = image.inputs_by_stat();
+  document["saved_us"] = image.saved_us();
+  document["last"] = image.last();
+  document["finalized"] = image.finalized();
 }
 
 json::object to_json(const proto::Status& status) {
@@ -56,6 +71,7 @@ json::object to_json(const proto::Status& status) {
          {"running", one.running()},
          {"age_s", one.age_s()},
          {"memory_bytes", one.memory_bytes()}});
+    if (!one.entry().empty()) add_stop(one, images.back().as_object());
   }
   json::array& roots = (document["roots"] = json::array()).as_array();
   for (const auto& one : status.roots()) {
@@ -82,17 +98,31 @@ json::object to_json(const proto::Status& status) {
   return document;
 }
 
+constexpr int kShownImages = 8;  // a screen has room for
+
+void print_image(const proto::Status::Image& image) {
+  std::string name = image.python();
+  for (const auto& option : image.options()) name += " " + option;
+  if (!image.entry().empty()) name += " " + image.entry();
+  for (const auto& argument : image.arguments()) name += " " + argument;
+  std::printf("  %s\n    %s, %s, pid %d, %s, %llu runs (%llu now), %s old\n", printable(name).c_str(),
+              image.kind().c_str(), image.state().c_str(), image.pid(),
+              bytes_text(image.memory_bytes()).c_str(), static_cast<unsigned long long>(image.runs()),
+              static_cast<unsigned long long>(image.running()), duration_text(image.age_s()).c_str());
+  if (image.step().empty()) return;
+  const std::string place = image.place().empty() ? "its end" : image.place();
+  std::printf("    stops at %s: %s; saves %.0f ms\n", printable(place).c_str(),
+              printable(image.step()).c_str(), static_cast<double>(image.saved_us()) / 1000);
+}
+
 void print_images(const proto::Status& status) {
   std::puts("images");
   if (status.images().empty()) std::puts("  none yet; the first run of an interpreter starts one");
+  int left = kShownImages;
   for (const auto& image : status.images()) {
-    std::string name = image.python();
-    for (const auto& option : image.options()) name += " " + option;
-    std::printf("  %s\n    %s, %s, pid %d, %s, %llu runs (%llu now), %s old\n", name.c_str(),
-                image.kind().c_str(), image.state().c_str(), image.pid(),
-                bytes_text(image.memory_bytes()).c_str(), static_cast<unsigned long long>(image.runs()),
-                static_cast<unsigned long long>(image.running()), duration_text(image.age_s()).c_str());
+    if (left-- > 0) print_image(image);
   }
+  if (left < 0) std::printf("  and %d more: kiln status --json\n", -left);
 }
 
 void print_roots(const proto::Status& status) {

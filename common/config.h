@@ -70,6 +70,7 @@ struct Config {
   std::string log_level;
   bool images_enabled = false;
   std::uint64_t images_limit = 0;
+  Bytes images_memory;
   bool images_programs = false;
   Bytes store_limit;
   Bytes overlay_limit;

@@ -38,7 +38,7 @@ FileStamp read_stamp(FieldReader& in) {
 }
 
 bool is_of_link(Kind kind) {
-  return kind == Kind::link_content || kind == Kind::link_identity;
+  return kind == Kind::link_content || kind == Kind::link_identity || kind == Kind::link_type;
 }
 
 // NAME.py, NAME.tag.so, NAME.pyc, or a package's directory, which has no dot in its name. What importlib
@@ -57,7 +57,8 @@ char kind_of(int fd, const struct stat& status) {
   }
   if (S_ISFIFO(status.st_mode)) return 'p';
   if (S_ISSOCK(status.st_mode)) return 's';
-  return S_ISREG(status.st_mode) && ::lseek(fd, 0, SEEK_CUR) == 0 ? 'f' : 'o';
+  if (!S_ISREG(status.st_mode)) return 'o';
+  return ::lseek(fd, 0, SEEK_CUR) == 0 ? 'f' : 'F';
 }
 
 }  // namespace
@@ -87,6 +88,8 @@ std::string encode_rehearsal_report(const RehearsalReport& report) {
   out.bytes(report.entry);
   out.bytes(report.step);
   out.list(report.places);
+  out.bytes(report.finalized);
+  out.number(report.is_last ? 1 : 0);
   out.number(report.has_read_arguments ? 1 : 0);
   out.number(report.has_read_cwd ? 1 : 0);
   out.number(report.needs_whole_environment ? 1 : 0);
@@ -110,8 +113,10 @@ Result<RehearsalReport> decode_rehearsal_report(std::string_view message) {
   report.entry = in.bytes();
   report.step = in.bytes();
   report.places = in.list();
+  report.finalized = in.bytes();
   bool is_valid = true;
-  for (bool* flag : {&report.has_read_arguments, &report.has_read_cwd, &report.needs_whole_environment}) {
+  for (bool* flag :
+       {&report.is_last, &report.has_read_arguments, &report.has_read_cwd, &report.needs_whole_environment}) {
     const std::uint64_t value = in.number();
     is_valid = is_valid && value <= 1;
     *flag = value == 1;
@@ -123,7 +128,7 @@ Result<RehearsalReport> decode_rehearsal_report(std::string_view message) {
   for (std::uint64_t i = 0; in.ok() && i < count; ++i) {
     ProgramInput input;
     const std::uint64_t kind = in.number();
-    is_valid = is_valid && kind <= static_cast<std::uint64_t>(Kind::importable_names);
+    is_valid = is_valid && kind <= static_cast<std::uint64_t>(Kind::link_type);
     input.kind = static_cast<Kind>(kind);
     input.path = in.bytes();
     input.stamp = read_stamp(in);
@@ -156,6 +161,8 @@ ProgramInput look_again(const ProgramInput& input) {
   now.stamp = stamp_of(status);
   if (input.kind == Kind::identity || input.kind == Kind::link_identity) {
     now.stamp = FileStamp{now.stamp.device, now.stamp.inode};
+  } else if (input.kind == Kind::type || input.kind == Kind::link_type) {
+    now.stamp = FileStamp{.size = status.st_mode & S_IFMT};
   } else if (input.kind == Kind::names || input.kind == Kind::importable_names) {
     if (now.stamp == input.stamp) return input;
     const UniqueFd fd{::open(input.path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};

@@ -17,8 +17,9 @@ namespace kiln {
 
 constexpr std::size_t kMaxRehearsalMessage = 16U << 20;
 
-// Images that one rehearsal can leave on its way: where it stops, and before it read its arguments.
-constexpr std::size_t kRehearsalStops = 2;
+// Images that one rehearsal can leave on its way: before it read its arguments, before it looked into its own
+// project, and where it stops.
+constexpr std::size_t kRehearsalStops = 3;
 
 struct RehearsalOrder {
   Launch launch;        // of the run that it repeats; without descriptors
@@ -35,6 +36,8 @@ struct ProgramInput {
     link_identity = 3,
     names = 4,             // the names in a directory
     importable_names = 5,  // those that an import could mean
+    type = 6,              // whether it is there, and is a file, a directory, ...
+    link_type = 7,
   };
   Kind kind{};
   std::string path;  // absolute
@@ -49,8 +52,11 @@ struct RehearsalReport {
   std::uint64_t pid = 0;
   std::string entry;  // as RunRecord has it
   std::string step;   // what comes next: "reads the clock"
-  std::vector<std::string>
-      places;  // where, "/usr/lib/python3/x.py:12", and for which line of the program's own
+  // Where, "/usr/lib/python3/x.py:12", and for which line of the program's own.
+  std::vector<std::string> places;
+  bool is_last = false;   // the program went no further
+  std::string finalized;  // why runs tear the interpreter down at their end: "an object of m.Thing"; empty:
+                          // they need not
   bool has_read_arguments = false;
   bool has_read_cwd = false;
   bool needs_whole_environment = false;  // native code has had the chance to read any variable
@@ -73,7 +79,7 @@ std::uint64_t hash_of_names(int fd, bool importable);
 
 // What descriptors 0 to 2 of this process are, as far as a program can tell without asking for more than
 // their kind: for each a letter and the preferred size of writes, "n4096 p4096 f4096". Letters: n /dev/null,
-// p pipe, f regular file at its beginning, s socket, t terminal; - closed, o anything else.
+// p pipe, f regular file at its beginning, F further on, s socket, t terminal; - closed, o anything else.
 std::string stream_kinds();
 
 }  // namespace kiln

@@ -114,8 +114,8 @@ class Daemon {
   Daemon(asio::io_context& context, asio::local::stream_protocol::acceptor socket, DaemonFacts facts)
       : socket_path_(facts.socket),
         tasks_(context.get_executor()),
-        images_(context.get_executor(), tasks_, settings_.config().images_limit),
         watcher_({.watch_limit = watch_limit(settings_.config())}),
+        images_(context.get_executor(), tasks_, watcher_, settings_.config().images_limit),
         index_(facts.cache_dir + "/index.db", overlay_dir(facts.cache_dir), &watcher_),
         store_(facts.cache_dir + "/store", store_limit()),
         overlay_(overlay_dir(facts.cache_dir), overlay_limit(), index_),
@@ -239,6 +239,7 @@ class Daemon {
     const Config& config = settings_.config();
     spdlog::set_level(spdlog::level::from_str(config.log_level));
     images_.set_limit(config.images_limit);
+    images_.set_memory_limit(config.images_memory.count);
     store_.set_limit(config.store_limit.count);
     overlay_.set_limit(config.overlay_limit.count);
     watcher_.set_watch_limit(watch_limit(config));
@@ -295,6 +296,7 @@ class Daemon {
       tend_.expires_after(kTend);
       co_await tend_.async_wait(asio::redirect_error(asio::use_awaitable, failed));
       if (!failed) precompile_.tend();
+      if (!failed) images_.tend();
       index_.write_times();
       counts_.write();
     }
@@ -304,8 +306,8 @@ class Daemon {
   const bool ends_with_terminal_ = ends_with_terminal();
   Settings settings_;
   TaskGroup tasks_;
-  Images images_;
   Watcher watcher_;
+  Images images_;
   IndexThread index_;
   StoreThread store_;
   Overlay overlay_;

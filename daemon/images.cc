@@ -23,6 +23,8 @@ namespace {
 
 constexpr std::uint64_t kMaxRunsInFlight = 1024;  // of one image
 constexpr auto kStartLimit = std::chrono::seconds(30);
+// All runs of one image hash alike (PYTHONHASHSEED): an order that shows today does not for ever.
+constexpr auto kMostAge = std::chrono::hours(1);
 // An image that ended before it could say why may have been unlucky; it is tried again after this.
 constexpr auto kRetryAfter = std::chrono::seconds(5);
 // An interpreter that was killed while it started says nothing of the next one; two in a row do.
@@ -42,8 +44,12 @@ std::uint64_t in_flight(std::uint64_t handed_over, const ImageReport& report) {
 
 }  // namespace
 
-Images::Images(asio::any_io_executor executor, TaskGroup& tasks, std::size_t limit)
-    : executor_(std::move(executor)), tasks_(tasks), limit_(limit), programs_(executor_, tasks, limit) {
+Images::Images(asio::any_io_executor executor, TaskGroup& tasks, Watcher& watcher, std::size_t limit)
+    : executor_(std::move(executor)),
+      tasks_(tasks),
+      limit_(limit),
+      programs_(executor_, tasks, watcher, limit) {
+  programs_.on_due = [this](const std::string& key) { rehearse(key); };
   programs_.on_uncached = [this](const auto&... told) {
     if (on_uncached) on_uncached(told...);
   };
@@ -96,7 +102,7 @@ bool Images::is_obsolete(const Image& image) const {
     case State::starting:
       return age > kStartLimit;
     case State::ready:
-      return !inputs_hold(image);
+      return age > kMostAge || !inputs_hold(image);
     case State::outdated:
       return true;
     case State::failed:
@@ -190,6 +196,19 @@ void Images::note(Image& image, ImageReport report) {
   report.run = {};
   image.report = std::move(report);
   programs_.rehearse(image.key_bytes, image.greeting, image.channel.native_handle());
+}
+
+void Images::rehearse(const std::string& key_bytes) {
+  for (const ImagePointer& image : images_) {
+    if (image->state == State::ready && image->key_bytes == key_bytes)
+      return programs_.rehearse(key_bytes, image->greeting, image->channel.native_handle());
+  }
+}
+
+// Programs that run for long are run ahead while they do.
+void Images::tend() {
+  programs_.tend();
+  for (const ImagePointer& image : std::list<ImagePointer>(images_)) rehearse(image->key_bytes);
 }
 
 void Images::greet(Image& image, const ImageGreeting& greeting) {

@@ -36,8 +36,8 @@ class Images {
  public:
   using Clock = std::chrono::steady_clock;
 
-  // LIMIT: images, and remembered failures, kept at once.
-  Images(boost::asio::any_io_executor executor, TaskGroup& tasks, std::size_t limit);
+  // LIMIT: images, and remembered failures, kept at once. WATCHER and TASKS outlive this.
+  Images(boost::asio::any_io_executor executor, TaskGroup& tasks, Watcher& watcher, std::size_t limit);
 
   struct HandedOver {};
   struct Start {
@@ -51,6 +51,9 @@ class Images {
 
   // From now on it is LIMIT; the images beyond it go at once.
   void set_limit(std::size_t limit);
+  void set_memory_limit(std::uint64_t bytes) { programs_.set_memory_limit(bytes); }
+  // Due now and then.
+  void tend();
 
   // Programs that have not ended yet.
   std::uint64_t running() const;
@@ -109,6 +112,7 @@ class Images {
   static bool inputs_hold(const Image& image);
   static std::string state_text(const Image& image);
   void keep_at_most(std::size_t count);
+  void rehearse(const std::string& key_bytes);
 
   boost::asio::any_io_executor executor_;
   TaskGroup& tasks_;

@@ -9,4 +9,11 @@ namespace kiln {
 // unknown.
 std::uint64_t proportional_set_bytes(std::uint64_t pid);
 
+// What the machine has.
+std::uint64_t physical_memory_bytes();
+
+// Whether processes have waited for memory for more than a tenth of the last seconds (/proc/pressure/memory);
+// false where the kernel does not tell.
+bool is_memory_short();
+
 }  // namespace kiln

@@ -12,6 +12,9 @@
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <ctime>
+#include <functional>
+#include <map>
+#include <utility>
 
 #include "common/fd_passing.h"
 #include "daemon/process_memory.h"
@@ -24,6 +27,7 @@ namespace {
 
 constexpr std::size_t kRemembered = 16;
 constexpr std::size_t kSeen = 1024;
+constexpr std::uint64_t kProcesses = 3;  // an image, with its spare children
 // After a failure; and after a rehearsal that came while files still changed.
 constexpr std::chrono::milliseconds kTryAgainAfter = std::chrono::minutes(10);
 constexpr std::chrono::milliseconds kSettles{100};
@@ -71,8 +75,9 @@ UniqueFd packed(const std::string& text) {
 
 }  // namespace
 
-ProgramImages::ProgramImages(asio::any_io_executor executor, TaskGroup& tasks, std::size_t limit)
-    : executor_(std::move(executor)), tasks_(tasks), limit_(limit) {}
+ProgramImages::ProgramImages(asio::any_io_executor executor, TaskGroup& tasks, Watcher& watcher,
+                             std::size_t limit)
+    : executor_(std::move(executor)), tasks_(tasks), watcher_(watcher), limit_(limit) {}
 
 std::shared_ptr<ProgramImages::Rehearsed> ProgramImages::rehearsed(const std::string& key,
                                                                    const proto::RunRequest& request) {
@@ -108,18 +113,10 @@ bool ProgramImages::suits(const Image& image, const Rehearsed& run) {
 }
 
 bool ProgramImages::inputs_hold(Image& image) {
-  for (ProgramInput& input : image.stop->inputs) {
-    const ProgramInput now = look_again(input);
-    if (now == input) continue;
-    const bool is_listing = input.names_hash != 0 && now.names_hash == input.names_hash;
-    if (!is_listing || now.stamp.inode != input.stamp.inode) {
-      spdlog::info("{} has changed since {} {} was run ahead", input.path, image.of->python,
-                   image.stop->entry);
-      return false;
-    }
-    input.stamp = now.stamp;  // other names in it do not matter
-  }
-  return true;
+  if (image.inputs->hold()) return true;
+  spdlog::info("{} has changed since {} {} was run ahead", image.inputs->changed(), image.of->python,
+               image.stop->entry);
+  return false;
 }
 
 bool ProgramImages::serve(const std::string& key, const proto::RunRequest& request, int connection) {
@@ -130,10 +127,8 @@ bool ProgramImages::serve(const std::string& key, const proto::RunRequest& reque
   for (const ImagePointer& image : images_) {
     if (suits(*image, *run)) candidates.push_back(image);
   }
-  // Who has read its arguments is further on.
-  std::ranges::stable_sort(candidates, [](const ImagePointer& a, const ImagePointer& b) {
-    return a->stop->has_read_arguments && !b->stop->has_read_arguments;
-  });
+  std::ranges::stable_sort(candidates, std::greater<>{},
+                           [](const ImagePointer& image) { return image->depth; });
   for (const ImagePointer& image : candidates) {
     if (!inputs_hold(*image)) {
       let_go(image);
@@ -143,7 +138,8 @@ bool ProgramImages::serve(const std::string& key, const proto::RunRequest& reque
     if (!send_with_fds(image->channel.native_handle(), std::string(1, kRun), fds)) continue;
     ++image->handed_over;
     image->last_used = Clock::now();
-    if (!image->stop->has_read_arguments) remember(key, request);
+    image->of->has_served = true;
+    if (!image->stop->is_last) remember(key, request);
     return true;
   }
   return false;
@@ -158,10 +154,9 @@ ProgramImages::Seen& ProgramImages::seen(const std::string& identity) {
 
 // There is no image for it yet that is as far as it can be; and where there is one for other arguments, it
 // has been run more than once.
-bool ProgramImages::is_worth_it(const Rehearsed& run) {
-  Seen& known = seen(identity_of(run));
-  ++known.times;
-  if (Clock::now() < known.not_before) return false;
+bool ProgramImages::is_worth_it(const Rehearsed& run) const {
+  const auto known = std::ranges::find(seen_, identity_of(run), &Seen::identity);
+  if (known != seen_.end() && Clock::now() < known->not_before) return false;
   bool is_of_known_program = false;
   for (const ImagePointer& image : images_) {
     if (image->of->key != run.key || image->of->likeness != run.likeness ||
@@ -169,46 +164,60 @@ bool ProgramImages::is_worth_it(const Rehearsed& run) {
       continue;
     if (!image->stop) return false;  // on its way
     is_of_known_program = true;
-    const bool same_arguments = image->of->launch.arguments == run.launch.arguments;
-    // The last stop on the way, or the first of those that this run would make.
-    if (suits(*image, run) &&
-        (image->stop->has_read_arguments || image->stop->step != "looks at its arguments"))
-      return false;
-    if (same_arguments && suits(*image, run) && image->stop->has_read_arguments) return false;
+    if (image->stop->is_last && suits(*image, run)) return false;
   }
-  return !is_of_known_program || known.times > 1;
+  return !is_of_known_program || (known != seen_.end() && known->times > 1);
 }
 
-// Images of the very same run did not suit it: one is kept, and the more of them served nobody, the longer it
-// takes until the next is made. So a variable that is another in each run costs no more and more images.
-void ProgramImages::replace(const Rehearsed& run) {
+// The more images of the very same run served nobody, the longer it takes until it is run ahead again. So a
+// variable that is another in each run costs no more and more work.
+void ProgramImages::settle(const Rehearsed& run) {
   const std::string identity = identity_of(run);
-  Seen& known = seen(identity);
-  bool in_vain = false;
-  for (const ImagePointer& image : std::list<ImagePointer>(images_)) {
-    if (identity_of(*image->of) != identity) continue;
-    in_vain = in_vain || image->handed_over == 0;
-    let_go(image);
-  }
+  const bool in_vain = std::ranges::any_of(images_, [&](const ImagePointer& image) {
+    return !image->of->has_served && identity_of(*image->of) == identity;
+  });
   constexpr int kMostDoublings = 13;
+  Seen& known = seen(identity);
   known.in_vain = in_vain ? std::min(known.in_vain + 1, kMostDoublings) : 0;
   known.not_before = Clock::now() + kSettles * (1 << known.in_vain);
 }
 
+// There are newer images of RUN now.
+void ProgramImages::supersede(const Rehearsed& run) {
+  const std::string identity = identity_of(run);
+  for (const ImagePointer& image : std::list<ImagePointer>(images_)) {
+    if (image->of.get() != &run && identity_of(*image->of) == identity) let_go(image);
+  }
+}
+
 void ProgramImages::remember(const std::string& key, const proto::RunRequest& request) {
   const auto run = rehearsed(key, request);
-  if (run == nullptr || !is_worth_it(*run)) return;
+  if (run == nullptr) return;
+  const std::string identity = identity_of(*run);
+  ++seen(identity).times;
+  if (!is_worth_it(*run)) return;
+  std::erase_if(remembered_, [&](const auto& other) { return identity_of(*other) == identity; });
   if (remembered_.size() >= kRemembered) remembered_.pop_front();
   remembered_.push_back(run);
 }
 
+// The last one that was remembered for KEY, if it is still worth it.
+std::shared_ptr<ProgramImages::Rehearsed> ProgramImages::next_of(const std::string& key) {
+  for (auto at = remembered_.end(); at != remembered_.begin();) {
+    --at;
+    if ((*at)->key != key) continue;
+    const auto run = *at;
+    at = remembered_.erase(at);
+    if (is_worth_it(*run)) return run;
+  }
+  return nullptr;
+}
+
 void ProgramImages::rehearse(const std::string& key, const ImageGreeting& greeting, int channel) {
   const bool is_busy = std::ranges::any_of(images_, [](const ImagePointer& image) { return !image->stop; });
-  const auto found = std::ranges::find(remembered_, key, [](const auto& run) { return run->key; });
-  if (is_busy || found == remembered_.end()) return;
-  const auto run = *found;
-  remembered_.erase(found);
-  replace(*run);
+  const auto run = is_busy ? nullptr : next_of(key);
+  if (run == nullptr) return;
+  settle(*run);
   keep_at_most(limit_ - std::min(limit_, kRehearsalStops));
   RehearsalOrder order{run->launch, run->request.cwd(), run->request.streams()};
   order.launch.environment.assign(run->request.environment().begin(), run->request.environment().end());
@@ -225,6 +234,7 @@ void ProgramImages::rehearse(const std::string& key, const ImageGreeting& greeti
     ::fcntl(pair[0], F_SETFL, O_NONBLOCK);
     const auto image = std::make_shared<Image>(asio::posix::stream_descriptor(executor_, pair[0]));
     image->of = run;
+    image->depth = i;
     image->greeting = greeting;
     image->started_ns = wall_clock_ns();
     made.push_back(image);
@@ -244,8 +254,7 @@ asio::awaitable<void> ProgramImages::listen(ImagePointer image) {
                                        asio::redirect_error(asio::use_awaitable, failed));
     if (failed || !image->channel.is_open()) co_return;  // it was let go
     if (receive(*image)) continue;
-    image->channel.close();
-    images_.remove(image);
+    let_go(image);
     const bool has_sibling =
         std::ranges::any_of(images_, [&](const ImagePointer& other) { return other->of == image->of; });
     if (!image->stop && !has_sibling) {
@@ -254,6 +263,7 @@ asio::awaitable<void> ProgramImages::listen(ImagePointer image) {
       if (!image->of->has_stopped)
         spdlog::info("{} {} could not be run ahead", image->of->python, image->of->launch.target);
     }
+    if (!has_sibling && on_due) on_due(image->of->key);
     co_return;
   }
 }
@@ -271,6 +281,7 @@ bool ProgramImages::receive(Image& image) {
     on_run(image.of->python, image.greeting, report->run, report->same_imports);
   report->run = {};
   image.report = std::move(*report);
+  if (on_due) on_due(image.of->key);
   return true;
 }
 
@@ -292,13 +303,20 @@ bool ProgramImages::take_report(Image& image, int fd) {
   }
   spdlog::info("image {} of {} {} stops at {}: {}", stop->pid, image.of->python, stop->entry,
                stop->places.empty() ? "its end" : stop->places.back(), stop->step + by_whom(*stop));
+  image.inputs = std::make_unique<ProgramInputs>(watcher_, std::exchange(stop->inputs, {}));
   image.stop = std::move(*stop);
   image.since = Clock::now();
+  supersede(*image.of);
+  if (!image.stop->is_last) return true;
+  keep_within_memory();
+  if (on_due) on_due(image.of->key);
   return true;
 }
 
-void ProgramImages::let_go(const ImagePointer& image) {
+// Whoever listens to it may have it for a moment yet.
+void ProgramImages::let_go(ImagePointer image) {
   image->channel.close();
+  image->inputs.reset();
   images_.remove(image);
 }
 
@@ -308,16 +326,45 @@ void ProgramImages::forget(const std::string& key) {
   }
 }
 
+ProgramImages::ImagePointer ProgramImages::least_used() const {
+  return *std::ranges::min_element(images_, {}, [](const ImagePointer& image) { return image->last_used; });
+}
+
 void ProgramImages::keep_at_most(std::size_t count) {
-  while (images_.size() > count) {
-    let_go(
-        *std::ranges::min_element(images_, {}, [](const ImagePointer& image) { return image->last_used; }));
+  while (images_.size() > count) let_go(least_used());
+}
+
+// Of an image's pages each of its spare children has a share, for as long as it has not written to them.
+void ProgramImages::keep_within_memory() {
+  std::uint64_t sum = 0;
+  std::map<const Image*, std::uint64_t> taken;
+  for (const ImagePointer& image : images_) {
+    if (image->stop) sum += taken[image.get()] = proportional_set_bytes(image->stop->pid) * kProcesses;
+  }
+  while (sum > memory_limit_ && !images_.empty()) {
+    const ImagePointer least = least_used();
+    spdlog::info("images take {} of {} bytes: one of {} goes", sum, memory_limit_, least->of->launch.target);
+    sum -= taken[least.get()];
+    let_go(least);
   }
 }
 
 void ProgramImages::set_limit(std::size_t limit) {
   limit_ = limit;
   keep_at_most(limit_);
+}
+
+void ProgramImages::set_memory_limit(std::uint64_t bytes) {
+  memory_limit_ = std::min(bytes, physical_memory_bytes() / 4);
+  keep_within_memory();
+}
+
+void ProgramImages::tend() {
+  if (images_.empty()) return;
+  keep_within_memory();
+  if (!is_memory_short()) return;
+  spdlog::info("memory is short: half of the {} images of programs go", images_.size());
+  keep_at_most(images_.size() / 2);
 }
 
 std::uint64_t ProgramImages::running() const {
@@ -340,14 +387,26 @@ void ProgramImages::describe(proto::Status& status) const {
     described.set_age_s(static_cast<std::uint64_t>(
         std::chrono::duration_cast<std::chrono::seconds>(Clock::now() - image.since).count()));
     if (!image.stop) continue;
-    described.set_pid(static_cast<int>(image.stop->pid));
-    described.set_memory_bytes(proportional_set_bytes(image.stop->pid));
+    const RehearsalReport& stop = *image.stop;
+    described.set_pid(static_cast<int>(stop.pid));
+    described.set_memory_bytes(proportional_set_bytes(stop.pid));
+    described.set_entry(stop.entry);
+    if (stop.has_read_arguments) {
+      for (const auto& argument : image.of->launch.arguments) described.add_arguments(argument);
+    }
+    described.set_step(stop.step);
+    if (!stop.places.empty()) described.set_place(stop.places.back());
+    described.set_modules(stop.modules);
+    described.set_inputs(image.inputs->size());
+    described.set_inputs_by_stat(image.inputs->by_stat());
+    described.set_saved_us(stop.cpu_us);
+    described.set_last(stop.is_last);
+    described.set_finalized(stop.finalized);
   }
 }
 
 void ProgramImages::close() {
-  for (const ImagePointer& image : images_) image->channel.close();
-  images_.clear();
+  while (!images_.empty()) let_go(images_.front());
 }
 
 }  // namespace kiln

@@ -17,6 +17,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <list>
 #include <memory>
 #include <optional>
@@ -26,7 +27,9 @@
 #include "common/image_channel.h"
 #include "common/rehearsal.h"
 #include "daemon/environment.h"
+#include "daemon/program_inputs.h"
 #include "daemon/task_group.h"
+#include "daemon/watch/watcher.h"
 #include "proto/kiln.pb.h"
 
 namespace kiln {
@@ -35,7 +38,11 @@ class ProgramImages {
  public:
   using Clock = std::chrono::steady_clock;
 
-  ProgramImages(boost::asio::any_io_executor executor, TaskGroup& tasks, std::size_t limit);
+  // WATCHER and TASKS outlive this.
+  ProgramImages(boost::asio::any_io_executor executor, TaskGroup& tasks, Watcher& watcher, std::size_t limit);
+  ~ProgramImages() { close(); }
+  ProgramImages(const ProgramImages&) = delete;
+  ProgramImages& operator=(const ProgramImages&) = delete;
 
   // Hands CONNECTION to the image that is furthest on the way of this run, if there is one. KEY: the bare
   // image's. CONNECTION stays the caller's.
@@ -51,9 +58,16 @@ class ProgramImages {
   void forget(const std::string& key);
 
   void set_limit(std::size_t limit);
+  // Of what all of them take together, less what they share; never more than a quarter of the machine's.
+  void set_memory_limit(std::uint64_t bytes);
+  // Due now and then: those beyond the limit go, and half of them where memory is short.
+  void tend();
   std::uint64_t running() const;
   void describe(proto::Status& status) const;
   void close();
+
+  // There may be something to rehearse for this key.
+  std::function<void(const std::string& key)> on_due;
 
   // As Images has them.
   std::function<void(const std::string&, const ImageGreeting&, const UncachedSources&)> on_uncached;
@@ -69,12 +83,15 @@ class ProgramImages {
     std::string likeness;  // of the launch, without arguments
     Environment environment;
     bool has_stopped = false;  // a rehearsal came to a stop, whatever that was good for
+    bool has_served = false;   // an image of it served a run
   };
   struct Image {
     explicit Image(boost::asio::posix::stream_descriptor socket) : channel(std::move(socket)) {}
     std::shared_ptr<Rehearsed> of;
+    std::size_t depth = 0;                // of the stops of one rehearsal, the later are further
     ImageGreeting greeting;               // of the bare image
-    std::optional<RehearsalReport> stop;  // nothing: it is on its way
+    std::optional<RehearsalReport> stop;  // without its inputs; nothing: it is on its way
+    std::unique_ptr<ProgramInputs> inputs;
     std::int64_t started_ns = 0;
     Clock::time_point since = Clock::now();
     Clock::time_point last_used = Clock::now();
@@ -87,7 +104,7 @@ class ProgramImages {
   struct Seen {
     std::string identity;
     int times = 0;
-    int in_vain = 0;                 // images of it, in a row, that served no run
+    int in_vain = 0;                 // rehearsals of it, in a row, that served no run
     Clock::time_point not_before{};  // it is tried again
   };
 
@@ -95,18 +112,24 @@ class ProgramImages {
   static std::string identity_of(const Rehearsed& run);
   static bool suits(const Image& image, const Rehearsed& run);
   static bool inputs_hold(Image& image);
-  bool is_worth_it(const Rehearsed& run);
+  bool is_worth_it(const Rehearsed& run) const;
   Seen& seen(const std::string& identity);
-  void replace(const Rehearsed& run);
+  std::shared_ptr<Rehearsed> next_of(const std::string& key);
+  void settle(const Rehearsed& run);
+  void supersede(const Rehearsed& run);
   boost::asio::awaitable<void> listen(ImagePointer image);
   bool receive(Image& image);
   bool take_report(Image& image, int fd);
   void keep_at_most(std::size_t count);
-  void let_go(const ImagePointer& image);
+  void keep_within_memory();
+  ImagePointer least_used() const;
+  void let_go(ImagePointer image);
 
   boost::asio::any_io_executor executor_;
   TaskGroup& tasks_;
+  Watcher& watcher_;
   std::size_t limit_;
+  std::uint64_t memory_limit_ = std::numeric_limits<std::uint64_t>::max();
   std::list<ImagePointer> images_;
   std::list<std::shared_ptr<Rehearsed>> remembered_;
   std::list<Seen> seen_;

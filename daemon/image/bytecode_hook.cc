@@ -19,6 +19,7 @@
 #include "common/unique_fd.h"
 #include "daemon/image/fence.h"
 #include "daemon/image/interpreter_state.h"
+#include "daemon/image/look.h"
 #include "daemon/image/overlay_file.h"
 #include "daemon/image/python_ref.h"
 
@@ -72,12 +73,6 @@ class ErrorAside {
 };
 
 // Nothing, and no error, where there is none.
-PythonRef attribute(PyObject* object, const char* name) {
-  PythonRef value{object != nullptr ? PyObject_GetAttrString(object, name) : nullptr};
-  if (!value) PyErr_Clear();
-  return value;
-}
-
 PythonRef item(const PythonRef& mapping, const char* name) {
   PythonRef value{mapping ? PyMapping_GetItemString(mapping.get(), name) : nullptr};
   if (!value) PyErr_Clear();
@@ -97,14 +92,6 @@ struct Import {
   long long size = 0;
   bool hash_based = false;  // the bytecode in its place is
 };
-
-// Empty, and no error, for what is no path.
-std::string text_of(PyObject* path) {
-  const PythonRef bytes{path != nullptr && PyUnicode_Check(path) ? PyUnicode_EncodeFSDefault(path) : nullptr};
-  if (bytes) return PyBytes_AsString(bytes.get());
-  PyErr_Clear();
-  return {};
-}
 
 std::string path_variable(const PythonRef& locals, const char* name) {
   return text_of(item(locals, name).get());

@@ -95,6 +95,7 @@ class Child {
     const Launch launch = TRY(receive_launch());
     TRY_VOID(take_over_environment(launch));
     TRY_VOID(renew_arguments(launch));
+    renew_positions();
     TRY_VOID(make_up_for(stopped.resets));
     return join_process_group(launch.process_group);
   }

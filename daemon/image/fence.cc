@@ -134,11 +134,15 @@ void go_on_with(std::uint64_t blocked, ucontext_t* context) {
   std::memcpy(&context->uc_sigmask, &blocked, sizeof blocked);
 }
 
+std::uint64_t blocked_at(const ucontext_t* context) {
+  std::uint64_t blocked = 0;
+  std::memcpy(&blocked, &context->uc_sigmask, sizeof blocked);
+  return blocked;
+}
+
 // In all but forks that go on, this never returns: the keeper's stop() serves.
 void stop(const std::string& step, ucontext_t* context) {
-  FenceKeeper& keeper = *state.keeper;
-  const std::uint64_t blocked = keeper.stop(step);
-  if (context != nullptr) go_on_with(blocked, context);
+  go_on_with(state.keeper->stop(step, blocked_at(context)), context);
 }
 
 void on_system_call(int, siginfo_t* info, void* raw) {
@@ -238,7 +242,7 @@ void stop_at_fence(const std::string& step) {
   sigset_t all;
   sigfillset(&all);
   ::pthread_sigmask(SIG_BLOCK, &all, nullptr);
-  const std::uint64_t blocked = state.keeper->stop(step);
+  const std::uint64_t blocked = state.keeper->stop(step, 0);
   sigset_t mask;
   sigemptyset(&mask);
   std::memcpy(&mask, &blocked, sizeof blocked);

@@ -38,9 +38,11 @@ class FenceKeeper {
   virtual bool may_read_clock() = 0;
   // Asked after an objection: the fence is left open from this call on, until close_fence().
   virtual bool may_leave() = 0;
-  // The program has come to its end here. STEP: what it would do next. Returns in processes that are to go
-  // on, with the signals in BLOCKED (bit n-1: signal n) blocked.
-  virtual std::uint64_t stop(const std::string& step) = 0;
+  // The program has come to its end here, or to a place where a fork of it shall stay. STEP: what it would do
+  // next. BLOCKED: the signals that are blocked there (bit n-1: signal n). Returns in processes that are to
+  // go on, with what shall be blocked in them: those without the fence, and one that renewed it and objects
+  // no more.
+  virtual std::uint64_t stop(const std::string& step, std::uint64_t blocked) = 0;
 };
 
 // From here on. Fails where the kernel cannot do it. KEEPER stays the caller's.

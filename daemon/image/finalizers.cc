@@ -2,42 +2,40 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
 #include <string>
-#include <string_view>
 #include <unordered_map>
 
+#include "daemon/image/extensions.h"
 #include "daemon/image/interpreter_state.h"
+#include "daemon/image/look.h"
 #include "daemon/image/new_objects.h"
 #include "daemon/image/python_ref.h"
 
 namespace kiln::image {
 namespace {
 
-// Extension modules of the standard library whose types do nothing visible when they are deallocated. What is
-// not here is finalized: third-party modules, sqlite3 (an open transaction is rolled back), dbm (buffers),
-// and others.
-constexpr std::array<std::string_view, 40> kHarmlessModules{
-    "_asyncio",  "_bisect",  "_blake2",      "_bz2",        "_contextvars", "_csv",
-    "_datetime", "_decimal", "_elementtree", "_hashlib",    "_heapq",       "_json",
-    "_lsprof",   "_lzma",    "_md5",         "_opcode",     "_pickle",      "_posixsubprocess",
-    "_queue",    "_random",  "_sha1",        "_sha2",       "_sha256",      "_sha3",
-    "_sha512",   "_socket",  "_ssl",         "_statistics", "_struct",      "_uuid",
-    "_zoneinfo", "array",    "binascii",     "cmath",       "fcntl",        "grp",
-    "math",      "select",   "unicodedata",  "zlib"};
+// Types with finalizers that nobody can see the work of.
+struct Quiet {
+  const char* module;
+  const char* name;
+  const char* reason;
+};
+constexpr std::array kQuiet{
+    Quiet{"asgiref.local", "Local", "it lets go of values, which are looked at by themselves"},
+    Quiet{"django.core.management.base", "OutputWrapper",
+          "it flushes another stream, which is looked at by itself"},
+};
 
-bool is_harmless_module(std::string_view name) {
-  return std::ranges::find(kHarmlessModules, name) != kHarmlessModules.end();
+bool is_quiet(PyObject* type) {
+  const PythonRef module = attribute(type, "__module__");
+  const PythonRef name = attribute(type, "__qualname__");
+  return std::ranges::any_of(kQuiet, [&](const Quiet& quiet) {
+    return is_text(name.get(), quiet.name) && is_text(module.get(), quiet.module);
+  });
 }
 
 // What a type tells about its instances.
 enum class Verdict { harmless, generator, stream, weak_reference, finalizer };
-
-PythonRef attribute(PyObject* object, const char* name) {
-  PythonRef value{PyObject_GetAttrString(object, name)};
-  if (!value) PyErr_Clear();
-  return value;
-}
 
 bool has_attribute(PyObject* type, const char* name) {
   return static_cast<bool>(attribute(type, name));
@@ -47,14 +45,20 @@ bool is_true(const PythonRef& value) {
   return value && PyObject_IsTrue(value.get()) == 1;
 }
 
-bool is_text(const PythonRef& object, const char* text) {
-  return object && PyUnicode_Check(object.get()) != 0 &&
-         PyUnicode_CompareWithASCIIString(object.get(), text) == 0;
-}
-
 class Search {
  public:
   bool matters(PyObject* object) {
+    if (!may_be_seen(object)) return false;
+    PyObject* type = reinterpret_cast<PyObject*>(Py_TYPE(object));
+    culprit_ =
+        text_of(attribute(type, "__module__").get()) + "." + text_of(attribute(type, "__qualname__").get());
+    return true;
+  }
+  // The type of what matters.
+  const std::string& culprit() const { return culprit_; }
+
+ private:
+  bool may_be_seen(PyObject* object) {
     if (PyType_Check(object) && is_untracked_finalizer(object)) return true;
     switch (verdict_of(Py_TYPE(object))) {
       case Verdict::harmless:
@@ -71,13 +75,12 @@ class Search {
     return true;
   }
 
- private:
   // Instances of such a class (__slots__ = () and __del__) are invisible to the collector: the class must do.
   // The interpreter's own posix.ScandirIterator is one; all it does is to warn (see warnings_are_asked_for).
   static bool is_untracked_finalizer(PyObject* type) {
     const unsigned long flags = PyType_GetFlags(reinterpret_cast<PyTypeObject*>(type));
     if ((flags & Py_TPFLAGS_HEAPTYPE) == 0 || (flags & Py_TPFLAGS_HAVE_GC) != 0) return false;
-    return has_attribute(type, "__del__") && !is_text(attribute(type, "__name__"), "ScandirIterator");
+    return has_attribute(type, "__del__") && !is_text(attribute(type, "__name__").get(), "ScandirIterator");
   }
 
   Verdict verdict_of(PyTypeObject* type) {
@@ -89,13 +92,24 @@ class Search {
   }
 
   static Verdict judge(PyObject* type) {
+    if (is_quiet(type)) return Verdict::harmless;
     if (PyObject_IsSubclass(type, interpreter_state().io_base.get()) == 1) return Verdict::stream;
     if (PyObject_IsSubclass(type, interpreter_state().weak_reference.get()) == 1)
       return Verdict::weak_reference;
+    if (is_of_sqlite(type)) return Verdict::finalizer;
     if (!has_attribute(type, "__del__")) return Verdict::harmless;
     const bool is_generator =
         has_attribute(type, "gi_frame") || has_attribute(type, "cr_frame") || has_attribute(type, "ag_frame");
     return is_generator ? Verdict::generator : Verdict::finalizer;
+  }
+
+  // A connection rolls an open transaction back, and removes its journal.
+  static bool is_of_sqlite(PyObject* type) {
+    const PythonRef classes = attribute(type, "__mro__");
+    for (Py_ssize_t i = 0; classes && i < PyTuple_Size(classes.get()); ++i) {
+      if (is_text(attribute(PyTuple_GetItem(classes.get(), i), "__module__").get(), "sqlite3")) return true;
+    }
+    return false;
   }
 
   static bool is_suspended(PyObject* generator) {
@@ -119,62 +133,44 @@ class Search {
     return !is_true(attribute(stream, "closed"));
   }
 
-  // The callbacks of WeakSet, WeakValueDictionary and abc remove an entry; any other may do anything.
+  // The callbacks of WeakSet, WeakValueDictionary, logging and abc remove an entry, and that of
+  // weakref.finalize does nothing after atexit; any other may do anything.
   static bool has_foreign_callback(PyObject* reference) {
     const PythonRef callback = attribute(reference, "__callback__");
     if (!callback || callback.get() == Py_None) return false;
     const PythonRef module = attribute(callback.get(), "__module__");
-    if (is_text(module, "weakref") || is_text(module, "_weakrefset")) return false;
-    return !is_callback_of_abc(callback.get());
+    if (is_text(module.get(), "weakref")) return is_of_weak_method(callback.get());
+    if (is_text(module.get(), "_weakrefset")) return false;
+    if (is_text(module.get(), "logging"))
+      return !is_text(attribute(callback.get(), "__name__").get(), "_removeHandlerRef");
+    return !is_native_bookkeeping(callback.get());
   }
 
-  // _abc's own: a builtin without a module, bound to a weak reference.
-  static bool is_callback_of_abc(PyObject* callback) {
+  // WeakMethod calls what it was given, if it was given something: the first of the callback's own variables.
+  static bool is_of_weak_method(PyObject* callback) {
+    if (!is_text(attribute(callback, "__qualname__").get(), "WeakMethod.__new__.<locals>._cb")) return false;
+    const PythonRef cells = attribute(callback, "__closure__");
+    if (!cells || PyTuple_Size(cells.get()) < 1) return true;
+    return attribute(PyTuple_GetItem(cells.get(), 0), "cell_contents").get() != Py_None;
+  }
+
+  // _abc's own and that of threading.local: builtins without a module, bound to a weak reference.
+  static bool is_native_bookkeeping(PyObject* callback) {
     const PythonRef self = attribute(callback, "__self__");
-    return PyCFunction_Check(callback) != 0 && is_text(attribute(callback, "__name__"), "_destroy") && self &&
+    const PythonRef name = attribute(callback, "__name__");
+    return PyCFunction_Check(callback) != 0 && self &&
+           (is_text(name.get(), "_destroy") || is_text(name.get(), "_localdummy_destroyed")) &&
            PyObject_IsInstance(self.get(), interpreter_state().weak_reference.get()) == 1;
   }
 
   std::unordered_map<PyTypeObject*, Verdict> verdicts_;
+  std::string culprit_;
 };
-
-// Has the run loaded a shared library that is not known to be harmless?
-bool loaded_unknown_extension() {
-  PyObject* modules = PyImport_GetModuleDict();
-  PyObject* key = nullptr;
-  PyObject* module = nullptr;
-  Py_ssize_t position = 0;
-  while (PyDict_Next(modules, &position, &key, &module) != 0) {
-    if (!PyModule_Check(module)) continue;
-    const PythonRef file{PyModule_GetFilenameObject(module)};
-    if (!file) {
-      PyErr_Clear();
-      continue;
-    }
-    const PythonRef path{PyUnicode_EncodeFSDefault(file.get())};
-    if (!path) {
-      PyErr_Clear();
-      return true;
-    }
-    const std::string_view text = PyBytes_AsString(path.get());
-    if (!text.ends_with(".so")) continue;
-    std::string_view name = text.substr(text.rfind('/') + 1);
-    name = name.substr(0, name.find('.'));
-    if (text.find("/lib-dynload/") == std::string_view::npos || !is_harmless_module(name)) return true;
-  }
-  return false;
-}
 
 // With -W or PYTHONWARNINGS, what is left open may be warned of at the end.
 bool warnings_are_asked_for() {
   PyObject* options = PySys_GetObject("warnoptions");
   return options == nullptr || PyList_Size(options) != 0;
-}
-
-// Data may lie in the streams that the interpreter made, while the program put others in their places.
-bool streams_were_replaced() {
-  return PySys_GetObject("stdout") != PySys_GetObject("__stdout__") ||
-         PySys_GetObject("stderr") != PySys_GetObject("__stderr__");
 }
 
 // gc.callbacks and gc.set_debug make the collector's last work visible, and audit hooks that there was any.
@@ -185,25 +181,30 @@ bool is_watched() {
          PyLong_AsLong(debug.get()) != 0;
 }
 
-bool own_finalizers = false;
+std::string& own_reason() {
+  static auto* reason = new std::string;
+  return *reason;
+}
 
 }  // namespace
 
-void note_own_finalizers() {
+std::string note_own_finalizers() {
+  own_reason() = note_own_extensions();
   Search search;
   for (int generation = 0; generation < 3; ++generation) {
     const PythonRef objects{PyObject_CallFunction(interpreter_state().gc_objects.get(), "i", generation)};
-    for (Py_ssize_t i = 0; objects && i < PyList_Size(objects.get()); ++i) {
-      own_finalizers = own_finalizers || search.matters(PyList_GetItem(objects.get(), i));
+    for (Py_ssize_t i = 0; objects && own_reason().empty() && i < PyList_Size(objects.get()); ++i) {
+      if (search.matters(PyList_GetItem(objects.get(), i))) own_reason() = "an object of " + search.culprit();
     }
   }
   PyErr_Clear();
+  return own_reason();
 }
 
 bool finalization_matters() {
   const InterpreterState& state = interpreter_state();
-  if (own_finalizers || is_watched() || warnings_are_asked_for() || streams_were_replaced()) return true;
-  if (loaded_unknown_extension()) return true;
+  if (!own_reason().empty() || is_watched() || warnings_are_asked_for()) return true;
+  if (has_unknown_extension()) return true;
   // Frozen objects are hidden from get_objects.
   if (count_frozen_objects() != state.frozen_objects) return true;
   Search search;

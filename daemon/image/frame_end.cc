@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include "daemon/image/look.h"
 #include "daemon/image/python_ref.h"
 
 namespace kiln::image {
@@ -34,17 +35,6 @@ bool is_profiled() {
   const PythonRef function{PyObject_CallMethod(PyImport_AddModule("sys"), "getprofile", nullptr)};
   PyErr_Clear();
   return !function || function.get() != Py_None;
-}
-
-PythonRef attribute(PyObject* object, const char* name) {
-  PythonRef value{object != nullptr ? PyObject_GetAttrString(object, name) : nullptr};
-  if (!value) PyErr_Clear();
-  return value;
-}
-
-bool is_text(PyObject* object, std::string_view text) {
-  return object != nullptr && PyUnicode_Check(object) != 0 &&
-         PyUnicode_CompareWithASCIIString(object, std::string(text).c_str()) == 0;
 }
 
 bool is_of(PyObject* frame, std::string_view module, std::string_view function) {

@@ -4,10 +4,33 @@
 #include <array>
 
 #include "daemon/image/interpreter_state.h"
+#include "daemon/image/look.h"
 #include "daemon/image/python_ref.h"
 
 namespace kiln::image {
 namespace {
+
+// Of the innermost running function of this name: what its `self` has as ATTRIBUTE of its own.
+PythonRef own_attribute(std::string_view function, const char* name) {
+  PythonRef frame = PythonRef::borrowed(reinterpret_cast<PyObject*>(PyEval_GetFrame()));
+  while (frame && frame.get() != Py_None &&
+         !is_text(attribute(attribute(frame.get(), "f_code").get(), "co_name").get(), function))
+    frame = attribute(frame.get(), "f_back");
+  const PythonRef locals = attribute(frame.get(), "f_locals");
+  PyObject* self =
+      locals && PyDict_Check(locals.get()) != 0 ? PyDict_GetItemString(locals.get(), "self") : nullptr;
+  const PythonRef own = attribute(self, "__dict__");
+  return PythonRef::borrowed(own && PyDict_Check(own.get()) != 0 ? PyDict_GetItemString(own.get(), name)
+                                                                 : nullptr);
+}
+
+// A field's default is computed when it is needed: it is not compared with the present time.
+bool has_computed_default() {
+  const PythonRef value = own_attribute("_check_fix_default_value", "default");
+  const PythonRef type =
+      PythonRef::borrowed(value ? reinterpret_cast<PyObject*>(Py_TYPE(value.get())) : nullptr);
+  return is_text(attribute(type.get(), "__name__").get(), "function");
+}
 
 constexpr std::array kKnownSteps{
     KnownStep{Effect::clock, "logging", "<module>", "logging",
@@ -24,9 +47,23 @@ constexpr std::array kKnownSteps{
         "the state of the module's own generator, which has no other use before a program draws from it"},
     KnownStep{Effect::random, "random", "", "sympy.core.random",
               "sys.modules['sympy.core.random'].rng.seed()\n", "the state of sympy's own generator"},
+    KnownStep{
+        Effect::random, "random", "", "sympy.core.symbol",
+        "d = sys.modules['sympy.core.symbol'].Dummy\n"
+        "d._prng.seed()\n"
+        "b = d._base_dummy_index\n"
+        "d._base_dummy_index = d._prng.randint(b, b + 8 * 10**6)\n",
+        "where numbering of the dummies starts: those that were made by the import keep theirs, and stay "
+        "before those that the program makes"},
     KnownStep{Effect::random, "random", "", "sympy.ntheory.ecm",
               "sys.modules['sympy.ntheory.ecm'].rgen.seed()\n",
               "the state of a generator that is seeded before each use"},
+    KnownStep{Effect::clock, "django.utils.timezone", "now", "django.db.models.fields", "",
+              "the time with which a default that is fixed would be compared", "_check_fix_default_value",
+              has_computed_default},
+    KnownStep{Effect::clock, "django.utils.timezone", "now", "django.contrib.auth.checks", "",
+              "the defaults of a user that is made to look at two attributes, and thrown away",
+              "check_user_model"},
     KnownStep{Effect::random, "random", "", "sympy.ntheory.qs",
               "sys.modules['sympy.ntheory.qs'].rgen.seed()\n",
               "the state of a generator that is seeded before each use"},
@@ -46,6 +83,19 @@ constexpr std::array kKnownSteps{
               "an epoll descriptor, closed at once: does the kernel have them?"},
 };
 
+std::string_view package_of(std::string_view module) {
+  return module.substr(0, module.find('.'));
+}
+
+// A part of the same package, the module that takes the step, and what imports.
+bool may_lie_between(const PythonFrame& frame, const KnownStep& step) {
+  constexpr std::array<std::string_view, 3> kImporting{"importlib._bootstrap",
+                                                       "importlib._bootstrap_external", "secrets"};
+  return package_of(frame.module) == package_of(step.within) || frame.module == step.module ||
+         frame.module.starts_with("_frozen_importlib") ||
+         std::ranges::find(kImporting, frame.module) != kImporting.end();
+}
+
 bool matches(const KnownStep& step, const std::vector<PythonFrame>& stack) {
   // Whatever is done within this function.
   if (step.effect == Effect::any) {
@@ -55,10 +105,12 @@ bool matches(const KnownStep& step, const std::vector<PythonFrame>& stack) {
   }
   if (stack.empty() || stack[0].module != step.module) return false;
   if (!step.function.empty() && stack[0].function != step.function) return false;
-  // Between the two there is nothing but the module's own functions and the import of a part of it.
-  return std::ranges::any_of(stack, [&](const PythonFrame& frame) {
-    return frame.module == step.importing && frame.function == "<module>";
-  });
+  for (const PythonFrame& frame : stack) {
+    if (frame.module == step.within && frame.function == step.within_function)
+      return step.holds == nullptr || step.holds();
+    if (!may_lie_between(frame, step)) return false;
+  }
+  return false;
 }
 
 }  // namespace

@@ -18,11 +18,14 @@ enum class Effect { clock, random, thread_id, process_id, descriptor, any };
 
 struct KnownStep {
   Effect effect{};
-  std::string_view module;     // of the innermost frame
-  std::string_view function;   // of that frame; empty: any
-  std::string_view importing;  // the module whose import this is part of
-  std::string_view reset;      // Python code, with sys, os and time; empty: nothing is to be done
-  std::string_view reason;     // why that makes up for it
+  std::string_view module;    // of the innermost frame
+  std::string_view function;  // of that frame; empty: any
+  std::string_view within;    // module of the function, further out, that this is a part of; its package's
+                              // code alone lies in between
+  std::string_view reset;     // Python code, with sys, os and time; empty: nothing is to be done
+  std::string_view reason;    // why that makes up for it
+  std::string_view within_function = "<module>";  // by default the import of that module
+  bool (*holds)() = nullptr;                      // whether it is so this time; null: always
 };
 
 // The row for a step taken at STACK; null: there is none.

@@ -53,8 +53,11 @@ bool finish() {
     PyErr_Clear();
   }
   if (finalization_matters()) return tear_down();
-  // A stream that cannot be flushed is Py_FinalizeEx's to report; its data is still there.
-  if (!flush("stdout") || !flush("stderr")) return tear_down();
+  // A stream that cannot be flushed is Py_FinalizeEx's to report; its data is still there. Those that Python
+  // made may hold data, too, where the program has put others in their places: they are the last to go.
+  for (const char* stream : {"stdout", "stderr", "__stdout__", "__stderr__"}) {
+    if (!flush(stream)) return tear_down();
+  }
   return true;
 }
 

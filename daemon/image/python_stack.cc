@@ -1,26 +1,9 @@
 #include "daemon/image/python_stack.h"
 
+#include "daemon/image/look.h"
 #include "daemon/image/python_ref.h"
 
 namespace kiln::image {
-namespace {
-
-PythonRef attribute(PyObject* object, const char* name) {
-  PythonRef value{object != nullptr ? PyObject_GetAttrString(object, name) : nullptr};
-  if (!value) PyErr_Clear();
-  return value;
-}
-
-std::string text_of(PyObject* object) {
-  const PythonRef bytes{object != nullptr && PyUnicode_Check(object) ? PyUnicode_EncodeFSDefault(object)
-                                                                     : nullptr};
-  if (bytes) return PyBytes_AsString(bytes.get());
-  PyErr_Clear();
-  return {};
-}
-
-}  // namespace
-
 std::vector<PythonFrame> python_stack(std::size_t limit) {
   std::vector<PythonFrame> stack;
   PythonRef frame = PythonRef::borrowed(reinterpret_cast<PyObject*>(PyEval_GetFrame()));

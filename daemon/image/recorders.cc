@@ -1,6 +1,7 @@
 #include "daemon/image/recorders.h"
 
 #include <Python.h>
+#include <dlfcn.h>
 
 #include <vector>
 
@@ -20,7 +21,9 @@ def recording(base, note):
         return call
     left = ('__new__', '__init__', '__getattribute__', '__doc__', '__hash__', '__class_getitem__')
     methods = {name: method(name, original) for name, original in base.__dict__.items() if name not in left}
-    return type(base)(base.__name__, (base,), dict(methods, __slots__=()))
+    # A copy is a plain one.
+    methods['__reduce_ex__'] = method('__reduce_ex__', lambda self, protocol: base(self).__reduce_ex__(protocol))
+    return type(base)(base.__name__, (base,), dict(methods, __slots__=(), __module__='builtins'))
 )";
 
 struct Recorded {
@@ -67,6 +70,17 @@ PyObject* note_variable(PyObject*, PyObject* call) {
 PyMethodDef note_arguments_method = {"note", note_arguments, METH_VARARGS, nullptr};
 PyMethodDef note_variable_method = {"note", note_variable, METH_VARARGS, nullptr};
 
+// TYPE is none of what its base's __subclasses__() tells: the reference that this has is dead.
+bool hide(PyObject* type) {
+  using Clear = void (*)(PyObject*);
+  static const auto clear = reinterpret_cast<Clear>(::dlsym(RTLD_DEFAULT, "_PyWeakref_ClearRef"));
+  const PythonRef module{PyImport_ImportModule("_weakref")};
+  const PythonRef references{module ? PyObject_CallMethod(module.get(), "getweakrefs", "O", type) : nullptr};
+  if (clear == nullptr || !references) return false;
+  for (Py_ssize_t i = 0; i < PyList_Size(references.get()); ++i) clear(PyList_GetItem(references.get(), i));
+  return true;
+}
+
 PythonRef recording_type(PyObject* base, PyMethodDef* note) {
   const PythonRef globals{PyDict_New()};
   PyDict_SetItemString(globals.get(), "__builtins__", PyEval_GetBuiltins());
@@ -74,8 +88,10 @@ PythonRef recording_type(PyObject* base, PyMethodDef* note) {
   const PythonRef done{code ? PyEval_EvalCode(code.get(), globals.get(), globals.get()) : nullptr};
   PyObject* make = done ? PyDict_GetItemString(globals.get(), "recording") : nullptr;
   const PythonRef function{PyCFunction_NewEx(note, nullptr, nullptr)};
-  return PythonRef{make != nullptr ? PyObject_CallFunctionObjArgs(make, base, function.get(), nullptr)
-                                   : nullptr};
+  PythonRef type{make != nullptr ? PyObject_CallFunctionObjArgs(make, base, function.get(), nullptr)
+                                 : nullptr};
+  if (type && !hide(type.get())) return {};
+  return type;
 }
 
 // Methods of dict that read no variable but the one they are given.

@@ -13,6 +13,7 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 #include <string_view>
 
 #include "common/fd_passing.h"
@@ -53,10 +54,11 @@ bool is_frozen_importlib(const PythonFrame& frame) {
 }
 
 // Functions of the standard library that ask what a path is, not when it changed.
-constexpr std::array<std::string_view, 17> kAskForIdentity{
-    "exists",   "lexists",    "isfile",      "isdir",        "islink",        "ismount",
-    "is_file",  "is_dir",     "samefile",    "realpath",     "_joinrealpath", "resolve",
-    "absolute", "is_symlink", "_path_isdir", "_path_isfile", "find_spec"};
+constexpr std::array<std::string_view, 14> kAskForType{
+    "exists",   "lexists",       "isfile",  "isdir",    "islink",     "is_file",     "is_dir",
+    "realpath", "_joinrealpath", "resolve", "absolute", "is_symlink", "_path_isdir", "_path_isfile"};
+// And which file it is.
+constexpr std::array<std::string_view, 4> kAskForIdentity{"samefile", "ismount", "is_mount", "find_spec"};
 // And those by which they ask.
 constexpr std::array<std::string_view, 3> kAsk{"_path_stat", "_path_is_mode_type", "stat"};
 
@@ -67,16 +69,29 @@ bool is_of_library(const PythonFrame& frame) {
 
 constexpr std::size_t kAskingFrames = 4;
 
-// Of a path that the standard library looks at here, only what it is counts, not when it changed: directories
-// change with each file that is created in them.
-bool asks_for_identity(const std::vector<PythonFrame>& stack, bool is_directory) {
+enum class Asks { type, identity, content };
+
+// What counts of a path that the standard library looks at here: often not when it changed. Directories
+// change with each file that is created in them, and files may be replaced by others.
+Asks asks_for(const std::vector<PythonFrame>& stack, bool is_directory) {
   if (is_directory && !stack.empty() && (is_frozen_importlib(stack[0]) || stack[0].module == "zipimport"))
-    return true;
+    return Asks::type;
   const auto who = std::ranges::find_if_not(stack, [](const PythonFrame& frame) {
     return is_of_library(frame) && std::ranges::find(kAsk, frame.function) != kAsk.end();
   });
-  return who != stack.end() && is_of_library(*who) &&
-         std::ranges::find(kAskForIdentity, who->function) != kAskForIdentity.end();
+  if (who == stack.end() || !is_of_library(*who)) return Asks::content;
+  if (std::ranges::find(kAskForType, who->function) != kAskForType.end()) return Asks::type;
+  if (std::ranges::find(kAskForIdentity, who->function) != kAskForIdentity.end()) return Asks::identity;
+  return Asks::content;
+}
+
+constexpr std::string_view kEntersProject = "looks into its own project";
+
+// What is installed below a project, in a virtual environment of its own, is none of it.
+bool is_installed(std::string_view path) {
+  return path.find("/site-packages/") != std::string_view::npos ||
+         path.find("/dist-packages/") != std::string_view::npos ||
+         path.find("/lib/python") != std::string_view::npos;
 }
 
 // Bytecode is an input only where its source is none (PEP 552, unchecked): else it says what the source says.
@@ -169,6 +184,7 @@ class Rehearsal : public FenceKeeper {
     Program program = TRY(Program::prepare(order_.launch));
     take_over_dispositions(order_.launch);
     entry_ = program.entry();
+    project_ = script.empty() ? order_.cwd + "/" : absolute(script.substr(0, script.rfind('/') + 1));
     timeless_ = timeless_functions();
     serve_bytecode(std::move(notes_), entry_, {});
     mark_object_list();
@@ -186,8 +202,9 @@ class Rehearsal : public FenceKeeper {
 
   std::string objection(const SystemCall& call) override {
     switch (kind_of(call)) {
-      case CallKind::harmless:
       case CallKind::looks:
+        return enters_project(looked_at(call)) ? std::string(kEntersProject) : std::string();
+      case CallKind::harmless:
       case CallKind::lists:
       case CallKind::asks_cwd:
         return {};
@@ -230,7 +247,12 @@ class Rehearsal : public FenceKeeper {
     return known != nullptr && at_end_of(known->module, known->function, close_fence);
   }
 
-  std::uint64_t stop(const std::string& step) override { return serve_from_here(step, 0); }
+  std::uint64_t stop(const std::string& step, std::uint64_t blocked) override {
+    if (step != kEntersProject) return serve_from_here(step, 0);
+    has_entered_project_ = true;
+    const auto gone_on = leave_image(step);
+    return gone_on ? *gone_on : blocked;
+  }
 
  private:
   // Beyond what the program can have.
@@ -282,13 +304,33 @@ class Rehearsal : public FenceKeeper {
     const bool is_directory =
         ::fstatat(look.dirfd, look.path, &status, look.follows ? 0 : AT_SYMLINK_NOFOLLOW) == 0 &&
         S_ISDIR(status.st_mode);
-    bool identity = false;
-    {
-      const PythonAside aside;
-      identity = asks_for_identity(python_stack(kAskingFrames), is_directory);
-    }
-    if (look.follows) return inputs_.add(identity ? Kind::identity : Kind::content, look.dirfd, path);
-    inputs_.add(identity ? Kind::link_identity : Kind::link_content, look.dirfd, path);
+    const Asks asks = what_is_asked(is_directory);
+    if (asks == Asks::type) return inputs_.add(look.follows ? Kind::type : Kind::link_type, look.dirfd, path);
+    if (asks == Asks::identity)
+      return inputs_.add(look.follows ? Kind::identity : Kind::link_identity, look.dirfd, path);
+    inputs_.add(look.follows ? Kind::content : Kind::link_content, look.dirfd, path);
+  }
+
+  static Asks what_is_asked(bool is_directory) {
+    const PythonAside aside;
+    return asks_for(python_stack(kAskingFrames), is_directory);
+  }
+
+  // The first look at what a file of the program's own project says, be it code or data: it is what changes
+  // most often.
+  bool enters_project(const LookedAt& look) const {
+    if (has_entered_project_ || channels_.size() < 2 || look.path == nullptr || *look.path == '\0')
+      return false;
+    const std::string path =
+        look.path[0] != '/' && look.dirfd != AT_FDCWD ? std::string() : absolute(look.path);
+    if (!path.starts_with(project_) || is_installed(path)) return false;
+    struct stat status {};
+    if (::stat(path.c_str(), &status) != 0 || !S_ISREG(status.st_mode)) return false;
+    return look.opens || what_is_asked(false) == Asks::content;
+  }
+
+  std::string absolute(const std::string& path) const {
+    return path.starts_with('/') ? path : order_.cwd + "/" + path;
   }
 
   void note_open(const LookedAt& look, long result) {
@@ -319,21 +361,26 @@ class Rehearsal : public FenceKeeper {
     sigset_t former;
     sigfillset(&all);
     ::pthread_sigmask(SIG_BLOCK, &all, &former);
-    const pid_t deeper = ::fork();
-    if (deeper > 0) {
-      channels_[1].reset();
-      const std::uint64_t blocked = serve_from_here("looks at its arguments", deeper);
-      return release_signals(blocked);
-    }
-    channels_.erase(channels_.begin());
+    if (const auto blocked = leave_image("looks at its arguments")) return release_signals(*blocked);
     inputs_read_arguments_ = true;
     recorders_.remove_from_arguments();
-    limit_time(true);
-    renew_fence();
     ::pthread_sigmask(SIG_SETMASK, &former, nullptr);
   }
 
-  // This process becomes an image. Returns in its children.
+  // A fork stays behind as an image. Returns in its children, with the signals that they are to block; and,
+  // with nothing, in this process, which goes on behind the fence.
+  std::optional<std::uint64_t> leave_image(std::string_view step) {
+    const std::uint64_t spent_us = cpu_us();
+    const pid_t deeper = ::fork();
+    if (deeper != 0) return serve_from_here(std::string(step), deeper);
+    channels_.erase(channels_.begin());
+    spent_us_ += spent_us;
+    limit_time(true);
+    renew_fence();
+    return std::nullopt;
+  }
+
+  // This process becomes an image; OTHER_CHILD goes on from here, if there is one. Returns in its children.
   std::uint64_t serve_from_here(const std::string& step, pid_t other_child) {
     lower_fence();
     limit_time(false);
@@ -341,8 +388,9 @@ class Rehearsal : public FenceKeeper {
     {
       const PythonAside aside;
       report = describe(step);
+      report.is_last = other_child <= 0;
       recorders_.remove();
-      note_own_finalizers();
+      report.finalized = note_own_finalizers();
       (void)note_collector_state();
     }
     if (!is_fit()) ::_exit(1);
@@ -371,7 +419,7 @@ class Rehearsal : public FenceKeeper {
     report.needs_whole_environment = recorders_.has_read_environment() || inputs_.has_foreign_library();
     report.variables.assign(recorders_.variables().begin(), recorders_.variables().end());
     report.modules = static_cast<std::uint64_t>(PyDict_Size(PyImport_GetModuleDict()));
-    report.cpu_us = cpu_us();
+    report.cpu_us = spent_us_ + cpu_us();
     report.inputs = inputs_.inputs();
     return report;
   }
@@ -418,7 +466,10 @@ class Rehearsal : public FenceKeeper {
   Recorders recorders_;
   Stopped stopped_;
   std::vector<const void*> timeless_;  // native functions
+  std::string project_;                // where its own code is; with / at its end
+  std::uint64_t spent_us_ = 0;         // by the processes that it was forked from
   bool inputs_read_arguments_ = false;
+  bool has_entered_project_ = false;
 };
 
 std::string read_order(int fd) {

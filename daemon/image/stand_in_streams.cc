@@ -38,9 +38,9 @@ Result<UniqueFd> open_socket() {
   return UniqueFd{ends[0]};
 }
 
-Result<UniqueFd> open_file() {
+Result<UniqueFd> open_file(off_t position) {
   UniqueFd fd{::memfd_create("kiln-stream", MFD_CLOEXEC)};
-  if (!fd) return unable("cannot create a file");
+  if (!fd || ::lseek(fd.get(), position, SEEK_SET) != position) return unable("cannot create a file");
   return fd;
 }
 
@@ -63,7 +63,9 @@ Result<UniqueFd> open_stand_in(char kind, int number, UniqueFd& master) {
     case 's':
       return open_socket();
     case 'f':
-      return open_file();
+      return open_file(0);
+    case 'F':
+      return open_file(1);
     case 't':
       return open_terminal(master);
     default:

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "daemon/image/interpreter_state.h"
+#include "daemon/image/look.h"
 #include "daemon/image/python_ref.h"
 
 namespace kiln::image {
@@ -68,6 +69,16 @@ Result<void> make_standard_streams() {
     }
   }
   return {};
+}
+
+void renew_positions() {
+  for (const Stream& stream : kStreams) {
+    if (::lseek(stream.fd, 0, SEEK_CUR) <= 0) continue;
+    const std::string twin = std::string("__") + stream.name + "__";
+    const PythonRef buffer = attribute(PySys_GetObject(twin.c_str()), "buffer");
+    const PythonRef asked{buffer ? PyObject_CallMethod(buffer.get(), "tell", nullptr) : nullptr};
+    PyErr_Clear();
+  }
 }
 
 }  // namespace kiln::image

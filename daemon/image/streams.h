@@ -10,4 +10,8 @@ namespace kiln::image {
 // None.
 Result<void> make_standard_streams();
 
+// After other descriptors of the same kinds were put in their places: lets their buffers know where in a file
+// they stand.
+void renew_positions();
+
 }  // namespace kiln::image

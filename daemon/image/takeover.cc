@@ -32,10 +32,8 @@ struct EnvironmentChanges {
   std::vector<std::string> removed;
 };
 
-EnvironmentChanges& own_changes() {
-  static auto* changes = new EnvironmentChanges;
-  return *changes;
-}
+// Never freed: the environment points into them.
+EnvironmentChanges* own_changes = new EnvironmentChanges;
 
 std::string_view name_of(std::string_view variable) {
   return variable.substr(0, variable.find('='));
@@ -125,9 +123,9 @@ Result<void> set_python_environment(const std::vector<char*>& variables) {
 // Makes the interpreter's own changes to the caller's variables as setenv(3) does: in place, else at the end.
 void make_own_changes(std::vector<char*>& variables) {
   std::erase_if(variables, [](const char* variable) {
-    return std::ranges::find(own_changes().removed, name_of(variable)) != own_changes().removed.end();
+    return std::ranges::find(own_changes->removed, name_of(variable)) != own_changes->removed.end();
   });
-  for (std::string& change : own_changes().set) {  // they stay for good, too
+  for (std::string& change : own_changes->set) {  // they stay for good, too
     const auto found = std::ranges::find(variables, name_of(change), name_of);
     if (found != variables.end()) {
       *found = change.data();
@@ -242,16 +240,17 @@ void note_own_environment_changes() {
 }
 
 void note_environment_changes_since(const std::vector<std::string>& before) {
-  own_changes() = {};
+  auto* changes = new EnvironmentChanges;
   for (char** variable = environ; *variable != nullptr; ++variable) {
     if (std::ranges::find(before, std::string_view(*variable)) == before.end())
-      own_changes().set.emplace_back(*variable);
+      changes->set.emplace_back(*variable);
   }
   for (const std::string& variable : before) {
     const std::string name(name_of(variable));
     if (name.starts_with("KILN_IMAGE") || name == "LD_PRELOAD" || name.empty()) continue;  // Kiln's own doing
-    if (::getenv(name.c_str()) == nullptr) own_changes().removed.push_back(name);
+    if (::getenv(name.c_str()) == nullptr) changes->removed.push_back(name);
   }
+  own_changes = changes;
 }
 
 }  // namespace kiln::image

@@ -63,13 +63,10 @@ Watcher::~Watcher() {
 template <class Change>
 void Watcher::update(const std::string& path, Change change) {
   const std::string clean = clean_path(path);
-  {
-    const std::lock_guard lock(mutex_);
-    change(clean);
-    busy_ = true;
-    signal_changes();
-  }
-  wake();
+  const std::lock_guard lock(mutex_);
+  change(clean);
+  signal_changes();
+  if (!std::exchange(busy_, true)) wake();
 }
 
 void Watcher::add_root(const std::string& path, const std::vector<std::string>& ignore) {

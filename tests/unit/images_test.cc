@@ -66,7 +66,8 @@ class ImagesTest : public testing::Test {
 
   boost::asio::io_context context_;
   TaskGroup tasks_{context_.get_executor()};
-  Images images_{context_.get_executor(), tasks_, 4};
+  Watcher watcher_;
+  Images images_{context_.get_executor(), tasks_, watcher_, 4};
   proto::RunRequest request_;
   ImageGreeting served_{"", "served", "", "3.11.2", "cpython-311", 0, 1, 0, {}, {}};
 };

@@ -1,0 +1,51 @@
+// What a program that was run ahead had looked at, and whether it is still as it was.
+//
+// It is held by the watcher (daemon/watch/watcher.h): what is proved needs no look, and where nothing at all
+// was heard since the last question, the answer takes no time. What cannot be proved (symlinks, files with
+// several links, other file systems) is looked at by stat for each question.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "common/rehearsal.h"
+#include "daemon/watch/watcher.h"
+
+namespace kiln {
+
+// Belongs to one thread.
+class ProgramInputs {
+ public:
+  // WATCHER outlives this.
+  ProgramInputs(Watcher& watcher, std::vector<ProgramInput> inputs);
+  ~ProgramInputs();
+  ProgramInputs(const ProgramInputs&) = delete;
+  ProgramInputs& operator=(const ProgramInputs&) = delete;
+
+  // Every change that was finished before the call is seen. Drains the watcher.
+  bool hold();
+  // The first that did not hold.
+  const std::string& changed() const { return changed_; }
+
+  std::size_t size() const { return inputs_.size(); }
+  // How many of them took a look by stat at the last question.
+  std::size_t by_stat() const { return by_stat_; }
+
+ private:
+  struct Input {
+    ProgramInput known;
+    enum class Held { no, file, directory } held;
+  };
+
+  static bool holds(ProgramInput& known);
+  bool is_proved(const Input& input) const;
+
+  Watcher& watcher_;
+  std::vector<Input> inputs_;
+  std::vector<Input*> unproved_;  // as of proved_at_
+  Tick proved_at_ = 0;            // after which all were looked at; 0: never
+  std::size_t by_stat_ = 0;
+  std::string changed_;
+};
+
+}  // namespace kiln
