@@ -445,9 +445,12 @@ void Forest::invalidate_trees() {
   };
   std::string last;
   for (const auto& path : std::exchange(invalid_trees_, {})) {
+    Directory* const directory = find(path);
+    // May it still be entered?
+    if (directory != nullptr && directory->coverage == Coverage::watched) enqueue(*directory);
     if (!last.empty() && is_below(path, last)) continue;
     last = path;
-    if (Directory* const directory = find(path)) invalidate(*directory);
+    if (directory != nullptr) invalidate(*directory);
     const auto [begin, end] = range_below(directories_, path);
     for (auto at = begin; at != end; ++at) invalidate(at->second);
   }

@@ -222,6 +222,7 @@ std::string work_dir() {
 }
 
 std::vector<std::string> base_environment() {
+  const char* programs = std::getenv("KILN_TEST_PROGRAMS");
   return {"PATH=/usr/local/bin:/usr/bin:/bin",
           "HOME=" + home_dir() + "/home",
           "LANG=C.UTF-8",
@@ -229,7 +230,8 @@ std::vector<std::string> base_environment() {
           "KILN_RUNTIME_DIR=" + runtime_dir(),
           "KILN_CACHE_DIR=" + cache_dir(),
           "KILN_CONFIG=" + home_dir() + "/kiln.toml",
-          "KILN_IMAGES_PROGRAMS=false",  // program_image_test.cc has them
+          // program_image_test.cc has them; KILN_TEST_PROGRAMS=true: all other tests, too.
+          std::string("KILN_IMAGES_PROGRAMS=") + (programs != nullptr ? programs : "false"),
           "KILN_LOG=1"};
 }
 

@@ -1012,6 +1012,11 @@ TEST(UnreadableDirectory, IsShownAndWatchedWhenItCanBe) {
     if (another.tree_unchanged_since(root, another.drain())) return 8;
     const auto closed_now = another.describe().roots.at(0).unwatched;
     if (closed_now != std::vector{closed + ": cannot be read: Permission denied"}) return 9;
+    settle();  // the first has watched it before
+    if (watcher.describe().roots.at(0).unwatched != closed_now) return 10;
+    ::chmod(closed.c_str(), 0700);
+    if (!watcher.tree_unchanged_since(root, settle())) return 11;
+    if (!watcher.describe().roots.at(0).unwatched.empty()) return 12;
     return 0;
   };
   const pid_t child = ::fork();
