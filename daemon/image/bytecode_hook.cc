@@ -39,7 +39,15 @@ struct StandardImport {
   PythonRef bytes_io;  // io.BytesIO
 };
 
+// A source that the import that runs is going to compile.
+struct Compiled {
+  std::string source;
+  std::string pyc;
+  std::int64_t changed_ns = 0;  // its ctime as it was opened
+};
+
 struct State {
+  std::optional<Compiled> compiled;  // the last one
   std::string dir;
   std::uint32_t magic = 0;
   bool serves = false;  // a run is on
@@ -233,11 +241,22 @@ PyObject* open_bytecode(PyObject* path, PyObject* file) {
   return answer.release();
 }
 
+// A source that became another after it was read, on a slow machine perhaps long before its bytecode was written:
+// by its times that would be the new source's.
+void check_compiled() {
+  if (!state().compiled || is_fenced()) return;
+  const Compiled last = *std::exchange(state().compiled, std::nullopt);
+  if (::getpid() != state().owner || changed_ns(last.source) == last.changed_ns) return;
+  (void)::unlink(last.pyc.c_str());
+}
+
 // A source was opened: is it going to be compiled in vain?
 void note_uncached() {
   const OpenFence own;
   if (!may_write_bytecode() || ::getpid() != state().owner) return;
   const auto import = current_import();
+  const auto changed = import ? changed_ns(import->source) : std::nullopt;
+  if (changed) state().compiled = Compiled{import->source, import->pyc, *changed};
   // Hash-based bytecode is compared with the source; there it may be good.
   if (!import || import->hash_based || overlay_path(state().dir, import->pyc).empty()) return;
   if (is_unwritable(import->pyc)) note(Note::uncached, import->source);
@@ -265,6 +284,7 @@ PyObject* refuse(PyObject* path, PyObject* file) {
 PyObject* open_code(PyObject* path, void*) {
   PyObject* file = open_as_ever(path);
   if (!state().serves) return file;
+  check_compiled();
   const bool is_bytecode = is_bytecode_path(path);
   if (file != nullptr) {
     const std::string opened = text_of(path);
@@ -297,6 +317,10 @@ bool know_standard_import(StandardImport& standard) {
 }
 
 }  // namespace
+
+void finish_bytecode() {
+  if (state().serves) check_compiled();
+}
 
 bool may_write_bytecode() {
   PyObject* forbidden = PySys_GetObject("dont_write_bytecode");

@@ -16,6 +16,7 @@
 // - Importlib asked for bytecode that it would take for that of its source, but the source may be newer (see
 //   is_suspicious): there is none, so that it compiles, and rewrites it. An edit within a second, or one that
 //   set the time back, is seen by the next run: the one thing in which we do better than Python.
+// - A source that was compiled has become another until its bytecode was written: the bytecode is removed.
 // - Whatever was opened is noted, for the daemon: which modules this run imported.
 //
 // All only for the standard loader with its own source_to_code and compile: what others make of a source is
@@ -50,6 +51,9 @@ void serve_bytecode(RunNotes notes, const std::string& entry, const std::string&
 
 // In a child of a program at its stop: what the program has noted until there is its own, too.
 void hand_on_bytecode(RunNotes notes);
+
+// At the end of the program, whose last import may have been of a source that was edited meanwhile.
+void finish_bytecode();
 
 // Before the interpreter is finalized.
 void release_bytecode_hook();

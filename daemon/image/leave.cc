@@ -52,6 +52,7 @@ bool finish() {
     const PythonRef result{PyObject_CallMethod(atexit, "_run_exitfuncs", nullptr)};
     PyErr_Clear();
   }
+  finish_bytecode();
   if (finalization_matters()) return tear_down();
   // A stream that cannot be flushed is Py_FinalizeEx's to report; its data is still there. Those that Python
   // made may hold data, too, where the program has put others in their places: they are the last to go.

@@ -162,6 +162,38 @@ TEST_P(SettledBytecode, NotForAnotherSourceThatLayReady) {
 
 // The run's import may have written its bytecode within the tick of the clock in which the source changes
 // again.
+// As on a machine that is so busy that seconds pass between the reading of a source and the writing of its bytecode.
+TEST_P(Freshness, EditedWhileItWasCompiled) {
+  write_file(project() + "/other.py", "");
+  write_file(project() + "/main.py",
+             "import sys\n"
+             "if sys.argv[1:]:\n"
+             "  import os, time\n"
+             "  from importlib._bootstrap_external import SourceFileLoader\n"
+             "  def later(self, path, data, _mode=None, write=SourceFileLoader.set_data):\n"
+             "    if 'module' in path:\n"
+             "      os.replace(sys.argv[1], sys.argv[2])\n"
+             "      time.sleep(1.5)\n"
+             "    write(self, path, data, _mode=_mode)\n"
+             "  SourceFileLoader.set_data = later\n"
+             "import module\nprint(module.VERSION)\n"
+             "if len(sys.argv) < 4: import other\n");
+  const std::string main = project() + "/main.py";
+  ASSERT_EQ(run_until_bare(GetParam(), {"-c", "pass"}, environment_with({})).mode, "bare");
+  for (const bool is_last : {false, true}) {
+    write_version(module(), 1);
+    write_version(elsewhere("new.py"), 2);
+    std::vector<std::string> slow{main, elsewhere("new.py"), module()};
+    if (is_last) slow.emplace_back("last");
+    fs::remove_all(project() + "/__pycache__");
+    slow.insert(slow.begin(), {kiln_binary(), "run", "--python", GetParam().path});
+    EXPECT_EQ(run({.argv = slow, .environment = environment_with({})}).out, "100001\n");
+    const Outcome next = run({.argv = {kiln_binary(), "run", "--python", GetParam().path, main},
+                              .environment = environment_with({})});
+    EXPECT_EQ(next.out, "100002\n") << is_last;
+  }
+}
+
 TEST_P(Freshness, OldBytecodeIsNeverCalledFresh) {
   write_version(module(), 0);
   const std::vector<std::string> arguments{project() + "/main.py"};
