@@ -9,6 +9,7 @@
 #include "client/connection.h"
 #include "client/current_path.h"
 #include "client/explain_report.h"
+#include "client/explain_run.h"
 #include "common/arguments.h"
 #include "common/json_text.h"
 #include "common/print_error.h"
@@ -34,18 +35,11 @@ void print(const proto::ExplainReply& reply, bool as_json) {
   std::fputs(explanation_text(reply, std::time(nullptr), cwd).c_str(), stdout);
 }
 
-// The word is kept for what is to come.
-int explain_run() {
-  print_error(
-      {Reason::usage, "kiln explain run is not built yet",
-       "KILN_LOG=1 kiln run SCRIPT says how a run was served; for a file of that name kiln explain ./run"});
-  return kExitUnable;
-}
-
 }  // namespace
 
 int explain_command(std::span<char*> arguments) {
-  if (!arguments.empty() && std::string_view(arguments[0]) == "run") return explain_run();
+  if (!arguments.empty() && std::string_view(arguments[0]) == "run")
+    return explain_run_command(arguments.subspan(1));
   CLI::App app("Says why a file's bytecode is fresh, stale or missing, and which programs import it",
                "kiln explain");
   std::string path;

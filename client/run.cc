@@ -1,6 +1,7 @@
 #include "client/run.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -38,6 +39,32 @@ bool is_set(const char* name) {
 // Setting up is a millisecond. A main script that takes longer to compile than this is executed.
 constexpr timeval kAnswerLimit{5, 0};
 
+// What a run comes to before anybody is asked.
+struct Wish {
+  Context context;
+  PythonCommand command;
+  proto::RunRequest request;
+};
+
+Result<Wish> make_wish(const ChosenInterpreter& interpreter, std::span<char* const> arguments) {
+  if (is_set("KILN_DISABLE")) return Error{Reason::disabled, {}, {}};
+  PythonCommand command = parse_python_command(arguments);
+  if (command.unserved) return Error{*command.unserved, {}, {}};
+  if (is_script(interpreter.path)) return Error{Reason::interpreter_script, {}, {}};
+  auto context = read_context();
+  if (!context) return Error{Reason::setup, "cannot read /proc/self", {}};
+  if (const auto reason = must_exec(*context)) return Error{*reason, {}, {}};
+  auto request = make_run_request(*context, interpreter, command);
+  return Wish{std::move(*context), std::move(command), std::move(request)};
+}
+
+std::vector<std::string> command_line(const ChosenInterpreter& interpreter,
+                                      std::span<char* const> arguments) {
+  std::vector<std::string> line{interpreter.argv0};
+  line.insert(line.end(), arguments.begin(), arguments.end());
+  return line;
+}
+
 class Run {
  public:
   Run(const ChosenInterpreter& interpreter, std::span<char* const> arguments)
@@ -63,24 +90,13 @@ class Run {
  private:
   // Everything up to, but not including, "go": any failure leaves the world as it was.
   Result<Child> start(const HeldSignals& held, ProcessGroup& group) {
-    if (is_set("KILN_DISABLE")) return Error{Reason::disabled, {}, {}};
-    const PythonCommand command = parse_python_command(arguments_);
-    if (command.unserved) return Error{*command.unserved, {}, {}};
-    if (is_script(interpreter_.path)) return Error{Reason::interpreter_script, {}, {}};
-    const auto context = read_context();
-    if (!context) return Error{Reason::setup, "cannot read /proc/self", {}};
-    if (const auto reason = must_exec(*context)) return Error{*reason, {}, {}};
-    request_ = make_run_request(*context, interpreter_, command);
+    const Wish wish = TRY(make_wish(interpreter_, arguments_));
+    request_ = wish.request;
     TRY_VOID(connect());
     const Handover handover =
-        TRY(make_handover(*context, command, command_line(), held.former_mask(), connection_->fd()));
+        TRY(make_handover(wish.context, wish.command, command_line(interpreter_, arguments_),
+                          held.former_mask(), connection_->fd()));
     return launch(handover, group);
-  }
-
-  std::vector<std::string> command_line() const {
-    std::vector<std::string> line{interpreter_.argv0};
-    line.insert(line.end(), arguments_.begin(), arguments_.end());
-    return line;
   }
 
   Result<void> connect() {
@@ -202,19 +218,27 @@ void run_program(const ChosenInterpreter& interpreter, std::span<char* const> ar
   Run(interpreter, arguments).go();
 }
 
-int run_command(std::span<char*> arguments) {
-  // Further on, --help is for Python or for the program.
-  if (!arguments.empty() &&
-      (std::string_view(arguments[0]) == "-h" || std::string_view(arguments[0]) == "--help")) {
-    std::fputs(kHelp, stdout);
-    return kExitDone;
-  }
+Result<proto::RunRequest> describe_run(const ChosenInterpreter& interpreter,
+                                       std::span<char* const> arguments) {
+  Wish wish = TRY(make_wish(interpreter, arguments));
+  std::uint64_t blocked = 0;
+  sigset_t mask;
+  ::pthread_sigmask(SIG_BLOCK, nullptr, &mask);
+  std::memcpy(&blocked, &mask, sizeof blocked);
+  const Handover handover =
+      TRY(make_handover(wish.context, wish.command, command_line(interpreter, arguments), blocked, -1));
+  describe_launch(handover.launch, wish.request);
+  return std::move(wish.request);
+}
+
+Result<std::optional<std::string>> take_python_option(std::span<char*>& arguments,
+                                                      const std::string& command) {
   std::optional<std::string> python;
   while (!arguments.empty()) {
     const std::string_view option = arguments[0];
     if (option == "--python" && arguments.size() == 1) {
-      print_error({Reason::usage, "--python needs a value", "kiln run --python /usr/bin/python3 script.py"});
-      return kExitUsage;
+      return Error{Reason::usage, "--python needs a value",
+                   "kiln " + command + " --python /usr/bin/python3 script.py"};
     }
     if (option == "--python") {
       python = arguments[1];
@@ -226,7 +250,22 @@ int run_command(std::span<char*> arguments) {
       break;
     }
   }
-  const auto interpreter = choose_interpreter(python, "run");
+  return python;
+}
+
+int run_command(std::span<char*> arguments) {
+  // Further on, --help is for Python or for the program.
+  if (!arguments.empty() &&
+      (std::string_view(arguments[0]) == "-h" || std::string_view(arguments[0]) == "--help")) {
+    std::fputs(kHelp, stdout);
+    return kExitDone;
+  }
+  const auto python = take_python_option(arguments, "run");
+  if (!python) {
+    print_error(python.error());
+    return kExitUsage;
+  }
+  const auto interpreter = choose_interpreter(*python, "run");
   if (!interpreter) {
     print_error(interpreter.error());
     return exit_code(interpreter.error());

@@ -139,6 +139,8 @@ asio::awaitable<void> Handlers::handle(Session& session, const proto::Request& r
       co_return co_await watch_.serve(session, request.follow());
     case proto::Request::kExplain:
       co_return co_await explain(session, request.explain());
+    case proto::Request::kExplainRun:
+      co_return co_await explain_run(session, request.explain_run().run());
     case proto::Request::kStats:
       co_return co_await counts_.serve(session, request.stats());
     default:
@@ -232,6 +234,27 @@ asio::awaitable<void> Handlers::clean(Session& session, const proto::CleanReques
 asio::awaitable<void> Handlers::explain(Session& session, const proto::ExplainRequest& request) {
   recompiler_.look_at_interpreters();
   co_await explain_.serve(session, request);
+}
+
+// As run() decides.
+asio::awaitable<void> Handlers::explain_run(Session& session, const proto::RunRequest& request) {
+  proto::Reply reply;
+  const auto executed = [&](const Error& error) {
+    reply.mutable_explain_run()->set_how("exec");
+    reply.mutable_explain_run()->set_reason(std::string(word(error.reason)));
+    reply.mutable_explain_run()->set_detail(error.message);
+  };
+  const auto config = settings_.of(request);
+  if (!sees_the_same_files(request)) {
+    executed({Reason::namespace_differs, {}, {}});
+  } else if (!config) {
+    executed(config.error());
+  } else if (!config->images_enabled) {
+    executed(images_disabled(*config));
+  } else {
+    images_.explain(request, config->images_programs, *reply.mutable_explain_run());
+  }
+  co_await session.reply(reply);
 }
 
 asio::awaitable<void> Handlers::gc(Session& session, const proto::GcRequest& request) {

@@ -79,6 +79,21 @@ Images::Decision Images::route(const proto::RunRequest& request, int connection,
   return decision;
 }
 
+void Images::explain(const proto::RunRequest& request, bool run_ahead, proto::ExplainRunReply& reply) {
+  const auto executed = [&](const Error& error) {
+    reply.set_how("exec");
+    reply.set_reason(std::string(word(error.reason)));
+    reply.set_detail(error.message);
+  };
+  reply.set_run_ahead(run_ahead);
+  const std::string key_bytes = request.key().SerializeAsString();
+  const auto found = find(key_bytes, request);
+  if (found == nullptr || is_obsolete(*found)) return executed({Reason::no_image, {}, {}});
+  if (found->state == State::starting) return executed({Reason::image_starting, {}, {}});
+  if (found->state == State::failed) return executed(found->failure);
+  reply.set_how(run_ahead && programs_.explain(key_bytes, request, reply) ? "program" : "bare");
+}
+
 Images::ImagePointer Images::find(const std::string& key_bytes, const proto::RunRequest& request) {
   const Environment environment(request.environment());
   ImagePointer starting;

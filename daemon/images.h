@@ -49,6 +49,9 @@ class Images {
   // RUN_AHEAD: it may be a program at its stop, and the run may be the reason to make one (program_images.h).
   Decision route(const proto::RunRequest& request, int connection, bool run_ahead);
 
+  // What route() would do, but for starting an image.
+  void explain(const proto::RunRequest& request, bool run_ahead, proto::ExplainRunReply& reply);
+
   // From now on it is LIMIT; the images beyond it go at once.
   void set_limit(std::size_t limit);
   void set_memory_limit(std::uint64_t bytes) { programs_.set_memory_limit(bytes); }

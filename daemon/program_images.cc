@@ -374,35 +374,71 @@ std::uint64_t ProgramImages::running() const {
   return running;
 }
 
-void ProgramImages::describe(proto::Status& status) const {
-  for (const ImagePointer& pointer : images_) {
-    const Image& image = *pointer;
-    auto& described = *status.add_images();
-    described.set_python(image.of->python);
-    for (const auto& option : image.of->request.key().options()) described.add_options(option);
-    described.set_kind("program");
-    described.set_state(image.stop ? "ready" : "starting");
-    described.set_runs(image.handed_over);
-    described.set_running(image.handed_over - std::min(image.handed_over, image.report.served));
-    described.set_age_s(static_cast<std::uint64_t>(
-        std::chrono::duration_cast<std::chrono::seconds>(Clock::now() - image.since).count()));
-    if (!image.stop) continue;
-    const RehearsalReport& stop = *image.stop;
-    described.set_pid(static_cast<int>(stop.pid));
-    described.set_memory_bytes(proportional_set_bytes(stop.pid));
-    described.set_entry(stop.entry);
-    if (stop.has_read_arguments) {
-      for (const auto& argument : image.of->launch.arguments) described.add_arguments(argument);
-    }
-    described.set_step(stop.step);
-    if (!stop.places.empty()) described.set_place(stop.places.back());
-    described.set_modules(stop.modules);
-    described.set_inputs(image.inputs->size());
-    described.set_inputs_by_stat(image.inputs->by_stat());
-    described.set_saved_us(stop.cpu_us);
-    described.set_last(stop.is_last);
-    described.set_finalized(stop.finalized);
+void ProgramImages::describe(const Image& image, proto::Status::Image& described) {
+  described.set_python(image.of->python);
+  for (const auto& option : image.of->request.key().options()) described.add_options(option);
+  described.set_kind("program");
+  described.set_state(image.stop ? "ready" : "starting");
+  described.set_runs(image.handed_over);
+  described.set_running(image.handed_over - std::min(image.handed_over, image.report.served));
+  described.set_age_s(static_cast<std::uint64_t>(
+      std::chrono::duration_cast<std::chrono::seconds>(Clock::now() - image.since).count()));
+  if (!image.stop) return;
+  const RehearsalReport& stop = *image.stop;
+  described.set_pid(static_cast<int>(stop.pid));
+  described.set_memory_bytes(proportional_set_bytes(stop.pid));
+  described.set_entry(stop.entry);
+  if (stop.has_read_arguments) {
+    for (const auto& argument : image.of->launch.arguments) described.add_arguments(argument);
   }
+  described.set_step(stop.step);
+  if (!stop.places.empty()) described.set_place(stop.places.back());
+  described.set_modules(stop.modules);
+  described.set_inputs(image.inputs->size());
+  described.set_inputs_by_stat(image.inputs->by_stat());
+  described.set_saved_us(stop.cpu_us);
+  described.set_last(stop.is_last);
+  described.set_finalized(stop.finalized);
+}
+
+void ProgramImages::describe(proto::Status& status) const {
+  for (const ImagePointer& image : images_) describe(*image, *status.add_images());
+}
+
+// Why IMAGE does not serve RUN, whose program it is; empty: it does.
+std::string ProgramImages::unsuited(Image& image, const Rehearsed& run) {
+  const RehearsalReport& stop = *image.stop;
+  const Rehearsed& of = *image.of;
+  if (of.request.streams() != run.request.streams()) return "its standard streams were of other kinds";
+  if (stop.has_read_arguments && of.launch.arguments != run.launch.arguments)
+    return "it has read other arguments";
+  if (stop.has_read_cwd && of.request.cwd() != run.request.cwd()) return "it was run in " + of.request.cwd();
+  for (const std::string& name : stop.variables) {
+    if (!of.environment.agrees(run.environment, {name})) return name + " had another value";
+  }
+  if (!suits(image, run))
+    return "some variable of the environment was another, which native code may have read";
+  return image.inputs->hold() ? std::string() : image.inputs->changed() + " has changed";
+}
+
+bool ProgramImages::explain(const std::string& key, const proto::RunRequest& request,
+                            proto::ExplainRunReply& reply) {
+  const auto run = rehearsed(key, request);
+  if (run == nullptr) return false;
+  bool serves = false;
+  for (auto at = images_.rbegin(); at != images_.rend(); ++at) {  // those of one rehearsal lie in their order
+    Image& image = **at;
+    if (!image.stop || image.of->key != key || image.of->likeness != run->likeness) continue;
+    auto& stop = *reply.add_stops();
+    describe(image, *stop.mutable_image());
+    stop.set_unsuited(unsuited(image, *run));
+    stop.set_directory(image.stop->has_read_cwd);
+    for (const auto& name : image.stop->variables) stop.add_variables(name);
+    stop.set_whole_environment(image.stop->needs_whole_environment);
+    for (const auto& path : image.inputs->paths()) stop.add_inputs(path);
+    serves = serves || stop.unsuited().empty();
+  }
+  return serves;
 }
 
 void ProgramImages::close() {

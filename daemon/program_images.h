@@ -48,6 +48,9 @@ class ProgramImages {
   // image's. CONNECTION stays the caller's.
   bool serve(const std::string& key, const proto::RunRequest& request, int connection);
 
+  // Which stops of this run's program there are, and whether one of them would serve it.
+  bool explain(const std::string& key, const proto::RunRequest& request, proto::ExplainRunReply& reply);
+
   // A run that a bare image, or one before the program's arguments, was given: it may be worth rehearsing.
   void remember(const std::string& key, const proto::RunRequest& request);
   // The bare image has nothing to do at this moment: it may rehearse what was remembered for its key.
@@ -112,6 +115,8 @@ class ProgramImages {
   static std::string identity_of(const Rehearsed& run);
   static bool suits(const Image& image, const Rehearsed& run);
   static bool inputs_hold(Image& image);
+  static std::string unsuited(Image& image, const Rehearsed& run);
+  static void describe(const Image& image, proto::Status::Image& described);
   bool is_worth_it(const Rehearsed& run) const;
   Seen& seen(const std::string& identity);
   std::shared_ptr<Rehearsed> next_of(const std::string& key);

@@ -2,6 +2,8 @@
 
 #include <sys/stat.h>
 
+#include <string_view>
+#include <unordered_set>
 #include <utility>
 
 namespace kiln {
@@ -37,6 +39,15 @@ ProgramInputs::~ProgramInputs() {
     if (input.held == Input::Held::file) watcher_.remove_file(input.known.path);
     if (input.held == Input::Held::directory) watcher_.remove_directory(input.known.path);
   }
+}
+
+std::vector<std::string> ProgramInputs::paths() const {
+  std::vector<std::string> paths;
+  std::unordered_set<std::string_view> seen;
+  for (const Input& input : inputs_) {
+    if (seen.insert(input.known.path).second) paths.push_back(input.known.path);
+  }
+  return paths;
 }
 
 bool ProgramInputs::is_proved(const Input& input) const {

@@ -28,6 +28,8 @@ class ProgramInputs {
   const std::string& changed() const { return changed_; }
 
   std::size_t size() const { return inputs_.size(); }
+  // Each once, in their order.
+  std::vector<std::string> paths() const;
   // How many of them took a look by stat at the last question.
   std::size_t by_stat() const { return by_stat_; }
 

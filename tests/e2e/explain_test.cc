@@ -191,9 +191,11 @@ TEST_F(Explain, MistakesAreTold) {
   outcome = explain(tree());
   EXPECT_EQ(describe_status(outcome.status), "exit 1");
   EXPECT_THAT(outcome.err, HasSubstr("is a directory\n\nhint: kiln list "));
-  outcome = kiln({"explain", "run", script()});
-  EXPECT_EQ(describe_status(outcome.status), "exit 3");
-  EXPECT_THAT(outcome.err, HasSubstr("is not built yet"));
+  outcome = kiln({"explain", "run"});
+  EXPECT_EQ(describe_status(outcome.status), "exit 2");
+  EXPECT_THAT(outcome.err, HasSubstr("\n\nhint: kiln explain run SCRIPT"));
+  outcome = kiln({"explain", "run", "--python"});
+  EXPECT_EQ(describe_status(outcome.status), "exit 2");
 }
 
 }  // namespace

@@ -162,7 +162,8 @@ TEST_P(SettledBytecode, NotForAnotherSourceThatLayReady) {
 
 // The run's import may have written its bytecode within the tick of the clock in which the source changes
 // again.
-// As on a machine that is so busy that seconds pass between the reading of a source and the writing of its bytecode.
+// As on a machine that is so busy that seconds pass between the reading of a source and the writing of its
+// bytecode.
 TEST_P(Freshness, EditedWhileItWasCompiled) {
   write_file(project() + "/other.py", "");
   write_file(project() + "/main.py",

@@ -223,16 +223,11 @@ std::string work_dir() {
 
 std::vector<std::string> base_environment() {
   const char* programs = std::getenv("KILN_TEST_PROGRAMS");
-  return {"PATH=/usr/local/bin:/usr/bin:/bin",
-          "HOME=" + home_dir() + "/home",
-          "LANG=C.UTF-8",
-          "TMPDIR=" + home_dir() + "/tmp",
-          "KILN_RUNTIME_DIR=" + runtime_dir(),
-          "KILN_CACHE_DIR=" + cache_dir(),
-          "KILN_CONFIG=" + home_dir() + "/kiln.toml",
+  return {"PATH=/usr/local/bin:/usr/bin:/bin", "HOME=" + home_dir() + "/home", "LANG=C.UTF-8",
+          "TMPDIR=" + home_dir() + "/tmp", "KILN_RUNTIME_DIR=" + runtime_dir(),
+          "KILN_CACHE_DIR=" + cache_dir(), "KILN_CONFIG=" + home_dir() + "/kiln.toml",
           // program_image_test.cc has them; KILN_TEST_PROGRAMS=true: all other tests, too.
-          std::string("KILN_IMAGES_PROGRAMS=") + (programs != nullptr ? programs : "false"),
-          "KILN_LOG=1"};
+          std::string("KILN_IMAGES_PROGRAMS=") + (programs != nullptr ? programs : "false"), "KILN_LOG=1"};
 }
 
 void apply_change(std::vector<std::string>& environment, const std::string& change) {

@@ -1,6 +1,7 @@
 // Programs that are run ahead, and go on from their first step: what they do is what python does, in the
 // first run, when they are warm, with other arguments and variables, and after every change of what they
 // looked at.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <boost/json/parse.hpp>
@@ -280,6 +281,23 @@ TEST_P(ProgramImages, StandWhereFilesStand) {
     return take_log_line(outcome.err).mode == "warm" || HasFailure();
   });
   EXPECT_TRUE(is_warm);
+}
+
+// `kiln explain run` says so before, and after, and why not.
+TEST_P(ProgramImages, AreExplained) {
+  put("main.py", "import sys, os\nprint(sys.argv[1:], os.environ.get('FRUIT'), flush=True)\n");
+  expect_warm(GetParam(), {"main.py", "a"});
+  const auto explain = [&](std::vector<std::string> arguments, const std::vector<std::string>& changes = {}) {
+    arguments.insert(arguments.begin(), {kiln_binary(), "explain", "run", "--python", GetParam().path});
+    return run({.argv = arguments, .environment = environment(changes), .cwd = program_dir}).out;
+  };
+  EXPECT_THAT(explain({"main.py", "a"}), testing::HasSubstr("on its arguments, on "));
+  EXPECT_THAT(explain({"main.py", "b"}), testing::HasSubstr("before it looks at its arguments"));
+  EXPECT_THAT(explain({"main.py", "a"}, {"FRUIT=fig"}), testing::HasSubstr("FRUIT had another value"));
+  EXPECT_THAT(explain({"other.py"}), testing::HasSubstr("It has not been run ahead yet"));
+  put("main.py", "print('another')\n");
+  EXPECT_THAT(explain({"main.py", "a"}), testing::HasSubstr("main.py has changed"));
+  EXPECT_THAT(explain({"-i", "main.py"}), testing::HasSubstr("Executed: "));
 }
 
 TEST_P(ProgramImages, ShareNoRandomness) {

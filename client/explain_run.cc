@@ -1,0 +1,77 @@
+#include "client/explain_run.h"
+
+#include <cstdio>
+#include <string_view>
+
+#include "client/command.h"
+#include "client/connection.h"
+#include "client/explain_run_report.h"
+#include "client/run.h"
+#include "common/json_text.h"
+#include "common/print_error.h"
+
+namespace kiln {
+namespace {
+
+constexpr char kHelp[] =
+    "Says how `kiln run` with these arguments would serve the program if it came now, and why. Nothing is "
+    "run.\n"
+    "Usage: kiln explain run [--json] [--python PY] [python options] (SCRIPT | -m MODULE | -c CMD | DIR | "
+    "ZIP | "
+    "FILE.pyc)\n"
+    "                        [ARGS...]\n\n"
+    "  --json        one JSON document (keys version, how, reason, detail, run_ahead, stops)\n"
+    "  --python PY   interpreter, as for kiln run\n"
+    "  -h, --help    this text\n\n"
+    "Standard streams count: a program that was run ahead for a pipe does not serve a run on a terminal.\n";
+
+Result<proto::ExplainRunReply> ask(const ChosenInterpreter& interpreter, std::span<char* const> arguments) {
+  proto::Request request;
+  *request.mutable_explain_run()->mutable_run() = TRY(describe_run(interpreter, arguments));
+  Connection connection = TRY(Connection::open());
+  TRY_VOID(connection.send(std::move(request)));
+  return TRY(connection.receive()).explain_run();
+}
+
+proto::ExplainRunReply executed(const Error& error) {
+  proto::ExplainRunReply reply;
+  reply.set_how("exec");
+  reply.set_reason(std::string(word(error.reason)));
+  reply.set_detail(error.message);
+  return reply;
+}
+
+int fail(const Error& error) {
+  print_error(error);
+  return exit_code(error);
+}
+
+}  // namespace
+
+int explain_run_command(std::span<char*> arguments) {
+  bool as_json = false;
+  for (; !arguments.empty() && std::string_view(arguments[0]) == "--json"; arguments = arguments.subspan(1))
+    as_json = true;
+  if (!arguments.empty() &&
+      (std::string_view(arguments[0]) == "-h" || std::string_view(arguments[0]) == "--help")) {
+    std::fputs(kHelp, stdout);
+    return kExitDone;
+  }
+  const auto python = take_python_option(arguments, "explain run");
+  if (!python) return fail(python.error());
+  if (arguments.empty())
+    return fail({Reason::usage, "which program?",
+                 "kiln explain run SCRIPT; for a file of the name run: kiln explain ./run"});
+  const auto interpreter = choose_interpreter(*python, "explain run");
+  if (!interpreter) return fail(interpreter.error());
+  const auto answer = ask(*interpreter, arguments);
+  const auto reply = answer ? *answer : executed(answer.error());
+  if (as_json) {
+    std::puts(json_text(run_explanation_json(reply)).c_str());
+  } else {
+    std::fputs(run_explanation_text(reply, interpreter->path).c_str(), stdout);
+  }
+  return kExitDone;
+}
+
+}  // namespace kiln
