@@ -72,7 +72,14 @@ void problem(const std::string& text) {
   if (watched->problem.empty()) watched->problem = text;
 }
 
+// open() of a descriptor: nothing that its own opening, of whatever kind, has not told yet. importlib writes
+// bytecode by one, where its name is known no longer.
+bool is_of_descriptor(std::string_view event, PyObject* arguments) {
+  return event == "open" && PyTuple_Size(arguments) > 0 && PyLong_Check(PyTuple_GetItem(arguments, 0));
+}
+
 void watch(std::string_view event, PyObject* arguments) {
+  if (is_of_descriptor(event, arguments)) return;
   const std::string path = path_argument(arguments, 0);
   // Or image.py, looking for leftovers.
   if (is_bytecode(event, path) || path.starts_with("/proc/self/")) return;

@@ -62,7 +62,8 @@ class Overlay : public testing::TestWithParam<Python> {
       warm_up.push_back(arguments[warm_up.size()]);
     }
     warm_up.insert(warm_up.end(), {"-c", "pass"});
-    EXPECT_EQ(run_until_bare(python(), warm_up, environment_with(changes)).mode, "bare");
+    const LogLine warmed = run_until_bare(python(), warm_up, environment_with(changes));
+    EXPECT_EQ(warmed.mode, "bare") << warmed.reason;
     Invocation invocation{.argv = {kiln_binary(), "run", "--python", python().path},
                           .environment = environment_with(changes),
                           .cwd = "/"};

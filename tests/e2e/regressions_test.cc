@@ -1,8 +1,9 @@
 // What review and new users found, each row once wrong: kept apart so that their number is seen.
-#include <gtest/gtest.h>
+#include <gmock/gmock.h>
 #include <signal.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <filesystem>
 
 #include "tests/e2e/harness.h"
@@ -88,40 +89,51 @@ std::string in_new_session(const std::string& arguments) {
   return take_log_line(outcome.err).reason;
 }
 
+// What only one of two sorted lists has.
+std::vector<std::string> differing(const std::vector<std::string>& one, const std::vector<std::string>& other) {
+  std::vector<std::string> found;
+  std::ranges::set_symmetric_difference(one, other, std::back_inserter(found));
+  return found;
+}
+
 class FreshPrefix : public testing::TestWithParam<Python> {};
 
-// The interpreter fills it while it starts, as an image too: that is no start-up code of the user's.
+// The interpreter fills it while it starts, as an image too: that is no start-up code of the user's. Who of the two
+// comes first is a race, so there are several.
 TEST_P(FreshPrefix, IsServedAndFilledAsByPython) {
   reset_work_dir();
-  const std::string prefix = home_dir() + "/fresh-prefix/not/there/yet";
-  const auto environment = environment_with({"PYTHONPYCACHEPREFIX=" + prefix});
+  const std::string top = home_dir() + "/fresh-prefix";
   const std::vector<std::string> program{"-c",
                                          "import json, sys; print(json.__cached__, sys.pycache_prefix)"};
-  const auto with = [&](std::vector<std::string> argv) {
+  const auto with = [&](std::vector<std::string> argv, const std::string& prefix) {
     argv.insert(argv.end(), program.begin(), program.end());
-    return run({.argv = std::move(argv), .environment = environment});
+    return run({.argv = std::move(argv), .environment = environment_with({"PYTHONPYCACHEPREFIX=" + prefix})});
   };
   const auto names = [&] {
     std::vector<std::string> found;
-    for (const auto& [name, content] : snapshot(home_dir() + "/fresh-prefix")) found.push_back(name);
-    std::filesystem::remove_all(home_dir() + "/fresh-prefix");
+    for (const auto& [name, content] : snapshot(top)) found.push_back(name);
+    std::filesystem::remove_all(top);
     return found;
   };
-  const Outcome expected = with({GetParam().path});
-  const auto expected_names = names();
 
-  constexpr int kMostTries = 200;
-  LogLine log;
-  for (int i = 0; i < kMostTries && log.mode != "bare"; ++i) {
-    Outcome outcome = with({kiln_binary(), "run", "--python", GetParam().path});
-    log = take_log_line(outcome.err);
-    EXPECT_NE(log.reason, "startup-code") << log.line;
-    EXPECT_EQ(outcome.out, expected.out);
-    EXPECT_EQ(outcome.err, expected.err);
-    EXPECT_EQ(describe_status(outcome.status), describe_status(expected.status));
+  for (const std::string name : {"one", "two", "three", "four"}) {
+    const std::string prefix = top + "/" + name + "/not/there/yet";
+    const Outcome expected = with({GetParam().path}, prefix);
+    const auto expected_names = names();
+
+    constexpr int kMostTries = 200;
+    LogLine log;
+    for (int i = 0; i < kMostTries && log.mode != "bare"; ++i) {
+      Outcome outcome = with({kiln_binary(), "run", "--python", GetParam().path}, prefix);
+      log = take_log_line(outcome.err);
+      ASSERT_NE(log.reason, "startup-code") << log.line;
+      EXPECT_EQ(outcome.out, expected.out);
+      EXPECT_EQ(outcome.err, expected.err);
+      EXPECT_EQ(describe_status(outcome.status), describe_status(expected.status));
+    }
+    EXPECT_EQ(log.mode, "bare") << log.line;
+    EXPECT_THAT(differing(names(), expected_names), testing::IsEmpty());
   }
-  EXPECT_EQ(log.mode, "bare") << log.line;
-  EXPECT_EQ(names(), expected_names);
 }
 
 INSTANTIATE_TEST_SUITE_P(Each, FreshPrefix, testing::ValuesIn(interpreters()),
