@@ -21,6 +21,7 @@ int main(int argc, char** argv) {
   app.add_flag("--foreground", options.foreground, "log to standard error, too");
   app.set_version_flag("--version", "kilnd " + std::string(kiln::version()));
   if (const auto code = kiln::parse_arguments(app, std::span(argv + 1, argv + argc))) return *code;
+  std::signal(SIGCHLD, SIG_DFL);  // else the kernel reaps our children, and their pids become others'
   std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is an error code, too
   std::signal(SIGPIPE, SIG_IGN);  // a peer that hangs up is an error code, not our end
   try {

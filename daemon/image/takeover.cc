@@ -23,8 +23,8 @@ extern char** environ;
 namespace kiln::image {
 namespace {
 
-constexpr std::array kTerminalSignals{SIGINT, SIGQUIT, SIGHUP, SIGTSTP, SIGTTIN, SIGTTOU};
-std::array<struct sigaction, kTerminalSignals.size()> former_actions;
+constexpr std::array kImageSignals{SIGINT, SIGQUIT, SIGHUP, SIGTSTP, SIGTTIN, SIGTTOU, SIGCHLD};
+std::array<struct sigaction, kImageSignals.size()> former_actions;
 
 // The changes that starting makes to the environment: NAME=VALUE of what was set, names of what was removed.
 struct EnvironmentChanges {
@@ -138,16 +138,16 @@ void make_own_changes(std::vector<char*>& variables) {
 }  // namespace
 
 void ImageSignals::install() {
-  for (std::size_t i = 0; i < kTerminalSignals.size(); ++i) {
-    struct sigaction ignore {};
-    ignore.sa_handler = SIG_IGN;
-    ::sigaction(kTerminalSignals[i], &ignore, &former_actions[i]);
+  for (std::size_t i = 0; i < kImageSignals.size(); ++i) {
+    struct sigaction own {};
+    own.sa_handler = kImageSignals[i] == SIGCHLD ? SIG_DFL : SIG_IGN;
+    ::sigaction(kImageSignals[i], &own, &former_actions[i]);
   }
 }
 
 void ImageSignals::restore() {
-  for (std::size_t i = 0; i < kTerminalSignals.size(); ++i)
-    ::sigaction(kTerminalSignals[i], &former_actions[i], nullptr);
+  for (std::size_t i = 0; i < kImageSignals.size(); ++i)
+    ::sigaction(kImageSignals[i], &former_actions[i], nullptr);
 }
 
 void close_all_but(std::vector<int> wanted) {

@@ -65,6 +65,15 @@ bool is_run_ahead(const std::vector<std::string>& arguments) {
   return false;
 }
 
+// How many runs all images have at this moment.
+std::int64_t runs_now() {
+  const Outcome outcome = run({.argv = {kiln_binary(), "status", "--json"}, .environment = environment()});
+  std::int64_t runs = 0;
+  const auto status = json::parse(outcome.out);
+  for (const auto& image : status.at("images").as_array()) runs += image.at("running").to_number<std::int64_t>();
+  return runs;
+}
+
 // Runs it until it is warm, and was run ahead as far as it goes; each run is compared.
 void expect_warm(const Python& python, const std::vector<std::string>& arguments,
                  const std::vector<std::string>& changes = {}) {
@@ -253,6 +262,30 @@ TEST_P(ProgramImages, ServeOtherArgumentsFromBeforeThem) {
     EXPECT_EQ(seen.log.mode, "warm") << seen.log.line;
     expect_same(seen.outcome, run_python(GetParam(), {"main.py", argument, "x"}));
   }
+}
+
+// Where SIGCHLD is ignored the kernel reaps, and an image would wait for children that are gone.
+TEST_P(ProgramImages, HearOfTheEndOfRunsThatIgnoreIt) {
+  put("main.py", "import signal\nprint(int(signal.getsignal(signal.SIGCHLD)))\n");
+  const std::vector<std::string> ignoring{"/usr/bin/env", "--ignore-signal=CHLD"};
+  const auto run_ignoring = [&](std::vector<std::string> argv) {
+    argv.insert(argv.begin(), ignoring.begin(), ignoring.end());
+    argv.push_back("main.py");
+    return run({.argv = argv, .environment = environment(), .cwd = program_dir});
+  };
+  const Outcome expected = run_ignoring({GetParam().path});
+  ASSERT_EQ(expected.out, "1\n");  // SIG_IGN
+  int warm_runs = 0;
+  LogLine log;
+  ASSERT_TRUE(await([&] {
+    Outcome outcome = run_ignoring({kiln_binary(), "run", "--python", GetParam().path});
+    log = take_log_line(outcome.err);
+    expect_same(outcome, expected);
+    if (log.mode == "warm") ++warm_runs;
+    return testing::Test::HasFailure() || warm_runs == 5;
+  })) << log.mode << " " << log.reason;
+  EXPECT_TRUE(is_run_ahead({"main.py"}));
+  EXPECT_TRUE(await([] { return runs_now() == 0; })) << runs_now();
 }
 
 TEST_P(ProgramImages, RunModulesAndCommands) {
