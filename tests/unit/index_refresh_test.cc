@@ -84,11 +84,20 @@ class IndexRefreshTest : public testing::Test {
     return entries;
   }
 
+  std::string elsewhere(unsigned n) const { return scratch_ / ("elsewhere" + std::to_string(n)); }
+
+  // No event tells the directory of FROM of a link; what is known of it is proved until something else happens to it.
+  static void link(const std::string& from, const std::string& to) {
+    std::error_code ignored;
+    fs::create_hard_link(from, to, ignored);
+    fs::permissions(from, fs::perms::owner_write, fs::perm_options::add, ignored);
+  }
+
   void change(std::mt19937& random) {
     const auto pick = [&](unsigned count) { return static_cast<unsigned>(random() % count); };
     const std::string path = source(pick(kFiles));
     std::error_code ignored;
-    switch (pick(8)) {
+    switch (pick(12)) {
       case 0:
         if (fs::exists(fs::path(path).parent_path())) write(path, "edited = " + std::to_string(++version_));
         break;
@@ -110,6 +119,18 @@ class IndexRefreshTest : public testing::Test {
       case 6:
         fs::remove(path, ignored);
         fs::create_symlink(source(pick(kFiles)), path, ignored);
+        break;
+      case 7:
+        link(path, elsewhere(pick(kFiles)));
+        break;
+      case 8:
+        link(path, source(pick(kFiles)));
+        break;
+      case 9:
+        fs::rename(elsewhere(pick(kFiles)), path, ignored);
+        break;
+      case 10:
+        fs::rename(path, elsewhere(pick(kFiles)), ignored);
         break;
       default:
         record({make(path)});
