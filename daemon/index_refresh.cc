@@ -8,8 +8,8 @@
 namespace kiln {
 namespace {
 
-// Of so many directories that were not proved it is faster to go through all entries once.
-constexpr std::size_t kOneByOne = 256;
+// Where this part of all directories was not proved, it is faster to go through all entries once.
+constexpr double kOneByOne = 0.25;
 
 }  // namespace
 
@@ -20,7 +20,8 @@ Result<void> IndexRefresh::refresh(Index& index, const std::stop_token& stop) {
   for (const auto& [directory, since] : directories_) {
     if (!is_proved(directory, since)) unproved.push_back(directory);
   }
-  if (!is_complete_ || unproved.size() > kOneByOne) {
+  const double part = static_cast<double>(unproved.size()) / static_cast<double>(directories_.size());
+  if (!is_complete_ || part > kOneByOne) {
     TRY_VOID(index.refresh(stop));
   } else {
     for (const auto& directory : unproved) {

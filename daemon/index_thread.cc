@@ -1,5 +1,6 @@
 #include "daemon/index_thread.h"
 
+#include <malloc.h>
 #include <spdlog/spdlog.h>
 #include <sys/stat.h>
 
@@ -22,6 +23,13 @@
 namespace kiln {
 
 namespace asio = boost::asio;
+
+namespace {
+
+// What so many results have taken is worth giving back to the system (malloc_trim(3)).
+constexpr std::size_t kManyFiles = 10'000;
+
+}  // namespace
 
 Result<Index*> IndexThread::index() {
   if (!index_) {
@@ -150,11 +158,13 @@ void IndexThread::renew_root(WatchedRoot root) {
 }
 
 void IndexThread::record(InterpreterInfo interpreter, int optimize, std::vector<FileResult> files) {
+  const bool is_many = files.size() >= kManyFiles;
   write_behind(
       [this, interpreter = std::move(interpreter), optimize, files = std::move(files)](Index& index) {
         refresh_.note(files);
         return index.record(interpreter, optimize, files);
       });
+  if (is_many) asio::post(thread_, [] { ::malloc_trim(0); });
 }
 
 namespace {
