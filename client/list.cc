@@ -1,6 +1,5 @@
 // `kiln list`: the bytecode files that Kiln knows of, and how they are.
 #include <CLI/CLI.hpp>
-#include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 #include <cstdio>
 
@@ -72,19 +71,17 @@ int list_command(std::span<char*> arguments) {
   app.add_flag("--json", as_json,
                "one JSON array of objects (keys source, pyc, python, tag, optimize, state, error, warnings)");
   if (const auto code = parse_arguments(app, arguments)) return *code;
-  json::array all;
+  const char* before = "[";  // of the next entry
   const auto done = ask(state, paths, [&](const Entry& entry) {
-    if (as_json) {
-      all.push_back(to_json(entry));
-    } else {
-      print_line(entry);
-    }
+    if (!as_json) return print_line(entry);
+    std::printf("%s%s", before, json_text(to_json(entry)).c_str());
+    before = ",\n ";
   });
   if (!done) {
     print_error(done.error());
     return kExitUnable;
   }
-  if (as_json) std::puts(json_text(all).c_str());
+  if (as_json) std::puts(*before == '[' ? "[]" : "]");
   return kExitDone;
 }
 

@@ -37,7 +37,7 @@ std::uint64_t monotonic_s() {
   return static_cast<std::uint64_t>(now.tv_sec);
 }
 
-constexpr std::size_t kListedAtOnce = 1'000;  // entries a reply, well below a frame's limit
+constexpr std::size_t kListedAtOnce = 1'000;  // entries a reply, or little more: well below a frame's limit
 
 std::vector<IndexFilter> filters_of(const google::protobuf::RepeatedPtrField<std::string>& paths,
                                     std::optional<EntryState> state) {
@@ -203,16 +203,29 @@ asio::awaitable<void> Handlers::status(Session& session) {
 
 asio::awaitable<void> Handlers::list(Session& session, const proto::ListRequest& request) {
   recompiler_.look_at_interpreters();
-  auto filters = filters_of(request.paths(), entry_state_from_word(request.state()));
-  const auto entries = co_await index_.list(std::move(filters));
-  if (!entries) co_return co_await session.refuse(entries.error());
-  for (std::size_t at = 0; at <= entries->size(); at += kListedAtOnce) {
-    const auto part = std::span(*entries).subspan(at, std::min(kListedAtOnce, entries->size() - at));
+  const auto filters = filters_of(request.paths(), entry_state_from_word(request.state()));
+  const auto refreshed = co_await index_.refresh();
+  if (!refreshed) co_return co_await session.refuse(refreshed.error());
+  for (const IndexFilter& filter : filters) {
+    if (!co_await list_all(session, filter)) co_return;
+  }
+  proto::Reply last;
+  last.mutable_list()->set_last(true);
+  co_await session.reply(last);
+}
+
+// In parts: neither the whole list nor a client that reads slowly is anybody's burden. False: the session has ended.
+asio::awaitable<bool> Handlers::list_all(Session& session, const IndexFilter& filter) {
+  std::string after;
+  while (true) {
+    const auto part = co_await index_.list_part(filter, after, kListedAtOnce);
+    if (!part) co_await session.refuse(part.error());
+    if (!part) co_return false;
+    if (part->empty()) co_return true;
+    after = part->back().source;
     proto::Reply reply;
-    for (const IndexEntry& entry : part) describe(entry, *reply.mutable_list()->add_entries());
-    const bool last = at + kListedAtOnce > entries->size();
-    reply.mutable_list()->set_last(last);
-    if (!co_await session.reply(reply)) co_return;
+    for (const IndexEntry& entry : *part) describe(entry, *reply.mutable_list()->add_entries());
+    if (!co_await session.reply(reply)) co_return false;
   }
 }
 

@@ -12,6 +12,7 @@ namespace kiln {
 class ExplainService;
 class Images;
 class IndexThread;
+struct IndexFilter;
 class Overlay;
 class PrecompileService;
 class Recompiler;
@@ -65,6 +66,7 @@ class Handlers {
   boost::asio::awaitable<void> precompile(Session& session, const proto::PrecompileRequest& request);
   boost::asio::awaitable<void> status(Session& session);
   boost::asio::awaitable<void> list(Session& session, const proto::ListRequest& request);
+  boost::asio::awaitable<bool> list_all(Session& session, const IndexFilter& filter);
   boost::asio::awaitable<void> clean(Session& session, const proto::CleanRequest& request);
   boost::asio::awaitable<void> explain(Session& session, const proto::ExplainRequest& request);
   boost::asio::awaitable<void> explain_run(Session& session, const proto::RunRequest& request);

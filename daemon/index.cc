@@ -591,18 +591,19 @@ class Index::Database {
   }
 
   void list(const IndexFilter& filter, const std::function<void(const IndexEntry&)>& visit) {
-    SQLite::Statement select(
-        *database_,
-        "SELECT s.path, e.pyc, i.executable, i.cache_tag, e.optimize, e.state, e.error_type, e.error_message,"
-        " e.error_line, e.error_column, e.warnings, e.umask, e.magic, e.made_inode, e.made_mtime_ns,"
-        " e.source_changed_ns, e.source_content, e.source_mtime_ns, e.source_size"
-        " FROM entries e JOIN sources s ON s.id = e.source"
-        " JOIN interpreters i ON i.id = e.interpreter"
-        " WHERE (?4 = '' OR e.state = ?4) AND " +
-            condition(filter) + " ORDER BY s.path, e.pyc");
-    bind_filter(select, filter);
-    bind_text(select, 4, filter.state ? word(*filter.state) : "");
+    SQLite::Statement select = select_entries(filter, {});
     while (select.executeStep()) visit(read_entry(select));
+  }
+
+  std::vector<IndexEntry> list_part(const IndexFilter& filter, const std::string& after, std::size_t count) {
+    SQLite::Statement select = select_entries(filter, after);
+    std::vector<IndexEntry> part;
+    while (select.executeStep()) {
+      IndexEntry entry = read_entry(select);
+      if (part.size() >= count && entry.source != part.back().source) break;
+      part.push_back(std::move(entry));
+    }
+    return part;
   }
 
   CleanedOrphans clean_orphans(IndexFilter filter) {
@@ -631,13 +632,35 @@ class Index::Database {
   std::vector<std::string> doubts;
 
  private:
-  // Whether a row passes a filter but for its state, as a condition that uses what is indexed. '0' follows
-  // '/': the range is all that begins with PATH/.
-  static std::string condition(const IndexFilter& filter) {
+  // Whether a row passes a filter but for its state, as a condition that uses what is indexed; with PATH "+s.path",
+  // the index is not used. '0' follows '/': the range is all that begins with PATH/.
+  static std::string condition(const IndexFilter& filter, const std::string& path = "s.path") {
     std::string text = "(?2 = '' OR i.executable = ?2)";
-    if (!filter.path.empty()) text += " AND (s.path = ?1 OR (s.path > ?1 || '/' AND s.path < ?1 || '0'))";
+    if (!filter.path.empty()) {
+      text += " AND (" + path + " = ?1 OR (" + path + " > ?1 || '/' AND " + path + " < ?1 || '0'))";
+    }
     if (filter.direct) text += " AND ?3 AND instr(substr(s.path, length(?1) + 2), '/') = 0";
     return text;
+  }
+
+  // Those that pass FILTER, of sources behind AFTER. Sources are the outer loop, so that they come in order
+  // without being sorted, and a part of them costs no more than that: it has to be said (CROSS JOIN), and so has
+  // the range of their index.
+  SQLite::Statement select_entries(const IndexFilter& filter, const std::string& after) {
+    SQLite::Statement select(
+        *database_,
+        "SELECT s.path, e.pyc, i.executable, i.cache_tag, e.optimize, e.state, e.error_type, e.error_message,"
+        " e.error_line, e.error_column, e.warnings, e.umask, e.magic, e.made_inode, e.made_mtime_ns,"
+        " e.source_changed_ns, e.source_content, e.source_mtime_ns, e.source_size"
+        " FROM sources s CROSS JOIN entries e ON s.id = e.source"
+        " JOIN interpreters i ON i.id = e.interpreter"
+        " WHERE s.path >= ?5 AND s.path < ?1 || '0' AND s.path <> ?6 AND (?4 = '' OR e.state = ?4) AND " +
+            condition(filter, "+s.path") + " ORDER BY s.path, e.pyc");
+    bind_filter(select, filter);
+    bind_text(select, 4, filter.state ? word(*filter.state) : "");
+    bind_text(select, 5, after.empty() ? filter.path : after);
+    bind_text(select, 6, after);
+    return select;
   }
 
   static void bind_filter(SQLite::Statement& select, const IndexFilter& filter) {
@@ -1060,6 +1083,11 @@ Result<CleanedOrphans> Index::clean_orphans(const IndexFilter& filter) {
 
 Result<void> Index::forget(std::span<const std::string> pycs) {
   return guarded([&] { database_->forget(pycs); });
+}
+
+Result<std::vector<IndexEntry>> Index::list_part(const IndexFilter& filter, const std::string& after,
+                                                 std::size_t count) {
+  return guarded([&] { return database_->list_part(filter, after, count); });
 }
 
 Result<void> Index::list(const IndexFilter& filter, const std::function<void(const IndexEntry&)>& visit) {

@@ -254,6 +254,10 @@ class Index {
 
   // Calls VISIT for the entries that pass FILTER, by path of the source. VISIT must not use the index.
   Result<void> list(const IndexFilter& filter, const std::function<void(const IndexEntry&)>& visit);
+  // The first COUNT of those whose sources are behind AFTER ("": all), and what else there is of the last source.
+  // Empty: there are no more.
+  Result<std::vector<IndexEntry>> list_part(const IndexFilter& filter, const std::string& after,
+                                            std::size_t count);
 
  private:
   class Database;

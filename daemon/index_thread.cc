@@ -48,15 +48,6 @@ Result<Index*> IndexThread::refreshed_index() {
   return index;
 }
 
-Result<std::vector<IndexEntry>> IndexThread::list_here(const std::vector<IndexFilter>& filters) {
-  Index* index = TRY(refreshed_index());
-  std::vector<IndexEntry> entries;
-  for (const auto& filter : filters) {
-    TRY_VOID(index->list(filter, [&](const IndexEntry& entry) { entries.push_back(entry); }));
-  }
-  return entries;
-}
-
 Result<CleanedOrphans> IndexThread::clean_orphans_here(const std::vector<IndexFilter>& filters) {
   Index* index = TRY(refreshed_index());
   CleanedOrphans all;
@@ -68,8 +59,20 @@ Result<CleanedOrphans> IndexThread::clean_orphans_here(const std::vector<IndexFi
   return all;
 }
 
-asio::awaitable<Result<std::vector<IndexEntry>>> IndexThread::list(std::vector<IndexFilter> filters) {
-  return run_blocking(thread_, [this, filters = std::move(filters)] { return list_here(filters); });
+asio::awaitable<Result<void>> IndexThread::refresh() {
+  return run_blocking(thread_, [this]() -> Result<void> {
+    TRY(refreshed_index());
+    return {};
+  });
+}
+
+asio::awaitable<Result<std::vector<IndexEntry>>> IndexThread::list_part(IndexFilter filter, std::string after,
+                                                                        std::size_t count) {
+  return run_blocking(thread_, [this, filter = std::move(filter), after = std::move(after),
+                                count]() -> Result<std::vector<IndexEntry>> {
+    Index* index = TRY(this->index());
+    return index->list_part(filter, after, count);
+  });
 }
 
 asio::awaitable<Result<CleanedOrphans>> IndexThread::clean_orphans(std::vector<IndexFilter> filters) {

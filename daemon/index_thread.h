@@ -51,8 +51,11 @@ class IndexThread {
 
   // Looks at all files again that are not proved to be as they were, then counts.
   boost::asio::awaitable<Result<IndexSummary>> summarize();
-  // Looks at them, too, then lists those that pass one of FILTERS.
-  boost::asio::awaitable<Result<std::vector<IndexEntry>>> list(std::vector<IndexFilter> filters);
+  // Looks at them, too.
+  boost::asio::awaitable<Result<void>> refresh();
+  // As of Index; no file is looked at.
+  boost::asio::awaitable<Result<std::vector<IndexEntry>>> list_part(IndexFilter filter, std::string after,
+                                                                    std::size_t count);
   boost::asio::awaitable<Result<CleanedOrphans>> clean_orphans(std::vector<IndexFilter> filters);
   // What was imported and is still there, latest first; at most COUNT.
   boost::asio::awaitable<Result<std::vector<std::string>>> imported_modules(std::size_t count);
@@ -105,7 +108,6 @@ class IndexThread {
   Result<Index*> refreshed_index();
   Result<std::vector<IndexEntry>> unsettled_here(IndexFilter filter);
   Result<IndexSummary> summarize_here();
-  Result<std::vector<IndexEntry>> list_here(const std::vector<IndexFilter>& filters);
   Result<std::vector<std::string>> imported_modules_here(std::size_t count);
   Result<KnownFile> known_file_here(const std::string& path);
   Result<CleanedOrphans> clean_orphans_here(const std::vector<IndexFilter>& filters);

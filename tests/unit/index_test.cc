@@ -137,6 +137,36 @@ TEST_F(IndexTest, RemembersAcrossRestarts) {
   EXPECT_EQ(entries[1].error, (CompileError{"SyntaxError", "invalid syntax", 1, 5}));
 }
 
+// Also where a source has more entries than a part, and where names begin alike.
+TEST_F(IndexTest, PartsAreTheWhole) {
+  auto index = open();
+  std::vector<FileResult> files;
+  for (const char* name : {"a/x.py", "a-b.py", "a.py", "a/y/z.py", "b.py", "a/é.py"}) {
+    files.push_back(compiled(name));
+    files.push_back(files.back());
+    files.back().pyc += ".2";
+    files.push_back(files.back());
+    files.back().pyc += ".3";
+  }
+  ASSERT_TRUE(index.record(python(), 0, files));
+  for (const char* path : {"", "/a", "/a.py", "/none"}) {
+    IndexFilter filter;
+    if (*path != '\0') filter.path = scratch_.path() + path;
+    std::vector<std::string> whole;
+    ASSERT_TRUE(index.list(filter, [&](const IndexEntry& entry) { whole.push_back(entry.pyc); }));
+    for (const std::size_t count : {1U, 2U, 4U, 100U}) {
+      std::vector<std::string> parts;
+      std::string after;
+      for (auto part = index.list_part(filter, after, count).value(); !part.empty();
+           part = index.list_part(filter, after, count).value()) {
+        for (const auto& entry : part) parts.push_back(entry.pyc);
+        after = part.back().source;
+      }
+      EXPECT_EQ(parts, whole) << path << " by " << count;
+    }
+  }
+}
+
 TEST_F(IndexTest, ARecordReplacesTheFormerOne) {
   auto index = open();
   const std::vector bad{failed("a.py")};

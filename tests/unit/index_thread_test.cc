@@ -106,7 +106,8 @@ TEST_F(IndexThreadTest, ARunDoesNotMakeOldBytecodeFresh) {
   index.record(python, 0, {error});
   index.record_run(python, run, 10);
   std::vector<std::string> listed;
-  asio::co_spawn(context_, index.list({IndexFilter{}}), [&](std::exception_ptr, auto entries) {
+  asio::co_spawn(context_, index.refresh(), [](std::exception_ptr, auto done) { EXPECT_TRUE(done); });
+  asio::co_spawn(context_, index.list_part({}, {}, 100), [&](std::exception_ptr, auto entries) {
     for (const auto& entry : entries.value()) {
       const auto name = entry.source.substr(entry.source.rfind('/') + 1);
       listed.push_back(std::string(word(entry.state)) + " " + name);
