@@ -11,6 +11,7 @@
 #include <optional>
 #include <set>
 #include <thread>
+#include <unordered_map>
 #include <unordered_set>
 
 #include "common/overlay.h"
@@ -23,6 +24,7 @@
 #include "daemon/pyc_file.h"
 #include "daemon/source_text.h"
 #include "daemon/source_walk.h"
+#include "daemon/temporary_file.h"
 
 namespace kiln {
 namespace {
@@ -215,13 +217,21 @@ class Precompilation {
     if (check.freshness == Freshness::fresh) return check;
     question.made = nullptr;
     const auto overlaid = place_in_overlay(result.pyc);
-    if (overlaid.empty() || !is_unwritable(result.pyc)) return check;
+    if (overlaid.empty() || !is_unwritable_here(result.pyc)) return check;
     question.sealed = true;
     const auto second = check_pyc(overlaid, question);
     if (second.freshness != Freshness::fresh) return check;
     result.pyc = overlaid;
     ++overlaid_;
     return second;
+  }
+
+  // As is_unwritable(), asked once of each directory.
+  bool is_unwritable_here(const std::string& pyc) {
+    const std::lock_guard lock(directories_mutex_);
+    const auto [found, is_new] = unwritable_.try_emplace(directory_of(pyc), false);
+    if (is_new) found->second = is_unwritable(pyc);
+    return found->second;
   }
 
   // A change within the same tick of the clock would have the same time.
@@ -312,7 +322,7 @@ class Precompilation {
   void make(const Task& task) {
     auto& batch = done_.batches[task.batch];
     auto& result = batch.files[task.source];  // no other thread touches it
-    const bool to_overlay = !place_in_overlay(result.pyc).empty() && is_unwritable(result.pyc);
+    const bool to_overlay = !place_in_overlay(result.pyc).empty() && is_unwritable_here(result.pyc);
     const auto source = read_source(result.source);
     if (!source) return settle(task, source.error());
     result.source_stamp = source->stamp;
@@ -452,6 +462,9 @@ class Precompilation {
   std::vector<SourceFile> sources_;
   Precompiled done_;
   std::atomic<std::uint64_t> overlaid_{0};
+
+  std::mutex directories_mutex_;
+  std::unordered_map<std::string, bool> unwritable_;  // by directory of bytecode
 
   std::mutex mutex_;  // for what follows, and the sink
   std::vector<Task> stale_;

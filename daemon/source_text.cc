@@ -19,16 +19,16 @@ constexpr std::size_t kMaxSourceBytes = 256U << 20;
 // A source that changes faster than it can be read this often is left to the next time.
 constexpr int kReadAttempts = 5;
 
-// All of FD, as many bytes as there are now. 0 or errno.
-int read_whole(int fd, std::size_t expected, std::string& bytes) {
-  bytes.resize(expected + 1);  // one more, to see the end without another call
+// SIZE bytes of FD, or as many as there are; that it has grown is for a look at its stamp to tell. 0 or errno.
+int read_bytes(int fd, std::size_t size, std::string& bytes) {
+  bytes.resize(size);
   std::size_t filled = 0;
-  for (;;) {
-    const ssize_t size = ::read(fd, bytes.data() + filled, bytes.size() - filled);
-    if (size < 0 && errno == EINTR) continue;
-    if (size < 0) return errno;
-    filled += static_cast<std::size_t>(size);
-    if (size == 0 || filled == bytes.size()) break;
+  while (filled < size) {
+    const ssize_t got = ::read(fd, bytes.data() + filled, size - filled);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return errno;
+    if (got == 0) break;
+    filled += static_cast<std::size_t>(got);
   }
   bytes.resize(filled);
   return 0;
@@ -45,7 +45,7 @@ boost::system::result<std::optional<SourceText>, CompileError> try_read_source(c
     return CompileError{"OSError", "source of more than 256 MiB"};
   }
   SourceText text;
-  if (const int error = read_whole(fd.get(), static_cast<std::size_t>(before.st_size), text.bytes);
+  if (const int error = read_bytes(fd.get(), static_cast<std::size_t>(before.st_size), text.bytes);
       error != 0) {
     return system_error(error);
   }
