@@ -189,6 +189,11 @@ class Reader {
     number("thp", ::prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0));
     number("dumpable", ::prctl(PR_GET_DUMPABLE));
     number("mce", ::prctl(PR_MCE_KILL_GET, 0, 0, 0, 0));
+    int of_parent_death = 0;
+    int reaps = 0;
+    ::prctl(PR_GET_PDEATHSIG, &of_parent_death);
+    ::prctl(PR_GET_CHILD_SUBREAPER, &reaps);
+    if (of_parent_death != 0 || reaps != 0) context_.unshared = Reason::unshared;  // this process's alone
   }
 
   Context context_;

@@ -130,7 +130,9 @@ std::string make_home() {
 
 std::string file_or_empty(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
+  std::ostringstream content;
+  content << file.rdbuf();  // unlike an iterator, throws nothing where a process ends while it is read of
+  return content.str();
 }
 
 // Session of process PID: the sixth field of its stat, counted after the name, which may hold anything.

@@ -2,6 +2,7 @@
 // streams.
 #include <fcntl.h>
 #include <sched.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -71,6 +72,11 @@ Row process(const std::string& name, std::function<void()> in_child, Expect expe
   return {.name = name, .target = {"dump_process.py"}, .expect = expect, .in_child = std::move(in_child)};
 }
 
+// What prctl(2) says of the process, by the number of the question.
+constexpr const char* kPrintFlag =
+    "import ctypes, sys; flag = ctypes.c_int(); "
+    "ctypes.CDLL(None).prctl(int(sys.argv[1]), ctypes.byref(flag), 0, 0, 0); print(flag.value)";
+
 std::vector<Row> state_rows() {
   Row deleted = process("deleted_directory", enter_deleted_directory);
   deleted.target = {"{cwd}/dump_process.py"};
@@ -138,6 +144,14 @@ std::vector<Row> state_rows() {
        .target = {"-c", "import os, imported; print(oct(os.stat(imported.__cached__).st_mode))"},
        .with = {"imported.py"},
        .in_child = [] { ::umask(0077); }},
+      {.name = "signal_of_parents_death",
+       .target = {"-c", kPrintFlag, "2"},  // PR_GET_PDEATHSIG
+       .expect = Expect::exec,
+       .in_child = [] { ::prctl(PR_SET_PDEATHSIG, SIGUSR1); }},
+      {.name = "child_subreaper",
+       .target = {"-c", kPrintFlag, "37"},  // PR_GET_CHILD_SUBREAPER
+       .expect = Expect::exec,
+       .in_child = [] { ::prctl(PR_SET_CHILD_SUBREAPER, 1); }},
       {.name = "supervised_listen", .target = {"hello.py"}, .expect = Expect::exec, .env = {"LISTEN_PID=1"}},
       {.name = "supervised_notify",
        .target = {"hello.py"},
