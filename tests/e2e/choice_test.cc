@@ -1,6 +1,7 @@
 // Which interpreter runs, and why a run is not served: the rules of the command line.
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
@@ -20,7 +21,7 @@ namespace {
 
 constexpr const char* kSayWho = "import sys; print(sys.executable, sys.prefix, sys.version)";
 
-constexpr int kNoTracing = 99;
+constexpr int kNotAllowed = 99;
 
 class Choice : public testing::Test {
  protected:
@@ -207,18 +208,52 @@ TEST_F(Refusals, OrphanedOnATerminal) {
 TEST_F(Refusals, Traced) {
   Process process(
       {.argv = {kiln_binary(), "run", "--python", any_python().path, "-c", "print(1)"}, .in_child = [] {
-         if (::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) != 0) ::_exit(kNoTracing);
+         if (::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) != 0) ::_exit(kNotAllowed);
        }});
   int status = 0;
   while (::waitpid(process.pid(), &status, 0) > 0 && WIFSTOPPED(status)) {
     const long signal = WSTOPSIG(status) == SIGTRAP ? 0 : WSTOPSIG(status);
     ::ptrace(PTRACE_CONT, process.pid(), nullptr, signal);
   }
-  if (WIFEXITED(status) && WEXITSTATUS(status) == kNoTracing) GTEST_SKIP() << "ptrace is not allowed here";
+  if (WIFEXITED(status) && WEXITSTATUS(status) == kNotAllowed) GTEST_SKIP() << "ptrace is not allowed here";
   Outcome outcome = process.finish();
   const LogLine log = take_log_line(outcome.err);
   EXPECT_EQ(log.reason, "traced") << log.line;
   EXPECT_EQ(outcome.out, "1\n");
+}
+
+// The first process of a PID namespace, as in a container: its parent is a process that waits outside.
+TEST_F(Refusals, FirstProcess) {
+  Outcome outcome =
+      run({.argv = {kiln_binary(), "run", "--python", any_python().path, "-c", "import os; print(os.getpid())"},
+           .environment = base_environment(),
+           .in_child = [] {
+             if (::unshare(CLONE_NEWPID) != 0) ::_exit(kNotAllowed);
+             const pid_t first = ::fork();
+             if (first == 0) return;
+             int status = 0;
+             ::waitpid(first, &status, 0);
+             ::_exit(WIFEXITED(status) ? WEXITSTATUS(status) : 1);
+           }});
+  if (outcome.status == kNotAllowed << 8) GTEST_SKIP() << "PID namespaces are not allowed here";
+  const LogLine log = take_log_line(outcome.err);
+  EXPECT_EQ(log.reason, "init") << log.line << outcome.err;
+  EXPECT_EQ(outcome.out, "1\n");
+}
+
+// AT_SECURE: a client with the set-user-ID bit of a user who is not the one that starts it.
+TEST_F(Refusals, RaisedPrivileges) {
+  constexpr uid_t kNobody = 65534;
+  if (::geteuid() != 0) GTEST_SKIP() << "only root can give a file to another user";
+  const std::string client = work_dir() + "/kiln";
+  fs::copy_file(kiln_binary(), client);
+  ASSERT_EQ(::chown(client.c_str(), kNobody, kNobody), 0);
+  ASSERT_EQ(::chmod(client.c_str(), 04755), 0);
+  Outcome outcome = run({.argv = {client, "run", "--python", "/usr/bin/python3", "-c", "import os; print(os.geteuid())"},
+                         .environment = base_environment()});
+  const LogLine log = take_log_line(outcome.err);
+  EXPECT_EQ(log.reason, "secure") << log.line << outcome.err;
+  EXPECT_EQ(outcome.out, "65534\n");
 }
 
 TEST_F(Refusals, InterpreterThatIsAScript) {
