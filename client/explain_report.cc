@@ -213,11 +213,19 @@ std::string watched_text(const proto::ExplainReply::Watched& watched) {
     return "Watched: no. To have changes compiled by themselves: kiln watch " + shell_word(watched.path()) +
            "\n";
   const std::string by_itself = "a change is compiled by itself";
+  if (watched.how() == "directory" && !watched.reason().empty())
+    return "Watched: not " + path +
+           ", though something was imported from it: " + printable(watched.reason()) + ".\n";
   if (watched.how() == "directory")
     return "Watched: " + path + ", for what was imported; " + by_itself + ".\n";
   std::string text = "Watched: below " + path;
-  if (watched.state() == "watching") return text + "; " + by_itself + ".\n";
-  text += ", which is " + watched.state();
+  if (watched.state() != "watching") {
+    text += ", which is " + watched.state();
+  } else if (watched.reason().empty()) {
+    return text + "; " + by_itself + ".\n";
+  } else {
+    text += ", but not there";
+  }
   if (!watched.reason().empty()) text += ": " + printable(watched.reason());
   return text + ".\n" + (watched.hint().empty() ? "" : "  hint: " + printable(watched.hint()) + "\n");
 }

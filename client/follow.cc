@@ -3,11 +3,14 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <filesystem>
+#include <system_error>
 
 #include "client/connection.h"
+#include "client/printable.h"
 
 namespace kiln {
 namespace {
@@ -15,7 +18,7 @@ namespace {
 // As the user would spell it from where they are.
 std::string spelling(const std::string& path, const std::string& directory) {
   const std::string above = directory == "/" ? directory : directory + "/";
-  return path.starts_with(above) ? path.substr(above.size()) : path;
+  return printable(path.starts_with(above) ? path.substr(above.size()) : path);
 }
 
 std::string position(const proto::FollowEvent& event) {
@@ -29,7 +32,7 @@ void print(const proto::FollowEvent& event, const std::string& directory) {
   const std::string source = spelling(event.source(), directory);
   if (!event.error_type().empty()) {
     std::printf("error %s%s: %s: %s\n", source.c_str(), position(event).c_str(), event.error_type().c_str(),
-                event.error_message().c_str());
+                printable(event.error_message()).c_str());
     return;
   }
   const char* what = event.recovered() ? "recovered" : event.restored() ? "restored" : "compiled";
@@ -48,7 +51,8 @@ bool wait_for_reply(int daemon) {
 
 void greet(const proto::Following& following) {
   for (const auto& path : following.unwatched()) {
-    std::fprintf(stderr, "warning: %s is not watched; kiln watch %s\n", path.c_str(), path.c_str());
+    std::fprintf(stderr, "warning: %s is not watched; kiln watch %s\n", printable(path).c_str(),
+                 printable(shell_word(path)).c_str());
   }
   std::fprintf(stderr, "following what is compiled by itself; Ctrl-C ends\n");
 }
@@ -69,7 +73,8 @@ Result<void> follow(const std::vector<std::string>& paths) {
     const auto reply = connection.receive();
     if (!reply) return Error{Reason::no_daemon, "the daemon has ended", "kiln watch --follow"};
     print(reply->recompiled(), directory);
-    std::fflush(stdout);
+    if (std::fflush(stdout) != 0)
+      return Error{Reason::system, "cannot write: " + std::generic_category().message(errno), ""};
   }
   return {};
 }

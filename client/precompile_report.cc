@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <iterator>
 
+#include "client/printable.h"
 #include "common/json_text.h"
 
 namespace kiln {
@@ -33,10 +34,10 @@ std::string counted(const char* what, std::uint64_t count) {
 }  // namespace
 
 std::string error_line(const proto::PrecompileEvent::Error& error) {
-  std::string line = error.path();
+  std::string line = printable(error.path());
   if (error.line() > 0) line += ":" + std::to_string(error.line());
   if (error.line() > 0 && error.column() > 0) line += ":" + std::to_string(error.column());
-  line += ": " + error.type() + ": " + error.message();
+  line += ": " + error.type() + ": " + printable(error.message());
   if (!error.tag().empty()) line += " [" + error.tag() + "]";
   return line;
 }
@@ -76,7 +77,8 @@ void PrecompileReport::add(const proto::PrecompileEvent& event) {
   if (event.has_error()) print(error_line(event.error()) + "\n");
   if (form_ == Form::errors_only) return;
   if (event.has_warning()) print(event.warning().text());
-  if (event.has_stale()) std::printf("%s: %s\n", event.stale().pyc().c_str(), event.stale().why().c_str());
+  if (event.has_stale())
+    std::printf("%s: %s\n", printable(event.stale().pyc()).c_str(), event.stale().why().c_str());
   if (event.has_progress()) {
     progress_.update(event.progress().done(), event.progress().total(), Progress::Clock::now());
   }

@@ -86,6 +86,7 @@ json::object to_json(const proto::Status& status) {
                      {"unwatched", json::value_from(unwatched)}});
   }
   document["imported_directories"] = status.imported_directories();
+  document["unwatched_imports"] = status.unwatched_imports();
   document["overflows"] = status.overflows();
   const auto& cache = status.cache();
   document["cache"] = {{"entries", cache.entries()}, {"fresh", cache.fresh()},
@@ -129,21 +130,26 @@ void print_roots(const proto::Status& status) {
   if (status.roots().empty() && status.imported_directories() == 0) return;
   std::puts("watched");
   for (const auto& root : status.roots()) {
-    std::printf("  %s  %s, %s, directories: %s\n", root.path().c_str(), root.policy().c_str(),
+    std::printf("  %s  %s, %s, directories: %s\n", printable(root.path()).c_str(), root.policy().c_str(),
                 root.state().c_str(), count_text(root.directories()).c_str());
-    if (!root.reason().empty()) std::printf("    %s\n", root.reason().c_str());
+    if (!root.reason().empty()) std::printf("    %s\n", printable(root.reason()).c_str());
     if (!root.hint().empty()) std::printf("    hint: %s\n", root.hint().c_str());
     if (!root.configuration_error().empty())
       std::printf("    configuration ignored: %s\n", root.configuration_error().c_str());
-    for (const auto& directory : root.unwatched()) std::printf("    not watched: %s\n", directory.c_str());
+    for (const auto& directory : root.unwatched())
+      std::printf("    not watched: %s\n", printable(directory).c_str());
   }
   if (status.imported_directories() > 0) {
     std::printf("  directories of what was imported: %s\n",
                 count_text(status.imported_directories()).c_str());
+    if (status.unwatched_imports() > 0) {
+      std::printf("    %s of them not watched: kiln explain FILE tells why\n",
+                  count_text(status.unwatched_imports()).c_str());
+    }
   }
   if (status.overflows() > 0) {
-    std::printf("  the kernel's queue of changes overflowed %s times; all was looked at again\n",
-                count_text(status.overflows()).c_str());
+    std::printf("  the kernel's queue of changes overflowed %s %s; all was looked at again\n",
+                count_text(status.overflows()).c_str(), status.overflows() == 1 ? "time" : "times");
   }
 }
 
@@ -181,9 +187,10 @@ void print_screen(const proto::Status& status) {
 int status_command(std::span<char*> arguments) {
   CLI::App app("Shows the daemon, its images, the cache and the interpreters", "kiln status");
   bool as_json = false;
-  app.add_flag("--json", as_json,
-               "one JSON document (keys daemon, interpreters, images, roots, imported_directories, "
-               "overflows, cache, limits)");
+  app.add_flag(
+      "--json", as_json,
+      "one JSON document (keys daemon, interpreters, images, roots, imported_directories, unwatched_imports, "
+      "overflows, cache, limits)");
   if (const auto code = parse_arguments(app, arguments)) return *code;
   auto status = ask();
   if (!status) {

@@ -119,11 +119,11 @@ Result<int> unwatch(const std::vector<std::string>& paths) {
   for (const auto& path : TRY(absolute_paths(paths))) request.add_paths(path);
   const auto reply = TRY(ask(request));
   const std::vector<std::string> known(reply.paths().begin(), reply.paths().end());
-  for (const auto& path : known) std::printf("no longer watching %s\n", path.c_str());
+  for (const auto& path : known) std::printf("no longer watching %s\n", printable(path).c_str());
   int code = kExitDone;
   for (const auto& path : request.paths()) {
     if (std::ranges::find(known, path) != known.end()) continue;
-    print_error({Reason::usage, path + " is not watched", "kiln status"});
+    print_error({Reason::usage, printable(path) + " is not watched", "kiln status"});
     code = kExitFix;
   }
   return code;

@@ -82,6 +82,7 @@ constexpr std::array kKeys{
               .default_text = "50%",
               .scope = ConfigScope::user,
               .summary = "Directories watched at once, or a percentage of fs.inotify.max_user_watches.",
+              .min = 1,
               .max = kMaxWatches},
     ConfigKey{.name = "daemon.idle_exit",
               .member = &Config::daemon_idle_exit,

@@ -74,6 +74,9 @@ constexpr std::array kMigrations = {
     R"(ALTER TABLE roots ADD COLUMN variables TEXT NOT NULL DEFAULT '';
        CREATE INDEX sources_by_inode ON sources (inode);)",
     R"(CREATE TABLE runs (reason TEXT NOT NULL PRIMARY KEY, count INTEGER NOT NULL, since_s INTEGER NOT NULL);)",
+    R"(ALTER TABLE entries ADD COLUMN gone INTEGER NOT NULL DEFAULT 0;
+       DROP INDEX entries_by_state;
+       CREATE INDEX entries_by_state ON entries (state, gone);)",
 };
 constexpr int kSchemaVersion = static_cast<int>(kMigrations.size());
 
@@ -195,11 +198,13 @@ struct Row {
   std::int64_t pyc_mtime_ns = 0;
   std::int64_t pyc_size = 0;
   MadeFile made;
+  bool gone = false;
 };
 
 struct Finding {
   bool changed = false;
   bool dropped = false;
+  bool gone = false;  // source and bytecode
   EntryState state{};
   FileStamp source;       // fresh only
   FileStamp pyc;          // fresh only
@@ -245,15 +250,15 @@ bool pyc_unchanged(const Row& row, const FileStamp& pyc) {
 // Bytecode of the overlay. Where there is one in the tree, that has an entry.
 Finding superseded(const Row& row) {
   if (look_at(place_in_tree(row.pyc, row.source))) return {.changed = true, .dropped = true};
-  return {.changed = row.state != EntryState::stale, .state = EntryState::stale};
+  return {.changed = row.gone || row.state != EntryState::stale, .state = EntryState::stale};
 }
 
 Finding examine(const Row& row, bool sealed) {
   const auto source = look_at(row.source);
   if (was_hidden(source)) return {};
   const auto pyc = look_at(row.pyc);
-  if (!source && !pyc) return {.changed = true, .dropped = true};
-  if (!source) return {.changed = row.state != EntryState::orphan, .state = EntryState::orphan};
+  if (!source && !pyc) return {.changed = !row.gone, .gone = true, .state = EntryState::stale};
+  if (!source) return {.changed = row.gone || row.state != EntryState::orphan, .state = EntryState::orphan};
   const auto content = [&] { return content_of(row.source); };
   if (row.state == EntryState::error && is_same_source(row, *source, content)) return {};
   if (row.state == EntryState::fresh && pyc && source_unchanged(row, *source) && pyc_unchanged(row, *pyc))
@@ -263,7 +268,8 @@ Finding examine(const Row& row, bool sealed) {
   const auto check = check_pyc(row.pyc, question);
   if (check.freshness != Freshness::fresh) {
     const bool doubtful = check.freshness == Freshness::doubtful;
-    return {.changed = row.state != EntryState::stale, .state = EntryState::stale, .doubtful = doubtful};
+    const bool changed = row.gone || row.state != EntryState::stale;
+    return {.changed = changed, .state = EntryState::stale, .doubtful = doubtful};
   }
   Finding fresh{.changed = true, .state = EntryState::fresh, .source = *source, .pyc = check.stamp};
   if (!is_settled(*source)) fresh.source.changed_ns = 0;
@@ -287,7 +293,8 @@ Row read_row(SQLite::Statement& select) {
           select.getColumn(6).getInt64(),
           select.getColumn(7).getInt64(),
           select.getColumn(8).getInt64(),
-          read_made(select, 9)};
+          read_made(select, 9),
+          select.getColumn(13).getInt() != 0};
 }
 
 IndexEntry read_entry(SQLite::Statement& select) {
@@ -553,7 +560,7 @@ class Index::Database {
 
   IndexCounts counts() {
     IndexCounts counts;
-    SQLite::Statement select(*database_, "SELECT state, count(*) FROM entries GROUP BY state");
+    SQLite::Statement select(*database_, "SELECT state, count(*) FROM entries WHERE NOT gone GROUP BY state");
     while (select.executeStep()) {
       const auto count = static_cast<std::uint64_t>(select.getColumn(1).getInt64());
       switch (entry_state_from_word(select.getColumn(0).getString()).value_or(EntryState::stale)) {
@@ -576,6 +583,9 @@ class Index::Database {
 
   void refresh(const std::stop_token& stop) {
     refresh(IndexFilter{}, stop);
+    database_->exec(
+        "DELETE FROM entries WHERE state = 'stale' AND gone = 1 AND source NOT IN"
+        " (SELECT s.id FROM sources s JOIN modules m ON m.path = s.path)");
     database_->exec("DELETE FROM sources WHERE id NOT IN (SELECT source FROM entries)");
   }
 
@@ -632,8 +642,8 @@ class Index::Database {
   std::vector<std::string> doubts;
 
  private:
-  // Whether a row passes a filter but for its state, as a condition that uses what is indexed; with PATH "+s.path",
-  // the index is not used. '0' follows '/': the range is all that begins with PATH/.
+  // Whether a row passes a filter but for its state, as a condition that uses what is indexed; with PATH
+  // "+s.path", the index is not used. '0' follows '/': the range is all that begins with PATH/.
   static std::string condition(const IndexFilter& filter, const std::string& path = "s.path") {
     std::string text = "(?2 = '' OR i.executable = ?2)";
     if (!filter.path.empty()) {
@@ -644,8 +654,8 @@ class Index::Database {
   }
 
   // Those that pass FILTER, of sources behind AFTER. Sources are the outer loop, so that they come in order
-  // without being sorted, and a part of them costs no more than that: it has to be said (CROSS JOIN), and so has
-  // the range of their index.
+  // without being sorted, and a part of them costs no more than that: it has to be said (CROSS JOIN), and so
+  // has the range of their index.
   SQLite::Statement select_entries(const IndexFilter& filter, const std::string& after) {
     SQLite::Statement select(
         *database_,
@@ -654,12 +664,14 @@ class Index::Database {
         " e.source_changed_ns, e.source_content, e.source_mtime_ns, e.source_size"
         " FROM sources s CROSS JOIN entries e ON s.id = e.source"
         " JOIN interpreters i ON i.id = e.interpreter"
-        " WHERE s.path >= ?5 AND s.path < ?1 || '0' AND s.path <> ?6 AND (?4 = '' OR e.state = ?4) AND " +
+        " WHERE s.path >= ?5 AND s.path < ?1 || '0' AND s.path <> ?6 AND (?4 = '' OR e.state = ?4)"
+        " AND (?7 OR NOT e.gone) AND " +
             condition(filter, "+s.path") + " ORDER BY s.path, e.pyc");
     bind_filter(select, filter);
     bind_text(select, 4, filter.state ? word(*filter.state) : "");
     bind_text(select, 5, after.empty() ? filter.path : after);
     bind_text(select, 6, after);
+    select.bind(7, filter.with_gone ? 1 : 0);
     return select;
   }
 
@@ -697,7 +709,7 @@ class Index::Database {
       " made_inode = iif(?16 AND ?20 = 0, made_inode, excluded.made_inode),"
       " made_mtime_ns = iif(?16 AND ?20 = 0, made_mtime_ns, excluded.made_mtime_ns),"
       " source_content = iif(?16 AND ?20 = 0, source_content, excluded.source_content),"
-      " source_changed_ns = excluded.source_changed_ns"
+      " source_changed_ns = excluded.source_changed_ns, gone = 0"
       " WHERE (interpreter, magic, source_mtime_ns, source_size, source_changed_ns, pyc_mtime_ns, pyc_size,"
       " state, error_message)"
       " IS NOT (excluded.interpreter, excluded.magic, excluded.source_mtime_ns, excluded.source_size,"
@@ -884,7 +896,8 @@ class Index::Database {
     SQLite::Statement select(
         *database_,
         "SELECT e.id, s.path, e.pyc, e.magic, e.state, e.source_mtime_ns, e.source_size, e.pyc_mtime_ns,"
-        " e.pyc_size, e.made_inode, e.made_mtime_ns, e.source_changed_ns, e.source_content FROM entries e"
+        " e.pyc_size, e.made_inode, e.made_mtime_ns, e.source_changed_ns, e.source_content, e.gone FROM "
+        "entries e"
         " JOIN sources s ON s.id = e.source JOIN interpreters i ON i.id = e.interpreter"
         " WHERE e.id > ?4 AND " +
             condition(filter) + " ORDER BY e.id LIMIT ?5");
@@ -913,7 +926,7 @@ class Index::Database {
   }
 
   void apply(std::int64_t id, const Finding& finding) {
-    if (finding.dropped) {
+    if (finding.dropped || (finding.gone && !is_imported(id))) {
       SQLite::Statement drop(*database_, "DELETE FROM entries WHERE id = ?");
       drop.bind(1, id);
       drop.exec();
@@ -922,7 +935,7 @@ class Index::Database {
                                "UPDATE entries SET state = 'fresh', source_mtime_ns = ?2, source_size = ?3,"
                                " pyc_mtime_ns = ?4, pyc_size = ?5, source_changed_ns = ?6, error_type = "
                                "NULL, error_message = NULL,"
-                               " error_line = NULL, error_column = NULL WHERE id = ?1");
+                               " error_line = NULL, error_column = NULL, gone = 0 WHERE id = ?1");
       update.bind(1, id);
       update.bind(2, finding.source.modified_ns);
       update.bind(3, as_signed(finding.source.size));
@@ -933,11 +946,21 @@ class Index::Database {
     } else {
       SQLite::Statement update(*database_,
                                "UPDATE entries SET state = ?2, error_type = NULL, error_message = NULL,"
-                               " error_line = NULL, error_column = NULL WHERE id = ?1");
+                               " error_line = NULL, error_column = NULL, gone = ?3 WHERE id = ?1");
       update.bind(1, id);
       bind_text(update, 2, word(finding.state));
+      update.bind(3, finding.gone ? 1 : 0);
       update.exec();
     }
+  }
+
+  // Whether a recorded run imported the source of this entry.
+  bool is_imported(std::int64_t id) {
+    SQLite::Statement select(*database_,
+                             "SELECT 1 FROM entries e JOIN sources s ON s.id = e.source"
+                             " JOIN modules m ON m.path = s.path WHERE e.id = ?");
+    select.bind(1, id);
+    return select.executeStep();
   }
 
   bool is_program(const std::string& source) { return !runs_of(source).empty(); }

@@ -160,6 +160,7 @@ struct IndexFilter {
   std::string path;        // a source, or a directory with all below it; absolute; empty: everything
   std::string executable;  // of the interpreter; empty: of any
   bool direct = false;     // with PATH a directory: not what is in directories below it
+  bool with_gone = false;  // also entries of which neither source nor bytecode are there
 };
 
 // Blocks, and belongs to one thread at a time. Every failure of SQLite comes back as Reason::system. Never
@@ -200,7 +201,8 @@ class Index {
   Result<void> set_examined(const std::string& executable, const BinaryIdentity& binary);
 
   // Looks at every source and bytecode file again: two stats each, and a look into the bytecode where one of
-  // them has changed. STOP ends it between batches; what was found until then is kept.
+  // them has changed. STOP ends it between batches; what was found until then is kept. An entry of which both are
+  // gone is dropped, unless a recorded run imported the source: then nobody hears of it until one of them is back.
   Result<void> refresh(const std::stop_token& stop = {});
   // The same for those that pass FILTER, whose state does not count.
   Result<void> refresh(const IndexFilter& filter, const std::stop_token& stop = {});

@@ -315,6 +315,7 @@ void WatchService::watch_imports(const std::vector<std::string>& files) {
 void WatchService::describe(const std::string& directory, proto::ExplainReply::Watched& watched) const {
   watched.set_how(imported_.contains(directory) ? "directory" : "no");
   watched.set_path(directory);
+  watched.set_reason(watcher_.why_unheard(directory));
   const WatchedRoot* const covering = roots_.covering(directory);
   if (covering == nullptr) return;
   for (const auto& root : watcher_.describe().roots) {
@@ -322,7 +323,7 @@ void WatchService::describe(const std::string& directory, proto::ExplainReply::W
     watched.set_how("root");
     watched.set_path(root.path);
     watched.set_state(std::string(word(root.state)));
-    watched.set_reason(root.reason);
+    if (!root.reason.empty()) watched.set_reason(root.reason);
     watched.set_hint(root.hint);
   }
 }
@@ -343,6 +344,8 @@ void WatchService::describe(proto::Status& status) const {
   const WatchReport report = watcher_.describe();
   for (const auto& root : report.roots) describe(root, *status.add_roots());
   status.set_imported_directories(imported_.size());
+  status.set_unwatched_imports(static_cast<std::uint64_t>(std::ranges::count_if(
+      imported_, [this](const std::string& directory) { return !watcher_.why_unheard(directory).empty(); })));
   status.set_overflows(report.epoch - 1);
   auto& limit = *status.add_limits();
   limit.set_name("watches");

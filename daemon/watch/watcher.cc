@@ -343,6 +343,7 @@ RootReport Watcher::describe_root(const std::string& path, const Forest::Root& r
   bool pending = top->second.coverage == Coverage::pending;
   report.directories = 1;
   for (auto at = begin; at != end; ++at) {
+    if (at->second.coverage == Coverage::missing) continue;  // what was imported from it is gone
     ++report.directories;
     pending = pending || at->second.coverage == Coverage::pending;
     if (is_unwatched(at->second) && report.unwatched.size() < kUnwatchedShown) {
@@ -364,6 +365,14 @@ RootReport Watcher::describe_root(const std::string& path, const Forest::Root& r
     report.state = RootState::watching;
   }
   return report;
+}
+
+std::string Watcher::why_unheard(const std::string& directory) const {
+  const std::lock_guard lock(mutex_);
+  const auto& all = forest_.directories();
+  const auto found = all.find(directory);
+  if (found == all.end() || !is_unwatched(found->second)) return {};
+  return found->second.coverage == Coverage::limited ? limit_reason() : reason_of(found->second);
 }
 
 WatchReport Watcher::describe() const {

@@ -129,6 +129,9 @@ class Watcher {
   // the first time.
   Changes take_changes();
 
+  // Why changes in DIRECTORY are not heard, for people. Empty: they are, or nobody wants them, or it is yet to be
+  // looked at.
+  std::string why_unheard(const std::string& directory) const;
   WatchReport describe() const;
 
   // Waits until all that was known to be looked at has been. For tests, and for whoever wants a full answer.

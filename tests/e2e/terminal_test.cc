@@ -49,11 +49,11 @@ void PrintTo(const Shell& shell, std::ostream* out) {
 
 const std::vector<Shell>& shells() {
   static const std::vector<Shell> found = [] {
-    std::vector<Shell> all{
-        {"bash", {"/bin/bash", "--norc", "--noprofile", "--noediting", "-i"}},
-        {"dash", {"/bin/dash", "-i"}},
-        {"zsh", {"/bin/zsh", "-f", "-i", "+Z", "+o", "PROMPT_SP", "+o", "BG_NICE", "+o", "HUP", "+o", "NOTIFY",
-                 "+o", "CHECK_RUNNING_JOBS", "-o", "SH_WORD_SPLIT"}}};
+    std::vector<Shell> all{{"bash", {"/bin/bash", "--norc", "--noprofile", "--noediting", "-i"}},
+                           {"dash", {"/bin/dash", "-i"}},
+                           {"zsh",
+                            {"/bin/zsh", "-f", "-i", "+Z", "+o", "PROMPT_SP", "+o", "BG_NICE", "+o", "HUP",
+                             "+o", "NOTIFY", "+o", "CHECK_RUNNING_JOBS", "-o", "SH_WORD_SPLIT"}}};
     std::erase_if(all, [](const Shell& shell) { return ::access(shell.argv[0].c_str(), X_OK) != 0; });
     return all;
   }();
@@ -188,12 +188,13 @@ TEST_P(Terminals, WhatAProgramSeesOfThem) {
 }
 
 // Says "ready", then waits for a line of the terminal or of a named pipe. Which of its own lines an interrupt
-// finds is a matter of luck, and so not shown.
+// finds is a matter of luck, and so not shown. Unbuffered, print() would write the end of its line by itself,
+// and the shell's prompt might come before it.
 constexpr const char* kWait =
     "import os, signal, sys, waiting\n"
     "sys.tracebacklimit = 0\n"
-    "signal.signal(signal.SIGCONT, lambda *_: print('continued'))\n"
-    "print('ready')\n"
+    "signal.signal(signal.SIGCONT, lambda *_: sys.stdout.write('continued\\n'))\n"
+    "sys.stdout.write('ready\\n')\n"
     "print('got', waiting.wait(os.open(sys.argv[1], os.O_RDONLY | os.O_NONBLOCK) if sys.argv[1:] else 0), "
     "end='')\n"
     "sys.exit(3)\n";

@@ -248,6 +248,8 @@ TEST_F(IndexTest, AnOlderOneIsMigrated) {
           "ALTER TABLE entries DROP COLUMN source_changed_ns; ALTER TABLE entries DROP COLUMN source_content;"
           "DROP TABLE roots; DROP INDEX sources_by_inode;"
           "DROP TABLE imports; DROP TABLE entry_points; DROP TABLE modules; DROP TABLE runs;"
+          "DROP INDEX entries_by_state; CREATE INDEX entries_by_state ON entries (state);"
+          "ALTER TABLE entries DROP COLUMN gone;"
           "PRAGMA user_version = 2");
   auto index = open();
   EXPECT_FALSE(index.set_aside());
@@ -279,6 +281,8 @@ TEST_F(IndexTest, TheFormerVersionGetsTheDependencyRecord) {
   execute(path(),
           "ALTER TABLE roots DROP COLUMN variables; DROP INDEX sources_by_inode;"
           "DROP TABLE imports; DROP TABLE entry_points; DROP TABLE modules; DROP TABLE runs;"
+          "DROP INDEX entries_by_state; CREATE INDEX entries_by_state ON entries (state);"
+          "ALTER TABLE entries DROP COLUMN gone;"
           "PRAGMA user_version = 8");
   auto index = open();
   EXPECT_FALSE(index.set_aside());
@@ -323,6 +327,40 @@ TEST_F(DependencyRecord, NamesImportersNewestFirst) {
   EXPECT_THAT(*index_.imported_modules(10), ElementsAre("/app/b.py", "/app/a.py"));
   EXPECT_THAT(*index_.imported_modules(1), ElementsAre("/app/b.py"));
   EXPECT_EQ(index_.importers("/app/a.py")->front().version, "3.11.2");
+}
+
+// Where its package is there again, it is compiled again, and so listed, before anybody has run the program.
+TEST_F(DependencyRecord, WhatWasImportedIsRememberedWhileItIsGone) {
+  const std::vector files{compiled("imported.py"), compiled("other.py")};
+  const EndedRun run{"/main.py", 1, 10};
+  ASSERT_TRUE(index_.record_run(python(), 0, files, run, std::vector{files[0].source}));
+  for (const auto& file : files) {
+    std::filesystem::remove(file.source);
+    std::filesystem::remove(file.pyc);
+  }
+  ASSERT_TRUE(index_.refresh());
+  ASSERT_TRUE(index_.refresh());
+  EXPECT_THAT(listed(index_), ElementsAre());
+  EXPECT_EQ(index_.counts()->entries(), 0U);
+  compiled("other.py");
+  scratch_.write("imported.py", "x = 1\n");
+  ASSERT_TRUE(index_.refresh({.path = scratch_.path(), .executable = {}}));
+  EXPECT_THAT(listed(index_), ElementsAre("stale imported.py"));
+  compiled("imported.py");
+  ASSERT_TRUE(index_.refresh());
+  EXPECT_THAT(listed(index_), ElementsAre("fresh imported.py"));
+}
+
+TEST_F(DependencyRecord, WhatIsGoneIsForgottenWithItsLastImport) {
+  const std::vector files{compiled("imported.py")};
+  ASSERT_TRUE(index_.record_run(python(), 0, files, {"/main.py", 1, 10}, std::vector{files[0].source}));
+  std::filesystem::remove(files[0].source);
+  std::filesystem::remove(files[0].pyc);
+  ASSERT_TRUE(index_.refresh());
+  EXPECT_THAT(listed(index_, {.with_gone = true}), ElementsAre("stale imported.py"));
+  record({"/main.py", 2, 20}, {}, {.variants = 1});
+  ASSERT_TRUE(index_.refresh());
+  EXPECT_THAT(listed(index_, {.with_gone = true}), ElementsAre());
 }
 
 TEST_F(DependencyRecord, FilesAndRunAreOneTransaction) {
