@@ -122,7 +122,7 @@ TEST_F(Commands, StatusIsOneJsonDocument) {
                             .input = status.out});
   EXPECT_EQ(keys.out,
             "['cache', 'daemon', 'images', 'imported_directories', 'interpreters', 'limits', 'overflows', "
-            "'roots']\n"
+            "'roots', 'unwatched_imports']\n"
             "['entries', 'error', 'fresh', 'orphan', 'stale', 'store_bytes']\nTrue\nTrue True\n")
       << keys.err << status.out;
   EXPECT_NE(kiln({"status"}).out, "");

@@ -112,6 +112,25 @@ bool is_cached(const std::string& directory, const std::string& name) {
                     ".pyc");
 }
 
+// The run before tells that it is imported, though nothing else is left of it.
+TEST_F(Watch, APackageThatIsBackIsCompiledByItself) {
+  fs::rename(module(), tree() + "/kept.py");
+  fs::create_directory(tree() + "/pkg");
+  fs::copy(tree() + "/kept.py", tree() + "/pkg/module.py");
+  write_file(tree() + "/main.py", "import pkg.module\n");
+  kiln({"watch", tree()});
+  ASSERT_TRUE(await_watching()) << roots();
+  ASSERT_EQ(run_until_bare(any_python(), {tree() + "/main.py"}, environment_with({})).mode, "bare");
+  const auto is_listed = [] { return kiln({"list", tree()}).out.find("pkg/module.py") != std::string::npos; };
+  ASSERT_TRUE(await(is_listed));
+  fs::remove_all(tree() + "/pkg");
+  EXPECT_FALSE(is_listed());
+  fs::create_directory(tree() + "/pkg");
+  fs::copy(tree() + "/kept.py", tree() + "/pkg/module.py");
+  EXPECT_TRUE(await([] { return is_cached(tree() + "/pkg", "module"); }));
+  EXPECT_TRUE(is_listed());
+}
+
 TEST_F(Watch, TheWholeOfATreeIsCompiledWithThePolicyAll) {
   write_file(tree() + "/sub/known.py", "VALUE = 1\n");
   write_file(tree() + "/less/known.py", "VALUE = 1\n");
@@ -179,6 +198,19 @@ TEST_F(Watch, ARootForWhichNoWatchIsLeftIsRefused) {
   write_file(home_dir() + "/kiln.toml", "[watch]\nlimit = 3\n");
   kill_process(daemon_pid(), SIGHUP);
   EXPECT_TRUE(await([] { return roots().find("watch.limit grants 3") != std::string::npos; })) << roots();
+}
+
+TEST_F(Watch, ImportsForWhichNoWatchIsLeftAreTold) {
+  write_file(home_dir() + "/kiln.toml", "[watch]\nlimit = 1\n");
+  kiln({"daemon", "restart"});
+  fs::create_directory(tree() + "/pkg");
+  write_file(tree() + "/pkg/inner.py", "");
+  write_file(tree() + "/main.py", "import module, pkg.inner\n");
+  ASSERT_EQ(run_until_bare(any_python(), {tree() + "/main.py"}, environment_with({})).mode, "bare");
+  EXPECT_TRUE(await([] { return kiln({"status"}).out.find("of them not watched: ") != std::string::npos; }));
+  const std::string told = kiln({"explain", module()}).out + kiln({"explain", tree() + "/pkg/inner.py"}).out;
+  EXPECT_THAT(told,
+              HasSubstr("though something was imported from it: no watch is left: watch.limit grants 1"));
 }
 
 TEST_F(Watch, BytecodeThatIsRemovedIsMadeAgain) {
