@@ -66,28 +66,33 @@ class ConfigFiles : public testing::Test {
 };
 
 TEST_F(ConfigFiles, EachValueIsShownWithItsOrigin) {
-  write_user("[images]\nlimit = 3\n[watch]\nignore = [\"*.tmp\"]\n");
+  write_user("[images]\nlimit = 3\nmemory = \"1GiB\"\n[watch]\nignore = [\"*.tmp\"]\n");
   write_project("[watch]\nignore = [\"build\"]\n");
-  const Outcome outcome = kiln({"config"}, {"KILN_STORE_LIMIT=500MB"});
+  const std::vector<std::string> changes{"KILN_STORE_LIMIT=500MB", "KILN_IMAGES_PROGRAMS"};
+  const Outcome outcome = kiln({"config"}, changes);
   EXPECT_EQ(outcome.out,
             "log.level           \"info\"              default\n"
             "images.enabled      true                default\n"
             "images.limit        3                   " +
                 user_ +
                 ":2\n"
+                "images.memory       \"1GiB\"              " +
+                user_ +
+                ":3\n"
+                "images.programs     true                default\n"
                 "store.limit         \"500MB\"             environment variable KILN_STORE_LIMIT\n"
                 "overlay.limit       \"512MiB\"            default\n"
                 "precompile.exclude  []                  default\n"
                 "watch.policy        \"imported\"          default\n"
                 "watch.ignore        [\"*.tmp\", \"build\"]  " +
-                user_ + ":4, " + project_file() +
+                user_ + ":5, " + project_file() +
                 ":2\n"
                 "watch.limit         \"50%\"               default\n"
                 "daemon.idle_exit    \"never\"             default\n");
   EXPECT_EQ(outcome.err, "");
   EXPECT_EQ(describe_status(outcome.status), "exit 0");
   EXPECT_THAT(kiln({"config", "/"}).out, Not(HasSubstr("build")));
-  EXPECT_EQ(kiln({"config", work_dir() + "/deep/x.py"}, {"KILN_STORE_LIMIT=500MB"}).out, outcome.out);
+  EXPECT_EQ(kiln({"config", work_dir() + "/deep/x.py"}, changes).out, outcome.out);
 }
 
 TEST_F(ConfigFiles, JsonHasValuesAndOrigins) {

@@ -1,6 +1,8 @@
 // What a process inherits besides arguments and environment: descriptors, directories, masks, limits,
 // streams.
 #include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
 #include <sched.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -254,6 +256,56 @@ const std::vector<Row> kStreams = {
     {.name = "closed_by_shell", .shell = "PYTHON hello.py 0<&- 1>&-", .with = {"hello.py"}},
 };
 KILN_TABLE(Streams, kStreams);
+
+// A control group of our own, by cgroups(7): below one of the hierarchies, version 2 before version 1. The
+// images in it must have ended before it is removed.
+class ControlGroup {
+ public:
+  ControlGroup() {
+    const std::string name = "kiln-test-" + std::to_string(::getpid());
+    for (const char* hierarchy : {"/sys/fs/cgroup", "/sys/fs/cgroup/unified", "/sys/fs/cgroup/pids"}) {
+      path_ = std::string(hierarchy) + "/" + name;
+      const bool is_hierarchy = ::access((std::string(hierarchy) + "/cgroup.procs").c_str(), W_OK) == 0;
+      if (is_hierarchy && ::mkdir(path_.c_str(), 0755) == 0) return;
+    }
+    path_.clear();
+  }
+  ~ControlGroup() {
+    if (!is_there()) return;
+    kiln({"daemon", "stop"});
+    EXPECT_TRUE(await([this] { return ::rmdir(path_.c_str()) == 0; })) << path_;
+  }
+  ControlGroup(const ControlGroup&) = delete;
+  ControlGroup& operator=(const ControlGroup&) = delete;
+
+  bool is_there() const { return !path_.empty(); }
+  // The calling process.
+  void enter() const { write_file(path_ + "/cgroup.procs", "0"); }
+
+ private:
+  std::string path_;
+};
+
+// The image of another group would leave the program there, beyond the limits that were set for it.
+TEST(ControlGroups, ARunIsInThatOfItsClient) {
+  const ControlGroup group;
+  if (!group.is_there()) GTEST_SKIP() << "control groups cannot be made here";
+  const std::vector<std::string> program{"-c", "print(open('/proc/self/cgroup').read())"};
+  ASSERT_EQ(run_until_bare(any_python(), program, base_environment()).reason, "served");
+  const auto run_in_group = [&](std::vector<std::string> argv) {
+    argv.insert(argv.end(), program.begin(), program.end());
+    return run({.argv = argv, .environment = base_environment(), .in_child = [&] { group.enter(); }});
+  };
+  const std::string expected = run_in_group({any_python().path}).out;
+  EXPECT_THAT(expected, testing::HasSubstr("/kiln-test-"));
+  std::string reason;
+  for (int i = 0; i < 200 && reason != "served"; ++i) {
+    Outcome outcome = run_in_group({kiln_binary(), "run", "--python", any_python().path});
+    reason = take_log_line(outcome.err).reason;
+    ASSERT_EQ(outcome.out, expected) << reason;
+  }
+  EXPECT_EQ(reason, "served");
+}
 
 }  // namespace
 }  // namespace kiln::e2e
