@@ -27,14 +27,15 @@ _Unwind_Reason_Code look_at_library(_Unwind_Context* context, void* raw) {
 struct Search {
   const std::vector<const void*>& functions;
   std::size_t left;
+  const void* evaluator = ::dlsym(RTLD_DEFAULT, "_PyEval_EvalFrameDefault");  // runs Python code
   bool found = false;
 };
 
 _Unwind_Reason_Code look(_Unwind_Context* context, void* raw) {
   auto& search = *static_cast<Search*>(raw);
-  const auto at = reinterpret_cast<void*>(_Unwind_GetIP(context));
-  search.found =
-      std::ranges::find(search.functions, _Unwind_FindEnclosingFunction(at)) != search.functions.end();
+  const void* function = _Unwind_FindEnclosingFunction(reinterpret_cast<void*>(_Unwind_GetIP(context)));
+  if (function == search.evaluator) return _URC_END_OF_STACK;
+  search.found = std::ranges::find(search.functions, function) != search.functions.end();
   return search.found || --search.left == 0 ? _URC_END_OF_STACK : _URC_NO_REASON;
 }
 

@@ -106,7 +106,8 @@ bool is_made_from_source(const std::string& path, int fd) {
 
 // C functions that read the clock, and keep nothing of it that differs between runs: those by which locks are
 // taken, which compute a deadline, with those behind methods, into which the compiler may have put the
-// others; and tzset, which looks for the zone's offsets of this year.
+// others, as it does with those of buffers, which have a lock each; and tzset, which looks for the zone's
+// offsets of this year.
 std::vector<const void*> timeless_functions() {
   std::vector<const void*> functions;
   const PythonRef thread{PyImport_ImportModule("_thread")};
@@ -122,6 +123,14 @@ std::vector<const void*> timeless_functions() {
     add(lock, name);
     add(recursive_lock, name);
   }
+  const PythonRef io{PyImport_ImportModule("_io")};
+  const PythonRef raw{io ? PyObject_CallMethod(io.get(), "BytesIO", nullptr) : nullptr};
+  const PythonRef buffer{raw ? PyObject_CallMethod(io.get(), "BufferedRandom", "O", raw.get()) : nullptr};
+  for (const char* name : {"flush", "write", "read", "read1", "readinto", "readinto1", "readline", "peek",
+                           "seek", "tell", "truncate", "close"})
+    add(buffer, name);
+  const void* next = buffer ? PyType_GetSlot(Py_TYPE(buffer.get()), Py_tp_iternext) : nullptr;
+  if (next != nullptr) functions.push_back(next);  // before 3.10 there is none of a type that is static
   add(imports, "acquire_lock");
   add(PythonRef{PyImport_ImportModule("time")}, "tzset");
   for (const char* name : {"PyThread_acquire_lock", "PyThread_acquire_lock_timed"}) {

@@ -6,6 +6,7 @@
 
 #include <boost/json/parse.hpp>
 #include <filesystem>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -52,17 +53,22 @@ void expect_same(const Outcome& kiln, const Outcome& python) {
   EXPECT_EQ(describe_status(kiln.status), describe_status(python.status));
 }
 
-// Whether the program ARGUMENTS[0] was run ahead as far as it goes.
-bool is_run_ahead(const std::vector<std::string>& arguments) {
+// The step before which the program NAME stops when it was run ahead as far as it goes. Nothing: it was not.
+std::optional<std::string> last_step_of(const std::string& name) {
   const Outcome outcome = run({.argv = {kiln_binary(), "status", "--json"}, .environment = environment()});
   const auto status = json::parse(outcome.out);
   for (const auto& image : status.at("images").as_array()) {
     const auto* const entry = image.as_object().if_contains("entry");
     if (entry != nullptr && image.at("last").as_bool() &&
-        std::string_view(entry->as_string()).ends_with("/" + arguments[0]))
-      return true;
+        std::string_view(entry->as_string()).ends_with("/" + name))
+      return std::string(image.at("step").as_string());
   }
-  return false;
+  return std::nullopt;
+}
+
+// Whether the program ARGUMENTS[0] was run ahead as far as it goes.
+bool is_run_ahead(const std::vector<std::string>& arguments) {
+  return last_step_of(arguments[0]).has_value();
 }
 
 // How many runs all images have at this moment.
@@ -70,7 +76,8 @@ std::int64_t runs_now() {
   const Outcome outcome = run({.argv = {kiln_binary(), "status", "--json"}, .environment = environment()});
   std::int64_t runs = 0;
   const auto status = json::parse(outcome.out);
-  for (const auto& image : status.at("images").as_array()) runs += image.at("running").to_number<std::int64_t>();
+  for (const auto& image : status.at("images").as_array())
+    runs += image.at("running").to_number<std::int64_t>();
   return runs;
 }
 
@@ -203,6 +210,27 @@ TEST_P(ProgramImages, StopBeforeEachStep) {
 }
 
 // Each of these is a change of something that the program looked at. The very next run sees it.
+// Buffers have a lock each, and some interpreters read the clock whenever they take one: no run hears of it.
+// What Python code reads that a buffer calls is kept.
+TEST_P(ProgramImages, LocksOfBuffersAreNoStep) {
+  put("flushes.py",
+      "import sys\nsys.stdout.flush()\nfile = open(__file__, 'rb')\nfile.read(1), file.seek(0), list(file)\n"
+      "print('flushed', flush=True)\n");
+  put("raw.py",
+      "import io, time\n"
+      "class Raw(io.RawIOBase):\n"
+      "  def writable(self): return True\n"
+      "  def write(self, data):\n"
+      "    self.at = time.monotonic()\n"
+      "    return len(data)\n"
+      "raw = Raw()\nstream = io.BufferedWriter(raw)\nstream.write(b'x')\nstream.flush()\nprint(raw.at > "
+      "0)\n");
+  expect_warm(GetParam(), {"flushes.py"});
+  EXPECT_EQ(last_step_of("flushes.py"), "writes to standard output");
+  expect_warm(GetParam(), {"raw.py"});
+  EXPECT_EQ(last_step_of("raw.py"), "reads the clock");
+}
+
 TEST_P(ProgramImages, SeeEveryChange) {
   const std::string dir = work_dir() + "/";
   put("main.py",
@@ -283,7 +311,8 @@ TEST_P(ProgramImages, HearOfTheEndOfRunsThatIgnoreIt) {
     expect_same(outcome, expected);
     if (log.mode == "warm") ++warm_runs;
     return testing::Test::HasFailure() || warm_runs == 5;
-  })) << log.mode << " " << log.reason;
+  })) << log.mode
+      << " " << log.reason;
   EXPECT_TRUE(is_run_ahead({"main.py"}));
   EXPECT_TRUE(await([] { return runs_now() == 0; })) << runs_now();
 }
