@@ -37,8 +37,7 @@ void reset_signals() {
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
 }
 
-// The program comes first: starting a daemon or an image beside it would cost it more than a tenth of its
-// time on a small machine. Whoever runs for long must not be waited for.
+// Whoever runs for long must not be waited for.
 constexpr int kHeadStart_ms = 250;
 
 void await_program(pid_t program) {
@@ -52,7 +51,7 @@ void await_program(pid_t program) {
 // process is vforked and reaped here, for the program that this process is about to become must not find an
 // unknown child.
 template <class Body>
-void in_background(int keep, Body body) {
+void in_background(int keep, HeadStart head_start, Body body) {
   const pid_t program = ::getpid();  // what this process is about to become
   const pid_t middle = ::vfork();
   if (middle == 0) {
@@ -70,7 +69,7 @@ void in_background(int keep, Body body) {
     ::close_range(high >= 0 ? kChannelFd + 1 : kChannelFd, ~0U, 0);
     ::setpgid(0, 0);
     reset_signals();
-    await_program(program);
+    if (head_start == HeadStart::program) await_program(program);
     body();
     ::_exit(127);
   }
@@ -110,12 +109,13 @@ void become_image(const proto::ImageKey& key, const proto::StartImage& order) {
 
 }  // namespace
 
-void start_image_in_background(const proto::ImageKey& key, const proto::StartImage& order, UniqueFd channel) {
-  in_background(channel.get(), [&] { become_image(key, order); });
+void start_image_in_background(const proto::ImageKey& key, const proto::StartImage& order, UniqueFd channel,
+                               HeadStart head_start) {
+  in_background(channel.get(), head_start, [&] { become_image(key, order); });
 }
 
 void start_all_in_background(const proto::RunRequest& request) {
-  in_background(-1, [&] {
+  in_background(-1, HeadStart::program, [&] {
     auto connection = Connection::open_or_start();
     if (!connection) return;
     proto::Request wrapped;

@@ -10,6 +10,7 @@ namespace kiln {
 
 int run_command(std::span<char*> arguments);
 int x_command(std::span<char*> arguments);
+int warm_command(std::span<char*> arguments);
 int precompile_command(std::span<char*> arguments);
 int list_command(std::span<char*> arguments);
 int explain_command(std::span<char*> arguments);

@@ -76,8 +76,8 @@ Result<void> Connection::send(proto::Request request) {
   return send_with_fds(fd_.get(), encode_frame(FrameType::request, request.SerializeAsString()), {});
 }
 
-Result<proto::Reply> Connection::receive() {
-  const ReceivedFrame received = TRY(receive_frame(fd_.get()));
+Result<proto::Reply> Connection::receive(std::vector<UniqueFd>* fds) {
+  ReceivedFrame received = TRY(receive_frame(fd_.get()));
   proto::Reply reply;
   if (received.frame.type != FrameType::reply || !reply.ParseFromString(received.frame.payload)) {
     return Error{Reason::protocol, "the daemon sent something that is not a reply", "kiln daemon restart"};
@@ -86,6 +86,7 @@ Result<proto::Reply> Connection::receive() {
     const auto reason = reason_from_word(reply.refusal().reason());
     return Error{reason.value_or(Reason::protocol), reply.refusal().detail(), reply.refusal().hint()};
   }
+  if (fds != nullptr) *fds = std::move(received.fds);
   return reply;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "common/frame.h"
 #include "common/result.h"
@@ -28,8 +29,8 @@ class Connection {
   // Asks a living daemon for such an answer: is it there, and of our build?
   static Result<void> ping();
 
-  // The daemon's next reply; blocks. A Refusal comes back as an Error.
-  Result<proto::Reply> receive();
+  // The daemon's next reply; blocks. A Refusal comes back as an Error. FDS, if given, gets what came with it.
+  Result<proto::Reply> receive(std::vector<UniqueFd>* fds = nullptr);
 
   int fd() const { return fd_.get(); }
 

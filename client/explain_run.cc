@@ -6,6 +6,7 @@
 #include "client/command.h"
 #include "client/connection.h"
 #include "client/explain_run_report.h"
+#include "client/named_program.h"
 #include "client/run.h"
 #include "common/json_text.h"
 #include "common/print_error.h"
@@ -19,8 +20,9 @@ constexpr char kHelp[] =
     "Usage: kiln explain run [--json] [--python PY] [python options] (SCRIPT | -m MODULE | -c CMD | DIR | "
     "ZIP | "
     "FILE.pyc)\n"
-    "                        [ARGS...]\n\n"
-    "  --json        one JSON document (keys version, how, reason, detail, run_ahead, stops)\n"
+    "                        [ARGS...]\n"
+    "       kiln explain run [--json] x NAME [ARGS...]     as kiln x\n\n"
+    "  --json        one JSON document (keys version, how, reason, detail, run_ahead, in_vain, stops)\n"
     "  --python PY   interpreter, as for kiln run\n"
     "  -h, --help    this text\n\n"
     "Standard streams count: a program that was run ahead for a pipe does not serve a run on a terminal.\n";
@@ -48,30 +50,42 @@ int fail(const Error& error) {
 
 }  // namespace
 
-int explain_run_command(std::span<char*> arguments) {
+std::variant<int, proto::ExplainRunReply> tell_of_run(const RunInquiry& inquiry, std::span<char*> arguments) {
   bool as_json = false;
   for (; !arguments.empty() && std::string_view(arguments[0]) == "--json"; arguments = arguments.subspan(1))
     as_json = true;
   if (!arguments.empty() &&
       (std::string_view(arguments[0]) == "-h" || std::string_view(arguments[0]) == "--help")) {
-    std::fputs(kHelp, stdout);
+    std::fputs(inquiry.help, stdout);
     return kExitDone;
   }
-  const auto python = take_python_option(arguments, "explain run");
+  const auto python = take_python_option(arguments, inquiry.command);
   if (!python) return fail(python.error());
+  const bool is_named = !*python && arguments.size() > 1 && std::string_view(arguments[0]) == "x";
   if (arguments.empty())
-    return fail({Reason::usage, "which program?",
-                 "kiln explain run SCRIPT; for a file of the name run: kiln explain ./run"});
-  const auto interpreter = choose_interpreter(*python, "explain run");
+    return fail({Reason::usage, "which program?", std::string("kiln ") + inquiry.command + " SCRIPT"});
+  const auto program = is_named ? find_named_program(arguments[1]) : Error{Reason::usage, {}, {}};
+  if (is_named && !program) return fail(program.error());
+  const auto interpreter = is_named ? program->interpreter : choose_interpreter(*python, inquiry.command);
+  if (!interpreter && interpreter.error().message.empty())
+    return fail({Reason::usage, program->path + ": " + std::string(wording(interpreter.error().reason)), {}});
   if (!interpreter) return fail(interpreter.error());
-  const auto answer = ask(*interpreter, arguments);
+  std::vector<char*> command(arguments.begin(), arguments.end());
+  if (is_named) command = program->command_line(arguments.subspan(2));
+  const auto answer = inquiry.ask(*interpreter, command);
   const auto reply = answer ? *answer : executed(answer.error());
   if (as_json) {
     std::puts(json_text(run_explanation_json(reply)).c_str());
   } else {
     std::fputs(run_explanation_text(reply, interpreter->path).c_str(), stdout);
   }
-  return kExitDone;
+  return reply;
+}
+
+int explain_run_command(std::span<char*> arguments) {
+  const auto told = tell_of_run({"explain run", kHelp, ask}, arguments);
+  const int* const code = std::get_if<int>(&told);
+  return code != nullptr ? *code : kExitDone;
 }
 
 }  // namespace kiln

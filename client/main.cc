@@ -25,6 +25,7 @@ struct Command {
 constexpr std::array kCommands{
     Command{"run", kiln::run_command, "run a program as python would, warm"},
     Command{"x", kiln::x_command, "run a program that is written in Python, such as pytest, warm"},
+    Command{"warm", kiln::warm_command, "have a program run ahead before it is run"},
     Command{"precompile", kiln::precompile_command, "compile files and directories to bytecode"},
     Command{"list", kiln::list_command, "the bytecode files that Kiln knows of, and how they are"},
     Command{"explain", kiln::explain_command, "why a file's bytecode is as it is, and who imports it"},

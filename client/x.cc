@@ -1,5 +1,4 @@
 // `kiln x`: a program that is found on PATH, as a shell would, and run warm if it is a Python script.
-#include <fcntl.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -8,11 +7,9 @@
 
 #include "client/command.h"
 #include "client/decision_log.h"
-#include "client/program_path.h"
+#include "client/named_program.h"
 #include "client/run.h"
 #include "common/print_error.h"
-#include "common/script_start.h"
-#include "common/unique_fd.h"
 
 namespace kiln {
 namespace {
@@ -25,27 +22,6 @@ constexpr const char* kHelp =
     "Python script is executed as it is.\n";
 constexpr int kNotFound = 127;  // as shells answer
 constexpr int kNotExecutable = 126;
-
-// The path by which a shell would start it: relative if PATH is.
-std::optional<std::string> find_program(const std::string& name) {
-  if (name.find('/') != std::string::npos) return name;
-  for (auto& place : places_on_path(name)) {
-    if (is_other_program(place)) return place;
-  }
-  return std::nullopt;
-}
-
-std::string read_head(const std::string& path) {
-  const UniqueFd file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
-  std::string head(kScriptHead, '\0');
-  const ssize_t size = file ? ::read(file.get(), head.data(), head.size()) : 0;
-  head.resize(size > 0 ? static_cast<std::size_t>(size) : 0);
-  return head;
-}
-
-bool is_python(const std::string& program) {
-  return std::string_view(program).substr(program.rfind('/') + 1).starts_with("python");
-}
 
 // The kernel, and a shell where the kernel does not know the form (execvp(3)), do as ever. Returns only if
 // they cannot.
@@ -71,25 +47,18 @@ int x_command(std::span<char*> arguments) {
     print_error({Reason::usage, "the name of a program is missing", "kiln x pytest"});
     return kExitUsage;
   }
-  const auto path = find_program(std::string(first));
-  if (!path) {
-    print_error({Reason::usage, "no program " + std::string(first) + " on PATH", {}});
+  const auto program = find_named_program(std::string(first));
+  if (!program) {
+    print_error(program.error());
     return kNotFound;
   }
-  const auto start = script_start(read_head(*path));
-  const bool may_run = ::access(path->c_str(), X_OK) == 0;
-  const auto interpreter = start && may_run && is_python(start->program)
-                               ? choose_interpreter(start->program, "run")
-                               : Result<ChosenInterpreter>(Error{Reason::not_python, {}, {}});
-  if (!interpreter) {
-    if (logs_decisions()) log_decision("exec", interpreter.error().reason, interpreter.error().message);
-    return execute(*path, arguments.subspan(1));
+  if (!program->interpreter) {
+    const Error& error = program->interpreter.error();
+    if (logs_decisions()) log_decision("exec", error.reason, error.message);
+    return execute(program->path, arguments.subspan(1));
   }
-  std::vector<char*> command;
-  for (const auto& argument : start->arguments) command.push_back(const_cast<char*>(argument.c_str()));
-  command.push_back(const_cast<char*>(path->c_str()));
-  command.insert(command.end(), arguments.begin() + 1, arguments.end());
-  run_program(*interpreter, command);
+  auto command = program->command_line(arguments.subspan(1));
+  run_program(*program->interpreter, command);
 }
 
 }  // namespace kiln

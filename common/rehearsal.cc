@@ -68,6 +68,7 @@ std::string encode_rehearsal_order(const RehearsalOrder& order) {
   out.bytes(encode_launch(order.launch));
   out.bytes(order.cwd);
   out.bytes(order.streams);
+  out.number(order.writes_bytecode ? 1 : 0);
   return out.take();
 }
 
@@ -77,6 +78,7 @@ Result<RehearsalOrder> decode_rehearsal_order(std::string_view message) {
   const std::string launch = in.bytes();
   order.cwd = in.bytes();
   order.streams = in.bytes();
+  order.writes_bytecode = in.number() != 0;
   if (!in.done()) return Error{Reason::protocol, "malformed order of a rehearsal", {}};
   order.launch = TRY(decode_launch(launch));
   return order;

@@ -25,6 +25,8 @@ struct RehearsalOrder {
   Launch launch;        // of the run that it repeats; without descriptors
   std::string cwd;      // absolute
   std::string streams;  // kinds of descriptors 0 to 2 (stream_kinds)
+  // importlib may write the bytecode of what is imported, as a run would have: nobody has run the program.
+  bool writes_bytecode = false;
 };
 
 // What a program looked at on its way.

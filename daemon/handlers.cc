@@ -8,7 +8,6 @@
 #include "common/overlay.h"
 #include "common/version.h"
 #include "daemon/explain_service.h"
-#include "daemon/images.h"
 #include "daemon/index_thread.h"
 #include "daemon/overlay.h"
 #include "daemon/precompile_service.h"
@@ -141,6 +140,8 @@ asio::awaitable<void> Handlers::handle(Session& session, const proto::Request& r
       co_return co_await explain(session, request.explain());
     case proto::Request::kExplainRun:
       co_return co_await explain_run(session, request.explain_run().run());
+    case proto::Request::kWarm:
+      co_return co_await warm(session, request.warm().run());
     case proto::Request::kStats:
       co_return co_await counts_.serve(session, request.stats());
     default:
@@ -149,23 +150,34 @@ asio::awaitable<void> Handlers::handle(Session& session, const proto::Request& r
 }
 
 asio::awaitable<void> Handlers::run(Session& session, const proto::RunRequest& request) {
-  if (!sees_the_same_files(request)) {
-    const Error elsewhere{Reason::namespace_differs, {}, {}};
-    co_return co_await session.refuse(elsewhere);
-  }
-  const auto config = settings_.of(request);
+  const auto config = config_of(request);
   if (!config) co_return co_await session.refuse(config.error());
-  if (!config->images_enabled) {
-    const Error disabled = images_disabled(*config);
-    co_return co_await session.refuse(disabled);
-  }
   auto decision = images_.route(request, session.hand_over(), config->images_programs);
   if (const auto* error = std::get_if<Error>(&decision)) co_return co_await session.refuse(*error);
-  if (const auto* start = std::get_if<Images::Start>(&decision)) {
-    proto::Reply reply;
-    reply.mutable_start_image()->set_overlay(overlay_dir(facts_.cache_dir));
-    session.reply_with_fd(reply, start->channel.get());
+  if (const auto* start = std::get_if<Images::Start>(&decision)) order_start(session, *start);
+}
+
+Result<Config> Handlers::config_of(const proto::RunRequest& request) {
+  if (!sees_the_same_files(request)) return Error{Reason::namespace_differs, {}, {}};
+  auto config = settings_.of(request);
+  if (config && !config->images_enabled) return images_disabled(*config);
+  return config;
+}
+
+void Handlers::order_start(Session& session, const Images::Start& start) const {
+  proto::Reply reply;
+  reply.mutable_start_image()->set_overlay(overlay_dir(facts_.cache_dir));
+  session.reply_with_fd(reply, start.channel.get());
+}
+
+asio::awaitable<void> Handlers::warm(Session& session, const proto::RunRequest& request) {
+  const auto config = config_of(request);
+  if (config) {
+    const auto start = images_.start_if_missing(request);
+    if (start) co_return order_start(session, *start);
+    if (config->images_programs) co_await images_.run_ahead(request);
   }
+  co_await explain_run(session, request);
 }
 
 // Commands that are about bytecode are times at which a changed interpreter should be noticed.
@@ -214,7 +226,8 @@ asio::awaitable<void> Handlers::list(Session& session, const proto::ListRequest&
   co_await session.reply(last);
 }
 
-// In parts: neither the whole list nor a client that reads slowly is anybody's burden. False: the session has ended.
+// In parts: neither the whole list nor a client that reads slowly is anybody's burden. False: the session has
+// ended.
 asio::awaitable<bool> Handlers::list_all(Session& session, const IndexFilter& filter) {
   std::string after;
   while (true) {
@@ -252,20 +265,14 @@ asio::awaitable<void> Handlers::explain(Session& session, const proto::ExplainRe
 // As run() decides.
 asio::awaitable<void> Handlers::explain_run(Session& session, const proto::RunRequest& request) {
   proto::Reply reply;
-  const auto executed = [&](const Error& error) {
-    reply.mutable_explain_run()->set_how("exec");
-    reply.mutable_explain_run()->set_reason(std::string(word(error.reason)));
-    reply.mutable_explain_run()->set_detail(error.message);
-  };
-  const auto config = settings_.of(request);
-  if (!sees_the_same_files(request)) {
-    executed({Reason::namespace_differs, {}, {}});
-  } else if (!config) {
-    executed(config.error());
-  } else if (!config->images_enabled) {
-    executed(images_disabled(*config));
+  auto& explained = *reply.mutable_explain_run();
+  const auto config = config_of(request);
+  if (config) {
+    images_.explain(request, config->images_programs, explained);
   } else {
-    images_.explain(request, config->images_programs, *reply.mutable_explain_run());
+    explained.set_how("exec");
+    explained.set_reason(std::string(word(config.error().reason)));
+    explained.set_detail(config.error().message);
   }
   co_await session.reply(reply);
 }

@@ -4,13 +4,14 @@
 #include <boost/asio/awaitable.hpp>
 #include <functional>
 
+#include "common/config.h"
+#include "daemon/images.h"
 #include "daemon/session.h"
 #include "proto/kiln.pb.h"
 
 namespace kiln {
 
 class ExplainService;
-class Images;
 class IndexThread;
 struct IndexFilter;
 class Overlay;
@@ -62,7 +63,12 @@ class Handlers {
            request.root_device() == facts_.root_device && request.root_inode() == facts_.root_inode;
   }
 
+  // What holds for this run. The error says why no image serves it.
+  Result<Config> config_of(const proto::RunRequest& request);
+  void order_start(Session& session, const Images::Start& start) const;
+
   boost::asio::awaitable<void> run(Session& session, const proto::RunRequest& request);
+  boost::asio::awaitable<void> warm(Session& session, const proto::RunRequest& request);
   boost::asio::awaitable<void> precompile(Session& session, const proto::PrecompileRequest& request);
   boost::asio::awaitable<void> status(Session& session);
   boost::asio::awaitable<void> list(Session& session, const proto::ListRequest& request);

@@ -29,6 +29,7 @@ constexpr auto kMostAge = std::chrono::hours(1);
 constexpr auto kRetryAfter = std::chrono::seconds(5);
 // An interpreter that was killed while it started says nothing of the next one; two in a row do.
 constexpr int kFailuresByChance = 1;
+constexpr int kMostTries = 5;  // of bringing a program to its stop, while files still change
 // The kernel stamps files with a clock that lags by up to a tick (10 ms at 100 Hz).
 constexpr std::int64_t kClockSlack_ns = 20'000'000;
 
@@ -48,7 +49,9 @@ Images::Images(asio::any_io_executor executor, TaskGroup& tasks, Watcher& watche
     : executor_(std::move(executor)),
       tasks_(tasks),
       limit_(limit),
-      programs_(executor_, tasks, watcher, limit) {
+      programs_(executor_, tasks, watcher, limit),
+      changed_(executor_) {
+  programs_.on_change = [this] { changed_.notify(); };
   programs_.on_due = [this](const std::string& key) { rehearse(key); };
   programs_.on_uncached = [this](const auto&... told) {
     if (on_uncached) on_uncached(told...);
@@ -63,20 +66,50 @@ Images::Decision Images::route(const proto::RunRequest& request, int connection,
   const auto found = find(key_bytes, request);
   if (found != nullptr && request.start_only()) return Error{Reason::image_starting, {}, {}};
   if (found == nullptr) return start(request, std::move(key_bytes));
-  if (is_obsolete(*found)) {
-    spdlog::info("image {} of {} is no longer valid", found->greeting.pid, found->key.python());
-    const int failures = found->failures;
-    programs_.forget(key_bytes);
-    let_go(found);
-    auto decision = start(request, std::move(key_bytes));
-    if (std::holds_alternative<Start>(decision)) images_.back()->failures = failures;
-    return decision;
-  }
+  if (is_obsolete(*found)) return restart(found, request, std::move(key_bytes));
   if (!run_ahead || found->state != State::ready) return decide(*found, connection);
   if (programs_.serve(key_bytes, request, connection)) return HandedOver{};
   auto decision = decide(*found, connection);
   if (std::holds_alternative<HandedOver>(decision)) programs_.remember(key_bytes, request);
   return decision;
+}
+
+Images::Decision Images::restart(const ImagePointer& image, const proto::RunRequest& request,
+                                 std::string key_bytes) {
+  spdlog::info("image {} of {} is no longer valid", image->greeting.pid, image->key.python());
+  programs_.forget(key_bytes);
+  let_go(image);
+  auto decision = start(request, std::move(key_bytes));
+  if (std::holds_alternative<Start>(decision)) images_.back()->failures = image->failures;
+  return decision;
+}
+
+std::optional<Images::Start> Images::start_if_missing(const proto::RunRequest& request) {
+  std::string key_bytes = request.key().SerializeAsString();
+  const auto found = find(key_bytes, request);
+  if (found != nullptr && !is_obsolete(*found)) return std::nullopt;
+  auto decision =
+      found == nullptr ? start(request, std::move(key_bytes)) : restart(found, request, std::move(key_bytes));
+  auto* const begun = std::get_if<Start>(&decision);
+  return begun == nullptr ? std::nullopt : std::optional(std::move(*begun));
+}
+
+asio::awaitable<void> Images::run_ahead(const proto::RunRequest& request) {
+  const std::string key_bytes = request.key().SerializeAsString();
+  const auto is_in = [&](State state) {
+    const auto found = find(key_bytes, request);
+    return found != nullptr && found->state == state;
+  };
+  while (is_in(State::starting)) co_await changed_.next();
+  // What has just been edited may change while it is read: again then.
+  for (int tries = 0; tries < kMostTries && is_in(State::ready); ++tries) {
+    programs_.want(key_bytes, request);
+    while (is_in(State::ready) && programs_.is_due(key_bytes, request)) {
+      rehearse(key_bytes);
+      if (programs_.is_due(key_bytes, request)) co_await changed_.next();
+    }
+    if (programs_.is_settled(key_bytes, request)) break;
+  }
 }
 
 void Images::explain(const proto::RunRequest& request, bool run_ahead, proto::ExplainRunReply& reply) {
@@ -171,15 +204,20 @@ asio::awaitable<void> Images::listen(ImagePointer image) {
     co_await image->channel.async_wait(asio::posix::stream_descriptor::wait_read,
                                        asio::redirect_error(asio::use_awaitable, failed));
     if (failed || !image->channel.is_open()) co_return;  // it was let go
-    if (receive(*image)) continue;
-    image->channel.close();
-    if (image->state == State::starting) {
-      fail(*image, Error{Reason::image_failed, "the interpreter ended before it could serve", {}});
-    } else if (image->state == State::ready) {
-      spdlog::info("image {} ended", image->greeting.pid);
-      images_.remove(image);
-    }
-    co_return;
+    const bool goes_on = receive(*image);
+    if (!goes_on) end(image);
+    changed_.notify();
+    if (!goes_on) co_return;
+  }
+}
+
+void Images::end(const ImagePointer& image) {
+  image->channel.close();
+  if (image->state == State::starting) {
+    fail(*image, Error{Reason::image_failed, "the interpreter ended before it could serve", {}});
+  } else if (image->state == State::ready) {
+    spdlog::info("image {} ended", image->greeting.pid);
+    images_.remove(image);
   }
 }
 
@@ -319,6 +357,7 @@ void Images::close() {
   programs_.close();
   for (const ImagePointer& image : images_) image->channel.close();
   images_.clear();
+  changed_.notify();
 }
 
 }  // namespace kiln

@@ -17,6 +17,7 @@
 #include <functional>
 #include <list>
 #include <memory>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -26,6 +27,7 @@
 #include "common/result.h"
 #include "common/unique_fd.h"
 #include "daemon/environment.h"
+#include "daemon/event.h"
 #include "daemon/program_images.h"
 #include "daemon/task_group.h"
 #include "proto/kiln.pb.h"
@@ -48,6 +50,12 @@ class Images {
   // Hands CONNECTION to an image, or says what to do instead. CONNECTION stays the caller's, who closes it.
   // RUN_AHEAD: it may be a program at its stop, and the run may be the reason to make one (program_images.h).
   Decision route(const proto::RunRequest& request, int connection, bool run_ahead);
+
+  // As route() has a run start an image where there is none. Nothing: there is one.
+  std::optional<Start> start_if_missing(const proto::RunRequest& request);
+  // Has the program of REQUEST run ahead by its image, which may just be starting, and returns when it stands
+  // at its last stop, or cannot be brought there. REQUEST must stay.
+  boost::asio::awaitable<void> run_ahead(const proto::RunRequest& request);
 
   // What route() would do, but for starting an image.
   void explain(const proto::RunRequest& request, bool run_ahead, proto::ExplainRunReply& reply);
@@ -106,7 +114,9 @@ class Images {
   ImagePointer find(const std::string& key_bytes, const proto::RunRequest& request);
   Decision decide(Image& image, int connection);
   Decision start(const proto::RunRequest& request, std::string key_bytes);
+  Decision restart(const ImagePointer& image, const proto::RunRequest& request, std::string key_bytes);
   boost::asio::awaitable<void> listen(ImagePointer image);
+  void end(const ImagePointer& image);
   bool receive(Image& image);
   void note(Image& image, ImageReport report);
   void greet(Image& image, const ImageGreeting& greeting);
@@ -124,6 +134,7 @@ class Images {
 
   std::list<ImagePointer> images_;
   ProgramImages programs_;
+  Event changed_;  // an image has got ready, or failed, or a program has come to its stop
 };
 
 }  // namespace kiln

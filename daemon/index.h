@@ -201,8 +201,9 @@ class Index {
   Result<void> set_examined(const std::string& executable, const BinaryIdentity& binary);
 
   // Looks at every source and bytecode file again: two stats each, and a look into the bytecode where one of
-  // them has changed. STOP ends it between batches; what was found until then is kept. An entry of which both are
-  // gone is dropped, unless a recorded run imported the source: then nobody hears of it until one of them is back.
+  // them has changed. STOP ends it between batches; what was found until then is kept. An entry of which both
+  // are gone is dropped, unless a recorded run imported the source: then nobody hears of it until one of them
+  // is back.
   Result<void> refresh(const std::stop_token& stop = {});
   // The same for those that pass FILTER, whose state does not count.
   Result<void> refresh(const IndexFilter& filter, const std::stop_token& stop = {});
@@ -256,8 +257,8 @@ class Index {
 
   // Calls VISIT for the entries that pass FILTER, by path of the source. VISIT must not use the index.
   Result<void> list(const IndexFilter& filter, const std::function<void(const IndexEntry&)>& visit);
-  // The first COUNT of those whose sources are behind AFTER ("": all), and what else there is of the last source.
-  // Empty: there are no more.
+  // The first COUNT of those whose sources are behind AFTER ("": all), and what else there is of the last
+  // source. Empty: there are no more.
   Result<std::vector<IndexEntry>> list_part(const IndexFilter& filter, const std::string& after,
                                             std::size_t count);
 

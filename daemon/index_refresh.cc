@@ -30,7 +30,8 @@ Result<void> IndexRefresh::refresh(Index& index, const std::stop_token& stop) {
   }
   if (stop.stop_requested()) return {};
   if (!is_complete_) {
-    TRY_VOID(index.list({.with_gone = true}, [this](const IndexEntry& entry) { note(entry.source, entry.pyc); }));
+    TRY_VOID(
+        index.list({.with_gone = true}, [this](const IndexEntry& entry) { note(entry.source, entry.pyc); }));
     is_complete_ = true;
     for (const auto& [directory, since] : directories_) unproved.push_back(directory);
   }

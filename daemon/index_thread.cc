@@ -68,11 +68,12 @@ asio::awaitable<Result<void>> IndexThread::refresh() {
 
 asio::awaitable<Result<std::vector<IndexEntry>>> IndexThread::list_part(IndexFilter filter, std::string after,
                                                                         std::size_t count) {
-  return run_blocking(thread_, [this, filter = std::move(filter), after = std::move(after),
-                                count]() -> Result<std::vector<IndexEntry>> {
-    Index* index = TRY(this->index());
-    return index->list_part(filter, after, count);
-  });
+  return run_blocking(thread_,
+                      [this, filter = std::move(filter), after = std::move(after),
+                       count]() -> Result<std::vector<IndexEntry>> {
+                        Index* index = TRY(this->index());
+                        return index->list_part(filter, after, count);
+                      });
 }
 
 asio::awaitable<Result<CleanedOrphans>> IndexThread::clean_orphans(std::vector<IndexFilter> filters) {

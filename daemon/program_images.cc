@@ -27,6 +27,7 @@ namespace {
 
 constexpr std::size_t kRemembered = 16;
 constexpr std::size_t kSeen = 1024;
+constexpr int kOften = 2;  // runs with the same arguments, which make them worth images of their own
 constexpr std::uint64_t kProcesses = 3;  // an image, with its spare children
 // After a failure; and after a rehearsal that came while files still changed.
 constexpr std::chrono::milliseconds kTryAgainAfter = std::chrono::minutes(10);
@@ -166,7 +167,7 @@ bool ProgramImages::is_worth_it(const Rehearsed& run) const {
     is_of_known_program = true;
     if (image->stop->is_last && suits(*image, run)) return false;
   }
-  return !is_of_known_program || (known != seen_.end() && known->times > 1);
+  return !is_of_known_program || (known != seen_.end() && known->times >= kOften);
 }
 
 // The more images of the very same run served nobody, the longer it takes until it is run ahead again. So a
@@ -201,6 +202,43 @@ void ProgramImages::remember(const std::string& key, const proto::RunRequest& re
   remembered_.push_back(run);
 }
 
+void ProgramImages::want(const std::string& key, const proto::RunRequest& request) {
+  const auto run = rehearsed(key, request);
+  if (run == nullptr) return;
+  for (const ImagePointer& image : std::list<ImagePointer>(images_)) {
+    if (suits(*image, *run) && !inputs_hold(*image)) let_go(image);
+  }
+  Seen& known = seen(identity_of(*run));
+  known.times = std::max(known.times, kOften);
+  known.not_before = {};
+  remember(key, request);
+  for (const auto& other : remembered_) {
+    if (identity_of(*other) == known.identity) other->was_wanted = true;
+  }
+}
+
+bool ProgramImages::is_due(const std::string& key, const proto::RunRequest& request) const {
+  const auto run = rehearsed(key, request);
+  if (run == nullptr) return false;
+  const std::string identity = identity_of(*run);
+  const auto is_it = [&](const auto& other) { return identity_of(*other) == identity; };
+  return std::ranges::any_of(remembered_, is_it) ||
+         std::ranges::any_of(images_,
+                             [&](const ImagePointer& image) { return !image->stop && is_it(image->of); });
+}
+
+bool ProgramImages::is_settled(const std::string& key, const proto::RunRequest& request) const {
+  const auto run = rehearsed(key, request);
+  return run == nullptr || is_in_vain(*run) || std::ranges::any_of(images_, [&](const ImagePointer& image) {
+           return image->stop && image->stop->is_last && suits(*image, *run);
+         });
+}
+
+bool ProgramImages::is_in_vain(const Rehearsed& run) const {
+  const auto known = std::ranges::find(seen_, identity_of(run), &Seen::identity);
+  return known != seen_.end() && known->has_failed && Clock::now() < known->not_before;
+}
+
 // The last one that was remembered for KEY, if it is still worth it.
 std::shared_ptr<ProgramImages::Rehearsed> ProgramImages::next_of(const std::string& key) {
   for (auto at = remembered_.end(); at != remembered_.begin();) {
@@ -219,7 +257,7 @@ void ProgramImages::rehearse(const std::string& key, const ImageGreeting& greeti
   if (run == nullptr) return;
   settle(*run);
   keep_at_most(limit_ - std::min(limit_, kRehearsalStops));
-  RehearsalOrder order{run->launch, run->request.cwd(), run->request.streams()};
+  RehearsalOrder order{run->launch, run->request.cwd(), run->request.streams(), run->was_wanted};
   order.launch.environment.assign(run->request.environment().begin(), run->request.environment().end());
   const UniqueFd message = packed(encode_rehearsal_order(order));
   if (!message) return;
@@ -253,19 +291,27 @@ asio::awaitable<void> ProgramImages::listen(ImagePointer image) {
     co_await image->channel.async_wait(asio::posix::stream_descriptor::wait_read,
                                        asio::redirect_error(asio::use_awaitable, failed));
     if (failed || !image->channel.is_open()) co_return;  // it was let go
-    if (receive(*image)) continue;
-    let_go(image);
-    const bool has_sibling =
-        std::ranges::any_of(images_, [&](const ImagePointer& other) { return other->of == image->of; });
-    if (!image->stop && !has_sibling) {
-      Seen& known = seen(identity_of(*image->of));
-      known.not_before = Clock::now() + (image->of->has_stopped ? kSettles : kTryAgainAfter);
-      if (!image->of->has_stopped)
-        spdlog::info("{} {} could not be run ahead", image->of->python, image->of->launch.target);
-    }
-    if (!has_sibling && on_due) on_due(image->of->key);
-    co_return;
+    const bool goes_on = receive(*image);
+    if (!goes_on) end(image);
+    if (on_change) on_change();
+    if (!goes_on) co_return;
   }
+}
+
+// Its process is gone, or what it says is of no use.
+void ProgramImages::end(const ImagePointer& image) {
+  let_go(image);
+  const bool has_sibling =
+      std::ranges::any_of(images_, [&](const ImagePointer& other) { return other->of == image->of; });
+  if (has_sibling) return;
+  if (!image->stop) {
+    Seen& known = seen(identity_of(*image->of));
+    known.has_failed = !image->of->has_stopped;
+    known.not_before = Clock::now() + (known.has_failed ? kTryAgainAfter : kSettles);
+    if (!image->of->has_stopped)
+      spdlog::info("{} {} could not be run ahead", image->of->python, image->of->launch.target);
+  }
+  if (on_due) on_due(image->of->key);
 }
 
 // One message. False: there will be no more.
@@ -438,6 +484,7 @@ bool ProgramImages::explain(const std::string& key, const proto::RunRequest& req
     for (const auto& path : image.inputs->paths()) stop.add_inputs(path);
     serves = serves || stop.unsuited().empty();
   }
+  reply.set_in_vain(reply.stops().empty() && is_in_vain(*run) && !is_due(key, request));
   return serves;
 }
 

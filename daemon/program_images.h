@@ -53,6 +53,13 @@ class ProgramImages {
 
   // A run that a bare image, or one before the program's arguments, was given: it may be worth rehearsing.
   void remember(const std::string& key, const proto::RunRequest& request);
+  // As if it had been such a run, of a program that is run again and again. What stands at its last stop
+  // already is left as it is, if that still holds.
+  void want(const std::string& key, const proto::RunRequest& request);
+  // It is to be rehearsed, or just is.
+  bool is_due(const std::string& key, const proto::RunRequest& request) const;
+  // It stands at its last stop, or it is known that it comes to none.
+  bool is_settled(const std::string& key, const proto::RunRequest& request) const;
   // The bare image has nothing to do at this moment: it may rehearse what was remembered for its key.
   // CHANNEL: to it.
   void rehearse(const std::string& key, const ImageGreeting& greeting, int channel);
@@ -69,6 +76,8 @@ class ProgramImages {
   void describe(proto::Status& status) const;
   void close();
 
+  // An image has come to its stop, or is gone.
+  std::function<void()> on_change;
   // There may be something to rehearse for this key.
   std::function<void(const std::string& key)> on_due;
 
@@ -85,6 +94,7 @@ class ProgramImages {
     Launch launch;
     std::string likeness;  // of the launch, without arguments
     Environment environment;
+    bool was_wanted = false;   // by want()
     bool has_stopped = false;  // a rehearsal came to a stop, whatever that was good for
     bool has_served = false;   // an image of it served a run
   };
@@ -108,6 +118,7 @@ class ProgramImages {
     std::string identity;
     int times = 0;
     int in_vain = 0;                 // rehearsals of it, in a row, that served no run
+    bool has_failed = false;         // the last one came to no stop at all
     Clock::time_point not_before{};  // it is tried again
   };
 
@@ -118,11 +129,13 @@ class ProgramImages {
   static std::string unsuited(Image& image, const Rehearsed& run);
   static void describe(const Image& image, proto::Status::Image& described);
   bool is_worth_it(const Rehearsed& run) const;
+  bool is_in_vain(const Rehearsed& run) const;
   Seen& seen(const std::string& identity);
   std::shared_ptr<Rehearsed> next_of(const std::string& key);
   void settle(const Rehearsed& run);
   void supersede(const Rehearsed& run);
   boost::asio::awaitable<void> listen(ImagePointer image);
+  void end(const ImagePointer& image);
   bool receive(Image& image);
   bool take_report(Image& image, int fd);
   void keep_at_most(std::size_t count);

@@ -19,7 +19,8 @@ constexpr std::size_t kMaxSourceBytes = 256U << 20;
 // A source that changes faster than it can be read this often is left to the next time.
 constexpr int kReadAttempts = 5;
 
-// SIZE bytes of FD, or as many as there are; that it has grown is for a look at its stamp to tell. 0 or errno.
+// SIZE bytes of FD, or as many as there are; that it has grown is for a look at its stamp to tell. 0 or
+// errno.
 int read_bytes(int fd, std::size_t size, std::string& bytes) {
   bytes.resize(size);
   std::size_t filled = 0;

@@ -5,16 +5,13 @@
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/redirect_error.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <exception>
 
 namespace kiln {
 
 namespace asio = boost::asio;
 
-TaskGroup::TaskGroup(asio::any_io_executor executor)
-    : executor_(std::move(executor)), ended_(executor_, asio::steady_timer::time_point::max()) {}
+TaskGroup::TaskGroup(asio::any_io_executor executor) : executor_(std::move(executor)), ended_(executor_) {}
 
 void TaskGroup::spawn(asio::awaitable<void> task) {
   running_.emplace_back();
@@ -36,7 +33,7 @@ void TaskGroup::end(std::list<Task>::iterator task) {
   task->ended = true;
   asio::post(executor_, [this, task] {
     running_.erase(task);
-    ended_.cancel();
+    ended_.notify();
   });
 }
 
@@ -47,10 +44,7 @@ void TaskGroup::cancel() {
 }
 
 asio::awaitable<void> TaskGroup::join() {
-  while (!running_.empty()) {
-    boost::system::error_code ignored;
-    co_await ended_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
-  }
+  while (!running_.empty()) co_await ended_.next();
 }
 
 }  // namespace kiln

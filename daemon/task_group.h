@@ -5,9 +5,10 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/cancellation_signal.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <cstddef>
 #include <list>
+
+#include "daemon/event.h"
 
 namespace kiln {
 
@@ -31,7 +32,7 @@ class TaskGroup {
 
   boost::asio::any_io_executor executor_;
   std::list<Task> running_;
-  boost::asio::steady_timer ended_;  // never expires; cancelled when a task ends
+  Event ended_;  // a task
 };
 
 }  // namespace kiln

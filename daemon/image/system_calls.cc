@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <string_view>
 
 namespace kiln::image {
@@ -116,6 +117,12 @@ CallKind if_null(std::uint64_t argument) {
 
 void set_stand_ins(const std::vector<int>& descriptors) {
   stand_ins() = descriptors;
+}
+
+bool makes_file(const SystemCall& call) {
+  constexpr std::array<long, 9> kCalls{SYS_open,   SYS_openat,   SYS_write,  SYS_mkdir,   SYS_mkdirat,
+                                       SYS_rename, SYS_renameat, SYS_unlink, SYS_unlinkat};
+  return std::ranges::find(kCalls, call.number) != kCalls.end();
 }
 
 CallKind kind_of(const SystemCall& call) {

@@ -25,6 +25,9 @@ enum class CallKind {
 
 CallKind kind_of(const SystemCall& call);
 
+// One of the calls by which a new file comes about, with its directory.
+bool makes_file(const SystemCall& call);
+
 // Descriptors that stand in for those of a run: what a program does to them, or asks of them, is an effect.
 void set_stand_ins(const std::vector<int>& descriptors);
 

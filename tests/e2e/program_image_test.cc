@@ -317,6 +317,38 @@ TEST_P(ProgramImages, HearOfTheEndOfRunsThatIgnoreIt) {
   EXPECT_TRUE(await([] { return runs_now() == 0; })) << runs_now();
 }
 
+// `kiln warm` comes before any run, starts what is not there, and waits.
+TEST_P(ProgramImages, AreMadeOnRequest) {
+  const auto warm = [&](std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), {kiln_binary(), "warm"});
+    return run({.argv = arguments, .environment = environment(), .cwd = program_dir});
+  };
+  const std::string& python = GetParam().path;
+  kiln({"daemon", "stop"});
+  put("module.py", "print('imported')\n");
+  put("main.py", "import module, sys\nprint(sys.argv[1:])\n");
+  for (const char* text : {"print('imported')\n", "print('edited')\n"}) {
+    put("module.py", text);
+    const Outcome made = warm({"--python", python, "main.py", "a"});
+    EXPECT_EQ(describe_status(made.status), "exit 0") << made.out << made.err;
+    EXPECT_THAT(made.out, testing::HasSubstr("before it writes to standard output"));
+    const Seen seen = run_kiln(GetParam(), {"main.py", "a"});
+    EXPECT_EQ(seen.log.mode, "warm") << seen.log.line;
+    expect_same(seen.outcome, run_python(GetParam(), {"main.py", "a"}));
+  }
+  EXPECT_FALSE(std::filesystem::is_empty(program_dir + "/__pycache__"));
+  put("tool", "#!" + python + "\nimport json\nprint('tool')\n");
+  std::filesystem::permissions(program_dir + "/tool", std::filesystem::perms::owner_all);
+  EXPECT_EQ(describe_status(warm({"x", "./tool"}).status), "exit 0");
+  Outcome used =
+      run({.argv = {kiln_binary(), "x", "./tool"}, .environment = environment(), .cwd = program_dir});
+  EXPECT_EQ(take_log_line(used.err).mode, "warm");
+  EXPECT_EQ(used.out, "tool\n");
+  const Outcome in_vain = warm({"--python", python, "there_is_none.py"});
+  EXPECT_EQ(describe_status(in_vain.status), "exit 1");
+  EXPECT_THAT(in_vain.out, testing::HasSubstr("It could not be run ahead"));
+}
+
 TEST_P(ProgramImages, RunModulesAndCommands) {
   put("package/__init__.py", "");
   put("package/__main__.py", "import sys, json\nprint(sys.argv[0][-11:], sys.argv[1:], __spec__.name)\n");

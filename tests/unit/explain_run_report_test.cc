@@ -39,6 +39,9 @@ TEST(ExplainRunReport, OneThatIsExecuted) {
 
 TEST(ExplainRunReport, OneThatWasNotRunAhead) {
   EXPECT_THAT(run_explanation_text(reply("bare"), "p"), HasSubstr("It has not been run ahead yet"));
+  auto in_vain = reply("bare");
+  in_vain.set_in_vain(true);
+  EXPECT_THAT(run_explanation_text(in_vain, "p"), HasSubstr("It could not be run ahead"));
   auto off = reply("bare");
   off.set_run_ahead(false);
   EXPECT_THAT(run_explanation_text(off, "p"), HasSubstr("images.programs is false"));
