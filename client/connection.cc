@@ -77,7 +77,11 @@ Result<void> Connection::send(proto::Request request) {
 }
 
 Result<proto::Reply> Connection::receive(std::vector<UniqueFd>* fds) {
-  ReceivedFrame received = TRY(receive_frame(fd_.get()));
+  auto answer = receive_frame(fd_.get());
+  if (!answer && answer.error().reason == Reason::image_lost)
+    return Error{Reason::no_daemon, "the daemon has ended before it answered",
+                 "the same again starts another"};
+  ReceivedFrame received = TRY(std::move(answer));
   proto::Reply reply;
   if (received.frame.type != FrameType::reply || !reply.ParseFromString(received.frame.payload)) {
     return Error{Reason::protocol, "the daemon sent something that is not a reply", "kiln daemon restart"};

@@ -6,6 +6,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <charconv>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -42,7 +43,8 @@ void define_options(CLI::App& app, PrecompileArguments& parsed) {
       ->type_name("N")
       ->check(CLI::Range(0U, kMaxJobs));
   app.add_option("-o", parsed.levels,
-                 "optimization level, as of python -O: 0, 1, 2; may be given more than once")
+                 "optimization level, as of python -O: 0, 1, 2; may be given more than once (else "
+                 "PYTHONOPTIMIZE, or 0)")
       ->type_name("LEVEL")
       ->allow_extra_args(false)
       ->check(CLI::Range(0, 2));
@@ -118,6 +120,7 @@ Result<proto::Request> build_request(const PrecompileArguments& arguments) {
       wanted_invalidation(arguments.invalidation_mode, std::getenv("SOURCE_DATE_EPOCH")));
   precompile.set_may_fall_back(!arguments.invalidation_mode);
   for (const int level : arguments.levels) precompile.add_optimize(level);
+  if (arguments.levels.empty()) precompile.add_optimize(usual_level(std::getenv("PYTHONOPTIMIZE")));
   for (const auto& pattern : arguments.exclude) precompile.add_exclude(pattern);
   const char* prefix = std::getenv("PYTHONPYCACHEPREFIX");
   if (prefix != nullptr && prefix[0] != '\0') precompile.set_pycache_prefix(TRY(as_absolute(prefix)));
@@ -180,6 +183,16 @@ proto::PrecompileRequest::Invalidation wanted_invalidation(const std::optional<s
   if (option == "unchecked-hash") return proto::PrecompileRequest::UNCHECKED_HASH;
   const bool reproducible = source_date_epoch != nullptr && source_date_epoch[0] != '\0';
   return reproducible ? proto::PrecompileRequest::CHECKED_HASH : proto::PrecompileRequest::KEEP;
+}
+
+// As get_env_flag of CPython's initconfig.c: what is no number, or less than one, is 1.
+int usual_level(const char* python_optimize) {
+  const std::string_view text = python_optimize != nullptr ? python_optimize : "";
+  if (text.empty()) return 0;
+  int level = 0;
+  const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), level);
+  const bool is_number = failed == std::errc{} && end == text.data() + text.size() && level >= 0;
+  return is_number ? std::min(level, 2) : 1;
 }
 
 std::vector<std::string> with_listed_paths(const std::vector<std::string>& paths, std::istream& list) {

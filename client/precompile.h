@@ -16,7 +16,7 @@ namespace kiln {
 struct PrecompileArguments {
   std::vector<std::string> pythons;  // empty: the usual one
   unsigned jobs = 0;                 // 0: as many as there are CPUs
-  std::vector<int> levels{0};
+  std::vector<int> levels;  // empty: the usual one
   std::optional<std::string> invalidation_mode;
   bool legacy = false;
   std::vector<std::string> exclude;
@@ -34,6 +34,9 @@ std::variant<PrecompileArguments, int> parse_precompile_arguments(std::span<char
 // set and not empty, else none.
 proto::PrecompileRequest::Invalidation wanted_invalidation(const std::optional<std::string>& option,
                                                            const char* source_date_epoch);
+
+// The level at which python runs with PYTHONOPTIMIZE, which may be null (python(1), "Environment variables").
+int usual_level(const char* python_optimize);
 
 // PATHS with the lines of LIST, of which empty ones are left out, in the place of the first "-".
 std::vector<std::string> with_listed_paths(const std::vector<std::string>& paths, std::istream& list);

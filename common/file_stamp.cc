@@ -2,7 +2,9 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <ctime>
+#include <limits>
 
 #include "common/pyc.h"
 
@@ -11,8 +13,14 @@ namespace {
 
 constexpr std::int64_t kSecond = 1'000'000'000;
 
+constexpr std::int64_t kMostSeconds = std::numeric_limits<std::int64_t>::max() / kSecond - 1;
+
+bool is_exact(const timespec& time) {
+  return time.tv_sec >= -kMostSeconds && time.tv_sec <= kMostSeconds;
+}
+
 std::int64_t nanoseconds(const timespec& time) {
-  return std::int64_t{time.tv_sec} * kSecond + time.tv_nsec;
+  return std::clamp(std::int64_t{time.tv_sec}, -kMostSeconds, kMostSeconds) * kSecond + time.tv_nsec;
 }
 
 }  // namespace
@@ -30,6 +38,10 @@ bool is_settled(const FileStamp& stamp) {
 FileStamp stamp_of(const struct stat& status) {
   return {status.st_dev, status.st_ino, static_cast<std::uint64_t>(status.st_size),
           nanoseconds(status.st_mtim), nanoseconds(status.st_ctim)};
+}
+
+bool has_exact_times(const struct stat& status) {
+  return is_exact(status.st_mtim) && is_exact(status.st_ctim);
 }
 
 FileStamp stamp_of(const std::string& path) {

@@ -27,7 +27,9 @@ struct FileStamp {
 // another content's.
 bool is_settled(const FileStamp& stamp);
 
+// Times that nanoseconds in 64 bits cannot say, before 1678 and after 2262, are the nearest that they can.
 FileStamp stamp_of(const std::string& path);
 FileStamp stamp_of(const struct stat& status);
+bool has_exact_times(const struct stat& status);
 
 }  // namespace kiln

@@ -124,8 +124,9 @@ PycCheck check_pyc(const std::string& pyc, const PycQuestion& question) {
   if (check.freshness == Freshness::fresh) {
     check.freshness = judge_body(fd.get(), check.stamp.size, question);
   }
-  const bool written_over = question.made != nullptr && question.made->was_written_over(check.stamp);
-  if (check.freshness == Freshness::fresh && written_over) check.freshness = Freshness::doubtful;
+  const bool tampered =
+      question.made != nullptr && question.made->was_tampered_with(check.stamp, question.source);
+  if (check.freshness == Freshness::fresh && tampered) check.freshness = Freshness::doubtful;
   return check;
 }
 

@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <boost/json.hpp>
 #include <cerrno>
 #include <climits>
@@ -47,6 +48,12 @@ Result<std::string> read_all(int fd, const Deadline& deadline) {
   }
 }
 
+bool is_text_script(const std::string& path) {
+  std::array<char, 2> start{};
+  const UniqueFd fd{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
+  return fd && ::read(fd.get(), start.data(), start.size()) == 2 && start[0] == '#' && start[1] == '!';
+}
+
 Result<std::string> run_probe(const std::string& path, int timeout_ms) {
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) return errno_error("cannot create a pipe");
@@ -55,7 +62,10 @@ Result<std::string> run_probe(const std::string& path, int timeout_ms) {
   SpawnOptions options;
   options.path = path;
   options.arguments = {path, "-E", "-s", "-S", "-B"};
-  options.arguments.push_back(TRY(own_lib_dir()) + "/probe.py");
+  const std::string probe = TRY(own_lib_dir()) + "/probe.py";
+  if (::access(probe.c_str(), R_OK) != 0)
+    return Error{Reason::setup, "this installation of Kiln is not complete: " + probe + " is not there", {}};
+  options.arguments.push_back(probe);
   options.environment = environment_without_python();
   options.standard_output = writing.get();
   Child child = TRY(Child::spawn(options));
@@ -67,6 +77,10 @@ Result<std::string> run_probe(const std::string& path, int timeout_ms) {
   }
   const auto status = child.wait(deadline.left_ms());
   if (!status) return Error{Reason::timeout, "cannot ask " + path + ": it does not end", {}};
+  if (*status != 0 && is_text_script(path))
+    return Error{Reason::interpreter,
+                 path + " is a script that starts no interpreter here, as a version manager's shim",
+                 "name the interpreter itself: --python 3.12, or its path"};
   if (*status != 0) return not_python(path, "asked for its version, it failed");
   return output;
 }
@@ -136,7 +150,7 @@ namespace {
 Result<InterpreterInfo> probe_once(const std::string& path, int timeout_ms) {
   const auto line = TRY(run_probe(path, timeout_ms));
   auto info = parse_probe(line);
-  if (!info) return not_python(path, info.error().message);
+  if (!info) return not_python(path, "its answer makes no sense");
   info->path = path;
   if (info->executable.empty()) info->executable = path;  // Python could not find out; PATH did work
   info->binary = TRY(identify_binary(info->executable));

@@ -1,6 +1,6 @@
 // Bytecode files as Kiln left them, or found them to be right by what is in them. Python replaces bytecode by
-// renaming a new file over it; so the same inode with another mtime was written over in its place, which only
-// damage, or a hand, does.
+// renaming a new file over it, after its source has changed. So the same inode with another mtime, and
+// another file beside the same source, is what only damage, or a hand, leaves: it may say anything.
 #pragma once
 
 #include <cstdint>
@@ -19,8 +19,9 @@ struct MadeFile {
   std::uint64_t source_content = 0;  // content_id() of that source (daemon/digest.h); 0: not known
 
   bool is(const FileStamp& now) const { return now.inode == inode && now.modified_ns == mtime_ns; }
-  bool was_written_over(const FileStamp& now) const {
-    return now.inode == inode && now.modified_ns != mtime_ns;
+  bool was_tampered_with(const FileStamp& now, const FileStamp& source) const {
+    const bool same_source = source_changed_ns != 0 && source_changed_ns == source.changed_ns;
+    return inode != 0 && !is(now) && (now.inode == inode || same_source);
   }
 };
 

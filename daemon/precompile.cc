@@ -250,7 +250,7 @@ class Precompilation {
                      FileResult& result) {
     if (check.freshness != Freshness::doubtful) return;
     const auto* made = made_file(result.pyc);
-    const bool written_over = made != nullptr && made->was_written_over(check.stamp);
+    const bool tampered = made != nullptr && made->was_tampered_with(check.stamp, source.stamp);
     const auto text = read_source(source.path);
     const auto file = read_source(result.pyc);
     if (!text || !file) return;
@@ -258,7 +258,7 @@ class Precompilation {
     const auto body = std::string_view(file->bytes).substr(pyc_header_size(batch.interpreter.magic));
     const auto wanted = make_bytecode(wish, text->bytes, services_.compilers, services_.store, cancel_.fd());
     const bool proved = wanted && is_stored_code(body, wish, text->bytes, services_.store);
-    check.freshness = proved ? Freshness::fresh : written_over ? Freshness::body : Freshness::changed;
+    check.freshness = proved ? Freshness::fresh : tampered ? Freshness::body : Freshness::changed;
     if (!proved) return;
     result.source_stamp = text->stamp;
     result.source_content = wanted->source_content;

@@ -72,6 +72,8 @@ bool is_shared_between_versions(const BytecodePlace& place, const InterpreterInf
 // there.
 std::optional<BytecodePlace> place_for(const IndexEntry& entry, const InterpreterInfo& interpreter,
                                        const std::string& overlay) {
+  // It could not be written when somebody asked for it, and is not there: that was theirs to ask.
+  if (entry.error && !is_of_source(*entry.error) && !is_file(entry.pyc)) return std::nullopt;
   auto place = place_of(entry.pyc, entry.source, entry.magic, overlay);
   if (!place || !is_file(entry.source)) return std::nullopt;
   const std::string pyc = bytecode_path(*place, interpreter, entry.source, entry.optimize);

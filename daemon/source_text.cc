@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <optional>
 
@@ -35,6 +36,17 @@ int read_bytes(int fd, std::size_t size, std::string& bytes) {
   return 0;
 }
 
+// A file that does not tell its size, as those in /proc, and some of other file systems.
+int read_to_end(int fd, std::string& bytes) {
+  constexpr std::size_t kAtOnce = 64U << 10;
+  std::string part;
+  do {
+    if (const int error = read_bytes(fd, kAtOnce, part); error != 0) return error;
+    bytes += part;
+  } while (!part.empty() && bytes.size() <= kMaxSourceBytes);
+  return 0;
+}
+
 // Reads PATH once. Nothing if it changed meanwhile.
 boost::system::result<std::optional<SourceText>, CompileError> try_read_source(const std::string& path) {
   const UniqueFd fd{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
@@ -42,19 +54,20 @@ boost::system::result<std::optional<SourceText>, CompileError> try_read_source(c
   struct stat after {};
   if (!fd || ::fstat(fd.get(), &before) != 0) return system_error(errno);
   if (!S_ISREG(before.st_mode)) return CompileError{"OSError", "not a regular file"};
-  if (static_cast<std::size_t>(before.st_size) > kMaxSourceBytes) {
-    return CompileError{"OSError", "source of more than 256 MiB"};
-  }
+  if (!has_exact_times(before)) return CompileError{"OSError", "its time is beyond the year 2262"};
+  const auto size = static_cast<std::size_t>(before.st_size);
   SourceText text;
-  if (const int error = read_bytes(fd.get(), static_cast<std::size_t>(before.st_size), text.bytes);
-      error != 0) {
-    return system_error(error);
-  }
+  const int error = size == 0                ? read_to_end(fd.get(), text.bytes)
+                    : size > kMaxSourceBytes ? 0
+                                             : read_bytes(fd.get(), size, text.bytes);
+  if (error != 0) return system_error(error);
+  if (std::max(size, text.bytes.size()) > kMaxSourceBytes)
+    return CompileError{"OSError", "source of more than 256 MiB"};
   // By path: an editor's rename puts another file there.
   if (::stat(path.c_str(), &after) != 0) return system_error(errno);
   text.stamp = stamp_of(before);
   text.mode = before.st_mode;
-  if (stamp_of(after) != text.stamp || text.bytes.size() != text.stamp.size)
+  if (stamp_of(after) != text.stamp || (size != 0 && text.bytes.size() != size))
     return std::optional<SourceText>{};
   return std::optional(std::move(text));
 }

@@ -26,7 +26,7 @@ Result<StoreUsage> StoreThread::gc_here(std::uint64_t limit) {
 }
 
 Result<std::uint64_t> StoreThread::bytes_here() {
-  if (!counted_) TRY(gc_here(std::numeric_limits<std::uint64_t>::max()));
+  if (!counted_) TRY(gc_here(store_.limit()));  // which may have been lowered while no daemon ran
   return store_.approximate_bytes();
 }
 

@@ -66,13 +66,16 @@ class Warnings:
 
     def __init__(self, source):
         self.source = source
+        self.lines = None
         self.printed = []
 
-    def __call__(self, message, category, filename, lineno, file=None, line=None):
+    # A method, for 2.7 takes nothing else in the place of its function.
+    def show(self, message, category, filename, lineno, file=None, line=None):
         shown = "\1:%d: %s: %s\n" % (lineno, category.__name__, message)
-        lines = self.source.splitlines()
-        if 0 < lineno <= len(lines):
-            shown += "  %s\n" % decode(lines[lineno - 1].strip())
+        if self.lines is None:
+            self.lines = self.source.splitlines()
+        if 0 < lineno <= len(self.lines):
+            shown += "  %s\n" % decode(self.lines[lineno - 1].strip())
         self.printed.append(shown)
 
 
@@ -83,13 +86,16 @@ def decode(line):
 def describe(error):
     """The type, message, line and column of what compile() raised."""
     message = error.msg if isinstance(error, SyntaxError) else error
+    if isinstance(error, MemoryError) and not str(error):
+        message = "the compiler may not take more memory"
     line = getattr(error, "lineno", None) or 0
     column = getattr(error, "offset", None) or 0
     return type(error).__name__, str(message), max(line, 0), max(column, 0)
 
 
 def compile_source(source, filename, optimize):
-    collected = warnings.showwarning = Warnings(source)
+    collected = Warnings(source)
+    warnings.showwarning = collected.show
     try:
         # As importlib's source_to_code. The name CODE is a second reference to the object, without which marshal
         # would not set FLAG_REF on it, as it does in compileall.

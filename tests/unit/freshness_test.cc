@@ -96,6 +96,7 @@ TEST_F(FreshnessOfChangedSourceTest, BytecodeThatIsAnotherByNowIsOfOthers) {
   ++former.inode;
   EXPECT_EQ(judge_source_changed(kSecond - 1, &former, kContent + 1), Freshness::fresh);
   EXPECT_EQ(judge_source_changed(-1, &former, kContent), Freshness::doubtful);
+  EXPECT_EQ(judge_source_changed(kSecond, &former, kContent), Freshness::doubtful) << "nothing called for it";
 }
 
 TEST_F(FreshnessOfChangedSourceTest, WhatWasWrittenOverMayBeOfAnotherModule) {

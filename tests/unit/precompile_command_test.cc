@@ -50,6 +50,17 @@ TEST(PrecompileArguments, AreReadMoreThanOnce) {
   EXPECT_EQ(std::get<int>(parse({"--invalidation-mode", "often", "src"})), kExitUsage);
 }
 
+TEST(PrecompileArguments, TheUsualLevelIsThatOfPython) {
+  EXPECT_EQ(usual_level(nullptr), 0);
+  EXPECT_EQ(usual_level(""), 0);
+  EXPECT_EQ(usual_level("0"), 0);
+  EXPECT_EQ(usual_level("1"), 1);
+  EXPECT_EQ(usual_level("2"), 2);
+  EXPECT_EQ(usual_level("3"), 2);
+  EXPECT_EQ(usual_level("x"), 1);
+  EXPECT_EQ(usual_level("-2"), 1);
+}
+
 TEST(PrecompileArguments, AListIsReadInItsPlace) {
   std::istringstream list("b.py\n\nc d.py\n");
   EXPECT_THAT(with_listed_paths({"a.py", "-", "e.py"}, list), ElementsAre("a.py", "b.py", "c d.py", "e.py"));

@@ -209,6 +209,52 @@ TEST_F(PrecompileTest, HealsATornFile) {
   EXPECT_EQ(read_file(cache_of(source)), good);
 }
 
+// Well-formed, and beside a source that nobody has touched: only the code tells.
+TEST_F(PrecompileTest, HealsAFileThatSaysSomethingElse) {
+  disk_.set_limit(Store::kNoLimit);
+  const auto source = scratch_.write("a.py", "def f():\n    return 'right'\n");
+  while (!is_settled(stamp_of(source))) std::this_thread::yield();
+  run(request("a.py"));
+  const auto good = read_file(cache_of(source));
+  std::string damaged = good;
+  damaged.replace(damaged.find("right"), 5, "wrong");
+  scratch_.write("damaged", damaged);
+  std::filesystem::rename(scratch_ / "damaged", cache_of(source));
+  EXPECT_EQ(run(request("a.py")).summary.restored(), 1);
+  EXPECT_EQ(read_file(cache_of(source)), good);
+  EXPECT_THAT(counts(run(request("a.py"))), ElementsAre(0, 1, 0));
+}
+
+// 2.7 takes nothing but a function in the place of warnings.showwarning.
+TEST_F(PrecompileTest, EveryInterpreterCompilesWhatItWarnsOf) {
+  scratch_.write("src/a.py", "assert (x, 'always')\n");
+  for (const auto& python : every_python()) {
+    SCOPED_TRACE(python.version);
+    auto wanted = request("src", python);
+    wanted.set_force(true);  // two of one version share their files
+    EXPECT_THAT(counts(run(wanted, python)), ElementsAre(1, 0, 0));
+    ASSERT_EQ(warnings_.size(), 1);
+    EXPECT_THAT(warnings_[0], HasSubstr("src/a.py:1: SyntaxWarning: assertion is always true"));
+  }
+}
+
+TEST_F(PrecompileTest, AFileMayNotTellItsSize) {
+  std::filesystem::create_directories(scratch_ / "src");
+  std::filesystem::create_symlink("/proc/version", scratch_ / "src/version.py");
+  EXPECT_THAT(counts(run(request("src"))), ElementsAre(0, 0, 1));
+  EXPECT_THAT(errors_, ElementsAre("src/version.py:1: SyntaxError"));
+}
+
+TEST_F(PrecompileTest, ATimeThatNoStampCanSayIsAnError) {
+  const auto source = scratch_.write("src/a.py", "x = 1\n");
+  const timespec times[2] = {{0, UTIME_OMIT}, {9'999'999'999, 0}};
+  ASSERT_EQ(::utimensat(AT_FDCWD, source.c_str(), times, 0), 0);
+  struct stat status {};
+  ASSERT_EQ(::stat(source.c_str(), &status), 0);
+  if (status.st_mtim.tv_sec != 9'999'999'999) GTEST_SKIP() << "this file system has no such times";
+  EXPECT_THAT(counts(run(request("src"))), ElementsAre(0, 0, 1));
+}
+
 TEST_F(PrecompileTest, AnErrorIsOfOneFile) {
   scratch_.write("src/a.py", "x = 1\n");
   scratch_.write("src/bad.py", "x = 1\ndef f(:\n");

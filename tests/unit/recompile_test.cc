@@ -284,6 +284,18 @@ TEST_F(RecompilerTest, AChangedSourceIsCompiledIfItHasAnEntry) {
   EXPECT_EQ(entries_of(known).at(0).state, EntryState::fresh);
 }
 
+// Who asked for it was told so, and may ask again.
+TEST_F(RecompilerTest, WhatCouldNotBeWrittenIsNotMadeUpFor) {
+  link_to(system_python());
+  const auto source = scratch_.write("src/a.py", "x = 1\n");
+  scratch_.write("src/__pycache__", "in the way");
+  precompile("src");
+  EXPECT_EQ(entries_of(source).at(0).state, EntryState::error);
+  fs::remove(scratch_ / "src/__pycache__");
+  look_at_source(source);
+  EXPECT_FALSE(fs::exists(cached(source, system_python())));
+}
+
 // Only the directory of the name that was written through is told.
 TEST_F(RecompilerTest, ASourceWithSeveralNamesIsCompiledForAll) {
   link_to(system_python());
