@@ -67,9 +67,10 @@ std::vector<std::string> command_line(const ChosenInterpreter& interpreter,
 
 class Run {
  public:
-  Run(const ChosenInterpreter& interpreter, std::span<char* const> arguments)
+  Run(const ChosenInterpreter& interpreter, std::span<char* const> arguments, bool timed)
       : interpreter_(interpreter),
         arguments_(arguments),
+        timing_(timed),
         // Asked now: what is number 2 later, where standard error is closed, is a descriptor of ours.
         logs_(logs_decisions()) {}
 
@@ -83,6 +84,8 @@ class Run {
       const Error reason = child ? begin(held, group, *child) : child.error();
       tally(reason.reason);
       if (logs_) log_decision("exec", reason.reason, reason.message);
+      timing_.tell("then " + interpreter_.path + " itself was started (" + std::string(word(reason.reason)) +
+                   ")");
     }
     exec_interpreter();
   }
@@ -92,6 +95,7 @@ class Run {
   Result<Child> start(const HeldSignals& held, ProcessGroup& group) {
     const Wish wish = TRY(make_wish(interpreter_, arguments_));
     request_ = wish.request;
+    timing_.passed("to look at what the run must be like");
     TRY_VOID(connect());
     const Handover handover =
         TRY(make_handover(wish.context, wish.command, command_line(interpreter_, arguments_),
@@ -123,8 +127,10 @@ class Run {
     const auto sent = send_with_fds(
         connection_->fd(), encode_frame(FrameType::launch, encode_launch(handover.launch)), handover.fds);
     if (!sent) ::shutdown(connection_->fd(), SHUT_WR);  // who waits for the rest of it gives up
-    group.prepare();                                    // while the child does what it has to
+    timing_.passed("to ask the daemon");
+    group.prepare();  // while the child does what it has to
     auto answer = receive_frame(connection_->fd());
+    timing_.passed("until it was answered, by a child of an image if there is one");
     // A daemon that refuses closes without reading the launch, and its answer says more than a failed send.
     if (!answer) return sent ? answer.error() : sent.error();
     switch (answer->frame.type) {
@@ -164,12 +170,13 @@ class Run {
     if (!signals) return Error{Reason::descriptors, "cannot open a signalfd", {}};
     const auto left = group.leave();
     if (!left) return left.error();
-    StandIn stand_in(connection_->fd(), signals.get(), child, group);
+    StandIn stand_in(connection_->fd(), signals.get(), child, group, timing_);
     // What the group was sent until now, both processes got, and both hold back: forwarded before go, the two
     // become one.
     stand_in.forward();
     const auto sent = send_with_fds(connection_->fd(), encode_frame(FrameType::go, {}), {});
     if (!sent) return Error{Reason::image_lost, {}, {}};
+    timing_.passed("to let it go");
     stand_in.stay();
   }
 
@@ -193,19 +200,22 @@ class Run {
 
   const ChosenInterpreter& interpreter_;
   std::span<char* const> arguments_;
+  RunTiming timing_;
   const bool logs_;
   proto::RunRequest request_;
   std::optional<Connection> connection_;
 };
 
 constexpr char kHelp[] =
-    "Usage: kiln run [--python PY] [python options] (SCRIPT | -m MODULE | -c CMD | DIR | ZIP | FILE.pyc) "
+    "Usage: kiln run [--timing] [--python PY] [python options] (SCRIPT | -m MODULE | -c CMD | DIR | ZIP | "
+    "FILE.pyc) "
     "[ARGS...]\n"
     "\n"
     "Runs a program as `python` would, from a warm interpreter where that cannot be told apart.\n"
     "\n"
     "  --python PY   interpreter: a path, a name on PATH, a version (3.12), a virtual environment\n"
     "                (default: $KILN_PYTHON, $VIRTUAL_ENV/bin/python, python3 on PATH)\n"
+    "  --timing      tells on standard error, after the program, where the milliseconds went\n"
     "  -h, --help    this text\n"
     "\n"
     "Everything else is Python's own command line. KILN_LOG=1 tells on standard error how the run was "
@@ -214,8 +224,8 @@ constexpr char kHelp[] =
 
 }  // namespace
 
-void run_program(const ChosenInterpreter& interpreter, std::span<char* const> arguments) {
-  Run(interpreter, arguments).go();
+void run_program(const ChosenInterpreter& interpreter, std::span<char* const> arguments, bool timed) {
+  Run(interpreter, arguments, timed).go();
 }
 
 Result<proto::RunRequest> describe_run(const ChosenInterpreter& interpreter,
@@ -260,6 +270,8 @@ int run_command(std::span<char*> arguments) {
     std::fputs(kHelp, stdout);
     return kExitDone;
   }
+  const bool timed = !arguments.empty() && std::string_view(arguments[0]) == "--timing";
+  if (timed) arguments = arguments.subspan(1);
   const auto python = take_python_option(arguments, "run");
   if (!python) {
     print_error(python.error());
@@ -270,7 +282,7 @@ int run_command(std::span<char*> arguments) {
     print_error(interpreter.error());
     return exit_code(interpreter.error());
   }
-  run_program(*interpreter, arguments);
+  run_program(*interpreter, arguments, timed);
 }
 
 }  // namespace kiln

@@ -13,8 +13,9 @@
 namespace kiln {
 
 // ARGUMENTS: Python's own command line after the interpreter's name. Does not return: the process exits as
-// the program did, or is the interpreter from then on.
-[[noreturn]] void run_program(const ChosenInterpreter& interpreter, std::span<char* const> arguments);
+// the program did, or is the interpreter from then on. TIMED: tells at last where the time went.
+[[noreturn]] void run_program(const ChosenInterpreter& interpreter, std::span<char* const> arguments,
+                              bool timed = false);
 
 // What the daemon would be asked for this run. Fails with the reason for which it would be executed before
 // that.

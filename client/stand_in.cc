@@ -45,10 +45,11 @@ void StandIn::stay() {
 
 // A reader of our standard output waits until every copy of it is closed.
 void StandIn::close_program_descriptors() const {
-  std::array keep{connection_, signals_, child_.pidfd.get(), child_.status_page.get()};
+  std::array keep{connection_, signals_, child_.pidfd.get(), child_.status_page.get(), timing_.fd()};
   std::ranges::sort(keep);
   unsigned first = 0;
   for (const int fd : keep) {
+    if (fd < 0) continue;
     if (static_cast<unsigned>(fd) > first) ::close_range(first, static_cast<unsigned>(fd) - 1, 0);
     first = static_cast<unsigned>(fd) + 1;
   }
@@ -118,6 +119,8 @@ void StandIn::act_as_orphan(int signal) const {
 }
 
 void StandIn::exit_like(int wait_status) {
+  timing_.passed("the program");
+  timing_.tell(child_.is_ahead ? "it was warm" : "it was bare");
   group_.rejoin();
   if (WIFSIGNALED(wait_status)) die_of(WTERMSIG(wait_status));
   ::_exit(WEXITSTATUS(wait_status));

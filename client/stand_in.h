@@ -6,6 +6,7 @@
 #include <sys/types.h>
 
 #include "client/process_group.h"
+#include "client/run_timing.h"
 #include "common/unique_fd.h"
 
 namespace kiln {
@@ -22,8 +23,8 @@ struct Child {
 class StandIn {
  public:
   // CONNECTION to the child and its image; SIGNALS: a signalfd that does not block. All are the caller's.
-  StandIn(int connection, int signals, const Child& child, ProcessGroup& group)
-      : connection_(connection), signals_(signals), child_(child), group_(group) {}
+  StandIn(int connection, int signals, const Child& child, ProcessGroup& group, RunTiming& timing)
+      : connection_(connection), signals_(signals), child_(child), group_(group), timing_(timing) {}
 
   // Forwards what has arrived.
   void forward();
@@ -45,6 +46,7 @@ class StandIn {
   int signals_;
   const Child& child_;
   ProcessGroup& group_;
+  RunTiming& timing_;
 };
 
 }  // namespace kiln

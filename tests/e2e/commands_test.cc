@@ -110,6 +110,22 @@ TEST_F(Commands, WhereTheCurrentDirectoryIsGoneAbsolutePathsWillDo) {
   EXPECT_EQ(describe_status(relative.status), "exit 3");
 }
 
+TEST_F(Commands, TimingIsToldAfterTheProgram) {
+  run_until_bare(any_python(), {"-c", "pass"}, base_environment());
+  const std::string program = "import sys; print('out'); print('err', file=sys.stderr); sys.exit(4)";
+  const Outcome served =
+      kiln({"run", "--timing", "--python", any_python().path, "-c", program}, {"KILN_LOG"});
+  EXPECT_EQ(describe_status(served.status), "exit 4");
+  EXPECT_EQ(served.out, "out\n");
+  EXPECT_THAT(served.err, testing::MatchesRegex("err\n(kiln: +[0-9.]+ ms  [^\n]+\n)+"));
+  EXPECT_THAT(served.err, testing::EndsWith(" ms  in all: it was bare\n"));
+  const Outcome executed =
+      kiln({"run", "--timing", "--python", any_python().path, "-c", program}, {"KILN_LOG", "KILN_DISABLE=1"});
+  EXPECT_EQ(describe_status(executed.status), "exit 4");
+  EXPECT_THAT(executed.err,
+              testing::MatchesRegex("kiln: +[0-9.]+ ms  in all: then [^\n]+ \\(disabled\\)\nerr\n"));
+}
+
 TEST_F(Commands, StatusIsOneJsonDocument) {
   run_until_bare(any_python(), {"-c", "pass"}, base_environment());
   const Outcome status = kiln({"status", "--json"});
