@@ -7,6 +7,7 @@
 #include "client/command.h"
 #include "client/interpreter_choice.h"
 #include "client/output.h"
+#include "client/own_title.h"
 #include "client/run.h"
 #include "common/print_error.h"
 #include "common/version.h"
@@ -111,6 +112,7 @@ int dispatch(std::span<char*> arguments) {
 
 int main(int argc, char** argv) {
   if (argc == 0) return kExitUsage;
+  kiln::note_own_title({argv, static_cast<std::size_t>(argc)});
   const char* slash = std::strrchr(argv[0], '/');
   const std::string name = slash != nullptr ? slash + 1 : argv[0];
   const std::span<char*> arguments(argv + 1, static_cast<std::size_t>(argc - 1));

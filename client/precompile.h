@@ -16,7 +16,7 @@ namespace kiln {
 struct PrecompileArguments {
   std::vector<std::string> pythons;  // empty: the usual one
   unsigned jobs = 0;                 // 0: as many as there are CPUs
-  std::vector<int> levels;  // empty: the usual one
+  std::vector<int> levels;           // empty: the usual one
   std::optional<std::string> invalidation_mode;
   bool legacy = false;
   std::vector<std::string> exclude;

@@ -11,6 +11,7 @@
 #include <array>
 
 #include "client/command.h"
+#include "client/own_title.h"
 #include "client/process_end.h"
 #include "client/signals.h"
 #include "common/fd_passing.h"
@@ -30,6 +31,7 @@ bool is_readable(int fd, int timeout_ms) {
 }  // namespace
 
 void StandIn::stay() {
+  be_nameless();
   close_program_descriptors();
   while (true) {
     std::array<pollfd, 3> polled{

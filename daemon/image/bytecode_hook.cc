@@ -121,7 +121,7 @@ bool is_standard(PyObject* loader) {
 std::optional<Import> current_import() {
   PyObject* get_data = reinterpret_cast<PyObject*>(PyEval_GetFrame());
   const PythonRef frame = attribute(get_data, "f_back");
-  const PythonRef code = frame && frame.get() != Py_None ? attribute(frame.get(), "f_code") : PythonRef{};
+  const PythonRef code = frame && frame.get() != Py_None ? code_of(frame.get()) : PythonRef{};
   if (!code || code.get() != state().standard.get_code.get()) return std::nullopt;
   const PythonRef locals = attribute(frame.get(), "f_locals");
   if (!locals || !is_standard(item(locals, "self").get())) return std::nullopt;
@@ -241,8 +241,8 @@ PyObject* open_bytecode(PyObject* path, PyObject* file) {
   return answer.release();
 }
 
-// A source that became another after it was read, on a slow machine perhaps long before its bytecode was written:
-// by its times that would be the new source's.
+// A source that became another after it was read, on a slow machine perhaps long before its bytecode was
+// written: by its times that would be the new source's.
 void check_compiled() {
   if (!state().compiled || is_fenced()) return;
   const Compiled last = *std::exchange(state().compiled, std::nullopt);

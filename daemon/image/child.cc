@@ -13,11 +13,13 @@
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
 
 #include "common/fd_passing.h"
 #include "common/image_channel.h"
 #include "common/launch.h"
 #include "daemon/image/bytecode_hook.h"
+#include "daemon/image/held_mutexes.h"
 #include "daemon/image/known_step.h"
 #include "daemon/image/leave.h"
 #include "daemon/image/new_objects.h"
@@ -74,6 +76,15 @@ class Child {
     ::setsockopt(connection_().get(), SOL_SOCKET, SO_RCVTIMEO, &kClientLimit, sizeof kClientLimit);
     ::prctl(PR_SET_PDEATHSIG, 0);  // from here on the image's death is none of the program's business
     return {};
+  }
+
+  // What it was sent before it had a run was for nobody.
+  static void forget_pending_signals() {
+    sigset_t all;
+    sigfillset(&all);
+    const timespec none{};
+    while (::sigtimedwait(&all, nullptr, &none) > 0 || errno == EINTR) {
+    }
   }
 
   // Everything before "go": a failure is told to the client, which then runs the interpreter itself.
@@ -222,6 +233,8 @@ std::uint64_t go_on_as_child(Spare spare, const Stopped& stopped) {
   self.get_ready(spare.sockets, spare.image, stopped.descriptors);
   hand_on_bytecode(std::move(spare.notes));
   self.take(spare.sockets);
+  Child::forget_pending_signals();
+  take_over_mutexes();
   const auto resumed = self.resume(stopped);
   if (!resumed) self.refuse(resumed.error());
   self.await_go(spare.image);

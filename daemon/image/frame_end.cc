@@ -38,7 +38,7 @@ bool is_profiled() {
 }
 
 bool is_of(PyObject* frame, std::string_view module, std::string_view function) {
-  const PythonRef code = attribute(frame, "f_code");
+  const PythonRef code = code_of(frame);
   const PythonRef globals = attribute(frame, "f_globals");
   PyObject* name = globals ? PyDict_GetItemString(globals.get(), "__name__") : nullptr;
   return is_text(name, module) && is_text(attribute(code.get(), "co_name").get(), function);

@@ -14,7 +14,7 @@ namespace {
 PythonRef own_attribute(std::string_view function, const char* name) {
   PythonRef frame = PythonRef::borrowed(reinterpret_cast<PyObject*>(PyEval_GetFrame()));
   while (frame && frame.get() != Py_None &&
-         !is_text(attribute(attribute(frame.get(), "f_code").get(), "co_name").get(), function))
+         !is_text(attribute(code_of(frame.get()).get(), "co_name").get(), function))
     frame = attribute(frame.get(), "f_back");
   const PythonRef locals = attribute(frame.get(), "f_locals");
   PyObject* self =
@@ -32,6 +32,10 @@ bool has_computed_default() {
   return is_text(attribute(type.get(), "__name__").get(), "function");
 }
 
+constexpr Generator kRandom{"random", "_inst", "_random", "Random"};
+constexpr Generator kSympy{"sympy.core.random", "rng", "_random", "Random"};
+constexpr Generator kNumpy{"numpy.random.mtrand", "_rand", "numpy.random.mtrand", "RandomState"};
+
 constexpr std::array kKnownSteps{
     KnownStep{Effect::clock, "logging", "<module>", "logging",
               "m = sys.modules['logging']\n"
@@ -42,11 +46,18 @@ constexpr std::array kKnownSteps{
               "i._year = time.localtime().tm_year\n"
               "i._century = i._year // 100 * 100\n",
               "the year by which the default parser completes those of two digits"},
-    KnownStep{
-        Effect::random, "random", "", "random", "sys.modules['random']._inst.seed()\n",
-        "the state of the module's own generator, which has no other use before a program draws from it"},
-    KnownStep{Effect::random, "random", "", "sympy.core.random",
-              "sys.modules['sympy.core.random'].rng.seed()\n", "the state of sympy's own generator"},
+    KnownStep{.effect = Effect::random,
+              .module = "random",
+              .within = "random",
+              .reset = "sys.modules['random']._inst.seed()\n",
+              .reason = "the state of the module's own generator",
+              .seeds = &kRandom},
+    KnownStep{.effect = Effect::random,
+              .module = "random",
+              .within = "sympy.core.random",
+              .reset = "sys.modules['sympy.core.random'].rng.seed()\n",
+              .reason = "the state of sympy's own generator",
+              .seeds = &kSympy},
     KnownStep{
         Effect::random, "random", "", "sympy.core.symbol",
         "d = sys.modules['sympy.core.symbol'].Dummy\n"
@@ -58,6 +69,11 @@ constexpr std::array kKnownSteps{
     KnownStep{Effect::random, "random", "", "sympy.ntheory.ecm",
               "sys.modules['sympy.ntheory.ecm'].rgen.seed()\n",
               "the state of a generator that is seeded before each use"},
+    KnownStep{.effect = Effect::draw,
+              .module = "random",
+              .within = "asgiref.local",
+              .reason = "a part of the name of an attribute, by which objects of one process are told apart",
+              .within_function = "__init__"},
     KnownStep{Effect::clock, "django.utils.timezone", "now", "django.db.models.fields", "",
               "the time with which a default that is fixed would be compared", "_check_fix_default_value",
               has_computed_default},
@@ -73,8 +89,13 @@ constexpr std::array kKnownSteps{
               "m = sys.modules['multiprocessing.process']\n"
               "m._current_process._config['authkey'] = m.AuthenticationString(os.urandom(32))\n",
               "the key of the main process, handed to children that it starts"},
-    KnownStep{Effect::random, "random", "getrandbits", "numpy.random", "sys.modules['numpy.random'].seed()\n",
-              "the state of numpy's global legacy generator"},
+    KnownStep{.effect = Effect::random,
+              .module = "random",
+              .function = "getrandbits",
+              .within = "numpy.random",
+              .reset = "sys.modules['numpy.random'].seed()\n",
+              .reason = "the state of numpy's global legacy generator",
+              .seeds = &kNumpy},
     KnownStep{Effect::thread_id, "threading", "_set_native_id", "threading", "",
               "the main thread's id, which every child renews"},
     KnownStep{Effect::any, "platform", "from_subprocess", "", "",
@@ -119,6 +140,11 @@ const KnownStep* find_known_step(Effect effect, const std::vector<PythonFrame>& 
   const auto found = std::ranges::find_if(
       kKnownSteps, [&](const KnownStep& step) { return step.effect == effect && matches(step, stack); });
   return found == kKnownSteps.end() ? nullptr : &*found;
+}
+
+const KnownStep* seeded_at_start() {
+  if (PyDict_GetItemString(PyImport_GetModuleDict(), "random") == nullptr) return nullptr;
+  return std::ranges::find(kKnownSteps, &kRandom, &KnownStep::seeds);
 }
 
 Result<void> make_up_for(const std::vector<std::string>& resets) {

@@ -10,11 +10,13 @@
 #include <vector>
 
 #include "common/result.h"
+#include "daemon/image/generators.h"
 #include "daemon/image/python_stack.h"
 
 namespace kiln::image {
 
-enum class Effect { clock, random, thread_id, process_id, descriptor, any };
+// draw: out of a generator that a row of its own has seeded.
+enum class Effect { clock, random, draw, thread_id, process_id, descriptor, any };
 
 struct KnownStep {
   Effect effect{};
@@ -26,10 +28,15 @@ struct KnownStep {
   std::string_view reason;    // why that makes up for it
   std::string_view within_function = "<module>";  // by default the import of that module
   bool (*holds)() = nullptr;                      // whether it is so this time; null: always
+  const Generator* seeds = nullptr;               // what it seeds, if a program may use that later
 };
 
 // The row for a step taken at STACK; null: there is none.
 const KnownStep* find_known_step(Effect effect, const std::vector<PythonFrame>& stack);
+
+// The row for the seeding of the module random's own generator, which start-up code may have taken. Null: it
+// has not.
+const KnownStep* seeded_at_start();
 
 // Frames that it looks at.
 constexpr std::size_t kKnownStepFrames = 16;

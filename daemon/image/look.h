@@ -13,6 +13,9 @@ namespace kiln::image {
 // OBJECT may be null. No exception is left.
 PythonRef attribute(PyObject* object, const char* name);
 
+// Of a frame. No audit hook of the program's hears of it, from 3.9 on.
+PythonRef code_of(PyObject* frame);
+
 bool is_text(PyObject* object, std::string_view text);
 
 // Of a str, in the file system's encoding; empty for anything else.

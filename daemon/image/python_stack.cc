@@ -8,7 +8,7 @@ std::vector<PythonFrame> python_stack(std::size_t limit) {
   std::vector<PythonFrame> stack;
   PythonRef frame = PythonRef::borrowed(reinterpret_cast<PyObject*>(PyEval_GetFrame()));
   while (frame && frame.get() != Py_None && stack.size() < limit) {
-    const PythonRef code = attribute(frame.get(), "f_code");
+    const PythonRef code = code_of(frame.get());
     const PythonRef globals = attribute(frame.get(), "f_globals");
     const PythonRef line = attribute(frame.get(), "f_lineno");
     PyObject* module =

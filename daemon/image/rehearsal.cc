@@ -22,6 +22,7 @@
 #include "daemon/image/fence.h"
 #include "daemon/image/finalizers.h"
 #include "daemon/image/frame_end.h"
+#include "daemon/image/held_mutexes.h"
 #include "daemon/image/input_log.h"
 #include "daemon/image/interpreter_state.h"
 #include "daemon/image/known_step.h"
@@ -47,6 +48,8 @@ constexpr timeval kCpuLimit{20, 0};
 constexpr timeval kTimeLimit{60, 0};
 constexpr int kOwnDescriptors = 100;  // how far above the run's own Kiln's are: a program may open so many
 
+// The dynamic linker holds a lock while it runs what a library does at first.
+constexpr std::size_t kAllFrames = 100'000;
 constexpr std::size_t kNativeFrames = 12;  // from our handler to whoever asked for the time
 
 bool is_frozen_importlib(const PythonFrame& frame) {
@@ -141,6 +144,12 @@ std::vector<const void*> timeless_functions() {
   return functions;
 }
 
+// What ps(1) shows of an image must not be taken for the program.
+Launch as_image(Launch launch) {
+  launch.command_line = {"kiln-image"};
+  return launch;
+}
+
 std::uint64_t cpu_us() {
   rusage usage{};
   ::getrusage(RUSAGE_SELF, &usage);
@@ -185,7 +194,7 @@ class Rehearsal : public FenceKeeper {
     if (terminal_) kept.push_back(terminal_.get());
     close_all_but(std::move(kept));
     TRY_VOID(take_over_process_state(order_.launch));
-    TRY_VOID(take_over_environment(order_.launch));
+    TRY_VOID(take_over_environment(as_image(order_.launch)));
     TRY_VOID(make_standard_streams());
     const std::string script = order_.launch.kind == TargetKind::file ? order_.launch.target : std::string();
     if (!script.empty()) inputs_.add(Kind::content, AT_FDCWD, script);
@@ -195,6 +204,11 @@ class Rehearsal : public FenceKeeper {
     entry_ = program.entry();
     project_ = script.empty() ? order_.cwd + "/" : absolute(script.substr(0, script.rfind('/') + 1));
     timeless_ = timeless_functions();
+    note_mutexes();
+    // Each fork of the bare image has seeded it (os.register_at_fork), and so must each run.
+    const KnownStep* seeded = seeded_at_start();
+    if (seeded != nullptr && !make_up_later(*seeded))
+      return Error{Reason::image_failed, "a generator of random numbers cannot be watched", {}};
     serve_bytecode(std::move(notes_), entry_, {});
     mark_object_list();
     return program;
@@ -290,8 +304,12 @@ class Rehearsal : public FenceKeeper {
   bool is_known(Effect effect) {
     const PythonAside aside;
     const KnownStep* known = find_known_step(effect, python_stack(kKnownStepFrames));
-    if (known == nullptr) return false;
-    const std::string reset(known->reset);
+    return known != nullptr && make_up_later(*known);
+  }
+
+  bool make_up_later(const KnownStep& step) {
+    if (step.seeds != nullptr && !watch_generator(*step.seeds)) return false;
+    const std::string reset(step.reset);
     if (!reset.empty() && std::ranges::find(stopped_.resets, reset) == stopped_.resets.end())
       stopped_.resets.push_back(reset);
     return true;
@@ -411,7 +429,7 @@ class Rehearsal : public FenceKeeper {
       report.finalized = note_own_finalizers();
       (void)note_collector_state();
     }
-    if (!is_fit()) ::_exit(1);
+    if (!is_fit() || !may_hand_on_mutexes() || is_within_library("ld-linux", kAllFrames)) ::_exit(1);
     note_environment_changes_since(order_.launch.environment);
     ImageSignals::install();
     const UniqueFd channel = std::move(channels_[0]);

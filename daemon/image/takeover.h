@@ -13,9 +13,9 @@ namespace kiln::image {
 
 // Dispositions that the image changed for itself; children get them back.
 struct ImageSignals {
-  // In the image: ignores what a terminal sends to whole groups, and has its children stay zombies until it reaps
-  // them, also where the program was started with SIGCHLD ignored, or ignores it by itself. (It is blocked: by
-  // image.py, and before a program is left behind as an image.)
+  // In the image: ignores what a terminal sends to whole groups, and has its children stay zombies until it
+  // reaps them, also where the program was started with SIGCHLD ignored, or ignores it by itself. (It is
+  // blocked: by image.py, and before a program is left behind as an image.)
   static void install();
   // In a child.
   static void restore();

@@ -5,9 +5,11 @@
 #include <gtest/gtest.h>
 
 #include <boost/json/parse.hpp>
+#include <csignal>
 #include <filesystem>
 #include <optional>
 #include <set>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -395,17 +397,85 @@ TEST_P(ProgramImages, AreExplained) {
 }
 
 TEST_P(ProgramImages, ShareNoRandomness) {
-  put("main.py",
+  const std::vector<std::string> programs{
+      "import random\nprint(random.random())\n",
+      "from random import choice\nTOKEN = ''.join(choice('abcdefghij') for _ in range(20))\nprint(TOKEN)\n",
+      "import random\nx = list(range(99))\nrandom.shuffle(x)\nimport json\nprint(x)\n",
+      "import random\nprint(random.Random().random())\n",
       "import random, uuid, tempfile, secrets\n"
-      "print(random.random(), uuid.uuid4(), next(tempfile._get_candidate_names()), secrets.token_hex())\n");
-  std::set<std::string> seen;
-  int warm = 0;
-  EXPECT_TRUE(await([&] {
-    const Seen run = run_kiln(GetParam(), {"main.py"});
-    EXPECT_TRUE(seen.insert(run.outcome.out).second) << run.outcome.out;
-    warm += run.log.mode == "warm" ? 1 : 0;
-    return warm == 5;
-  }));
+      "print(uuid.uuid4(), next(tempfile._get_candidate_names()), secrets.token_hex())\n",
+      "import random\nrandom.seed(42)\nprint(random.random(), flush=True)\nimport uuid\n"
+      "print(random.random(), uuid.uuid4())\n"};
+  for (const std::string& program : programs) {
+    put("main.py", program);
+    std::set<std::string> seen;
+    int warm = 0;
+    EXPECT_TRUE(await([&] {
+      const Seen run = run_kiln(GetParam(), {"main.py"});
+      EXPECT_TRUE(seen.insert(run.outcome.out).second) << run.outcome.out;
+      warm += run.log.mode == "warm" ? 1 : 0;
+      return warm == 5 || HasFailure();
+    })) << program;
+  }
+}
+
+// What a program draws after it has seeded the generator itself, at whatever point it is stopped.
+TEST_P(ProgramImages, DrawWhatTheySeed) {
+  put("main.py",
+      "import random\nrandom.seed(42)\nimport json\nprint(random.random(), flush=True)\nrandom.seed(7)\n"
+      "print(random.random(), random.getstate()[1][:3], random.gauss(0, 1))\n");
+  expect_warm(GetParam(), {"main.py"});
+}
+
+// SQLite takes steps within its calls, and holds a recursive mutex then, which knows the thread that has it.
+TEST_P(ProgramImages, GoOnWithWhatLibrariesHaveLocked) {
+  if (python_output(GetParam(), "import sqlite3; print(1)") != "1\n") GTEST_SKIP() << "it has no sqlite3";
+  put("main.py",
+      "import sqlite3\nc = sqlite3.connect(':memory:')\nc.execute('create table a(b)')\n"
+      "c.execute('insert into a values (7)')\nprint(list(c.execute('select * from a')))\n");
+  expect_warm(GetParam(), {"main.py"});
+}
+
+// Hooks of the program's hear what they hear in python.
+TEST_P(ProgramImages, RaiseNoAuditEvents) {
+  if (GetParam().minor == 8) GTEST_SKIP() << "there a look at a frame's code is an event";
+  put("main.py",
+      "import sys\nseen = []\nsys.addaudithook(lambda event, arguments: seen.append(event))\nimport base64\n"
+      "print(seen)\n");
+  expect_warm(GetParam(), {"main.py"});
+}
+
+// By name there is the program, and nothing else: neither an image of it, nor the client.
+TEST_P(ProgramImages, AreNotFoundByTheNameOfTheirProgram) {
+  put("counted_program.py",
+      "import glob\nfound = 0\n"
+      "for path in glob.glob('/proc/[0-9]*/cmdline'):\n"
+      "    try:\n        found += b'counted_' b'program' in open(path, 'rb').read()\n"
+      "    except OSError: pass\nprint(found)\n");
+  expect_warm(GetParam(), {"counted_program.py"});
+}
+
+// Neither an image nor a child that waits for a run keeps what it was sent for a run that comes later.
+TEST_P(ProgramImages, KeepNoSignals) {
+  put("main.py", "print('hello')\n");
+  expect_warm(GetParam(), {"main.py"});
+  const auto status = json::parse(kiln({"status", "--json"}).out);
+  for (const auto& image : status.at("images").as_array()) {
+    if (image.at("kind").as_string() != "program") continue;
+    const auto pid = image.at("pid").to_number<pid_t>();
+    const std::string children =
+        "/proc/" + std::to_string(pid) + "/task/" + std::to_string(pid) + "/children";
+    std::istringstream spares(read_file(children));
+    for (const int signal : {SIGTERM, SIGUSR1, SIGHUP, SIGALRM}) ::kill(pid, signal);
+    for (pid_t spare = 0; spares >> spare;) {
+      for (const int signal : {SIGTERM, SIGUSR1, SIGHUP, SIGALRM}) ::kill(spare, signal);
+    }
+  }
+  for (int i = 0; i < 4; ++i) {
+    const Seen seen = run_kiln(GetParam(), {"main.py"});
+    EXPECT_EQ(seen.outcome.out, "hello\n");
+    EXPECT_EQ(describe_status(seen.outcome.status), "exit 0") << seen.log.line;
+  }
 }
 
 // A program that tries every effect it can while it is run ahead leaves no trace: the effects are those of

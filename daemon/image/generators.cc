@@ -1,0 +1,117 @@
+#include "daemon/image/generators.h"
+
+#include <Python.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <utility>
+#include <vector>
+
+#include "daemon/image/fence.h"
+#include "daemon/image/known_step.h"
+#include "daemon/image/look.h"
+#include "daemon/image/python_aside.h"
+#include "daemon/image/python_ref.h"
+
+namespace kiln::image {
+namespace {
+
+// Whatever the calling convention (METH_NOARGS, METH_FASTCALL | METH_KEYWORDS, ...): all arguments are
+// pointers or sizes, of which the ABI of x86-64 passes so many in registers, and a function that takes fewer
+// does not look at the rest.
+using Method = void* (*)(void*, void*, void*, void*, void*, void*);
+
+constexpr std::size_t kMost = 160;  // RandomState of numpy has some 60
+std::array<Method, kMost> originals{};
+std::size_t replaced = 0;
+std::vector<Generator>& watched() {
+  static auto* generators = new std::vector<Generator>;
+  return *generators;
+}
+
+bool is_watched(const void* self) {
+  PyObject* modules = PyImport_GetModuleDict();
+  return std::ranges::any_of(watched(), [&](const Generator& generator) {
+    PyObject* module = PyDict_GetItemString(modules, std::string(generator.module).c_str());
+    PyObject* dict = module != nullptr && PyModule_Check(module) != 0 ? PyModule_GetDict(module) : nullptr;
+    return dict != nullptr && PyDict_GetItemString(dict, generator.attribute) == self;
+  });
+}
+
+bool is_known_use() {
+  const PythonAside aside;
+  return find_known_step(Effect::draw, python_stack(kKnownStepFrames)) != nullptr;
+}
+
+void look_at_use(const void* self) {
+  if (is_fenced() && is_watched(self) && !is_known_use())
+    stop_at_fence("uses its generator of random numbers");
+}
+
+template <std::size_t Index>
+void* method(void* self, void* b, void* c, void* d, void* e, void* f) {
+  look_at_use(self);
+  return originals[Index](self, b, c, d, e, f);
+}
+
+template <std::size_t... Index>
+constexpr std::array<Method, sizeof...(Index)> methods(std::index_sequence<Index...>) {
+  return {method<Index>...};
+}
+constexpr auto kMethods = methods(std::make_index_sequence<kMost>());
+
+// cpython/descrobject.h, not in the limited API, the same in 3.8 to 3.13: an object's head, type, name and
+// qualified name come before the method.
+struct MethodDescriptor {
+  std::array<void*, 2> head;
+  std::array<void*, 3> common;
+  PyMethodDef* method;
+};
+
+bool is_method(PyObject* object) {
+  const PythonRef kind{PyObject_GetAttrString(reinterpret_cast<PyObject*>(Py_TYPE(object)), "__name__")};
+  PyErr_Clear();
+  return is_text(kind.get(), "method_descriptor");
+}
+
+bool replace(PyMethodDef& definition) {
+  const auto original = reinterpret_cast<Method>(reinterpret_cast<void*>(definition.ml_meth));
+  if (std::ranges::find(kMethods, original) != kMethods.end()) return true;  // it is ours already
+  if (replaced == kMost) return false;
+  originals[replaced] = original;
+  definition.ml_meth = reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(kMethods[replaced]));
+  ++replaced;
+  return true;
+}
+
+// How many of its methods are watched now.
+std::size_t replace_methods(PyObject* type) {
+  const PythonRef dict = attribute(type, "__dict__");
+  const PythonRef values{dict ? PyMapping_Values(dict.get()) : nullptr};
+  PyErr_Clear();
+  std::size_t count = 0;
+  for (Py_ssize_t i = 0; values && i < PyList_Size(values.get()); ++i) {
+    PyObject* value = PyList_GetItem(values.get(), i);
+    if (!is_method(value)) continue;
+    if (!replace(*reinterpret_cast<MethodDescriptor*>(value)->method)) return 0;
+    ++count;
+  }
+  return count;
+}
+
+}  // namespace
+
+bool watch_generator(const Generator& generator) {
+  const auto is_it = [&](const Generator& other) {
+    return other.module == generator.module && std::strcmp(other.attribute, generator.attribute) == 0;
+  };
+  if (std::ranges::any_of(watched(), is_it)) return true;
+  PyObject* module = PyDict_GetItemString(PyImport_GetModuleDict(), generator.type_module);
+  const PythonRef type = attribute(module, generator.type);
+  if (!type || replace_methods(type.get()) == 0) return false;
+  watched().push_back(generator);
+  return true;
+}
+
+}  // namespace kiln::image
