@@ -109,6 +109,16 @@ void become_image(const proto::ImageKey& key, const proto::StartImage& order) {
 
 }  // namespace
 
+Result<void> check_installation() {
+  const std::string lib = TRY(own_lib_dir());
+  for (const char* name : {"/image.py", "/kiln_image.so"}) {
+    if (::access((lib + name).c_str(), R_OK) != 0)
+      return Error{
+          Reason::setup, "this installation of Kiln is not complete: " + lib + name + " is not there", {}};
+  }
+  return {};
+}
+
 void start_image_in_background(const proto::ImageKey& key, const proto::StartImage& order, UniqueFd channel,
                                HeadStart head_start) {
   in_background(channel.get(), head_start, [&] { become_image(key, order); });

@@ -2,10 +2,14 @@
 // not a child of this one, so that the program never sees it.
 #pragma once
 
+#include "common/result.h"
 #include "common/unique_fd.h"
 #include "proto/kiln.pb.h"
 
 namespace kiln {
+
+// Fails with Reason::setup where a file is missing without which no interpreter becomes an image.
+Result<void> check_installation();
 
 // What this process does next comes first, for a while: starting an image beside it would cost it more than a
 // tenth of its time on a small machine.

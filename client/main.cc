@@ -38,7 +38,7 @@ constexpr std::array kCommands{
     Command{"status", kiln::status_command, "daemon, images, cache, interpreters"},
     Command{"stats", kiln::stats_command, "how many runs were served, and why others were not"},
     Command{"config", kiln::config_command, "every setting, with its value and where that comes from"},
-    Command{"daemon", kiln::daemon_command, "start, stop, restart, run the daemon; show its log"},
+    Command{"daemon", kiln::daemon_command, "start, stop, restart, run the daemon; show its logs"},
 };
 
 void print_help() {

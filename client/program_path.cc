@@ -53,7 +53,7 @@ std::vector<std::string> places_on_path(const std::string& name) {
   while (true) {
     const std::size_t colon = rest.find(':');
     std::string place(rest.substr(0, colon));
-    if (!place.empty()) place += '/';
+    place += place.empty() ? "./" : "/";  // as bash starts it
     places.push_back(place.append(name));
     if (colon == std::string_view::npos) return places;
     rest.remove_prefix(colon + 1);

@@ -155,6 +155,7 @@ class Run {
     proto::Reply reply;
     if (!reply.ParseFromString(answer.frame.payload)) return {Reason::protocol, "unreadable answer", {}};
     if (reply.has_start_image() && answer.fds.size() == 1) {
+      if (const auto complete = check_installation(); !complete) return complete.error();
       start_image_in_background(request_.key(), reply.start_image(), std::move(answer.fds[0]));
       return {Reason::no_image, {}, {}};
     }

@@ -31,6 +31,7 @@ constexpr char kHelp[] =
 constexpr int kMostStarts = 3;
 
 Result<proto::ExplainRunReply> warm(const ChosenInterpreter& interpreter, std::span<char* const> arguments) {
+  TRY_VOID(check_installation());
   const proto::RunRequest run = TRY(describe_run(interpreter, arguments));
   for (int starts = 0; starts < kMostStarts; ++starts) {
     Connection connection = TRY(Connection::open_or_start());

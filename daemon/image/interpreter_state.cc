@@ -141,6 +141,7 @@ std::string take_python_error() {
   PyObject* value = nullptr;
   PyObject* traceback = nullptr;
   PyErr_Fetch(&type, &value, &traceback);
+  PyErr_NormalizeException(&type, &value, &traceback);
   const PythonRef owned_type{type};
   const PythonRef owned_value{value};
   const PythonRef owned_traceback{traceback};

@@ -270,6 +270,7 @@ TEST_F(Refusals, MainScriptThatDoesNotCompile) {
   Outcome outcome = kiln({"run", "--python", any_python().path, programs_dir() + "/broken_syntax.py"});
   const LogLine log = take_log_line(outcome.err);
   EXPECT_EQ(log.reason, "compile-error") << log.line;
+  EXPECT_EQ(log.line.find("(("), std::string::npos) << log.line;  // a sentence, no tuple
   EXPECT_NE(outcome.err.find("SyntaxError"), std::string::npos);
 }
 

@@ -97,6 +97,19 @@ TEST_P(NamedProgram, APathIsTakenAsItIs) {
   expect_warm("some bin/plain");
 }
 
+// An empty part of PATH is the working directory; bash says so in the path that it starts.
+TEST_P(NamedProgram, InTheWorkingDirectoryAsBashStartsIt) {
+  if (!fs::exists("/bin/bash")) GTEST_SKIP() << "there is no bash";
+  install("here", "#!" + GetParam().path + "\nimport sys\nprint(sys.argv, __file__)\n");
+  const auto run_here = [](std::vector<std::string> argv) {
+    return run(
+        {.argv = std::move(argv), .environment = environment_with({"PATH=:/usr/bin:/bin"}), .cwd = bin()});
+  };
+  const Outcome expected = run_here({"/bin/bash", "-c", "here"});
+  EXPECT_EQ(run_here({kiln_binary(), "x", "here"}).out, expected.out);
+  EXPECT_NE(expected.out, "");
+}
+
 TEST_P(NamedProgram, OtherProgramsAreExecuted) {
   install("shell", "#!/bin/sh\necho \"$0\" \"$@\"; exit 7\n");
   expect_executed("shell");
