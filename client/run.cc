@@ -232,6 +232,9 @@ void run_program(const ChosenInterpreter& interpreter, std::span<char* const> ar
 Result<proto::RunRequest> describe_run(const ChosenInterpreter& interpreter,
                                        std::span<char* const> arguments) {
   Wish wish = TRY(make_wish(interpreter, arguments));
+  const bool is_file = wish.command.kind == TargetKind::file;
+  if (is_file && ::access(wish.command.target.c_str(), F_OK) != 0)
+    return Error{Reason::target_missing, {}, {}};
   std::uint64_t blocked = 0;
   sigset_t mask;
   ::pthread_sigmask(SIG_BLOCK, nullptr, &mask);

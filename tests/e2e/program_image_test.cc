@@ -346,7 +346,11 @@ TEST_P(ProgramImages, AreMadeOnRequest) {
       run({.argv = {kiln_binary(), "x", "./tool"}, .environment = environment(), .cwd = program_dir});
   EXPECT_EQ(take_log_line(used.err).mode, "warm");
   EXPECT_EQ(used.out, "tool\n");
-  const Outcome in_vain = warm({"--python", python, "there_is_none.py"});
+  const Outcome missing = warm({"--python", python, "there_is_none.py"});
+  EXPECT_EQ(describe_status(missing.status), "exit 1");
+  EXPECT_THAT(missing.out, testing::HasSubstr("(target-missing: "));
+  put("broken.py", "x = =\n");
+  const Outcome in_vain = warm({"--python", python, "broken.py"});
   EXPECT_EQ(describe_status(in_vain.status), "exit 1");
   EXPECT_THAT(in_vain.out, testing::HasSubstr("It could not be run ahead"));
 }
@@ -390,6 +394,8 @@ TEST_P(ProgramImages, AreExplained) {
   EXPECT_THAT(explain({"main.py", "a"}), testing::HasSubstr("on its arguments, on "));
   EXPECT_THAT(explain({"main.py", "b"}), testing::HasSubstr("before it looks at its arguments"));
   EXPECT_THAT(explain({"main.py", "a"}, {"FRUIT=fig"}), testing::HasSubstr("FRUIT had another value"));
+  EXPECT_THAT(explain({"other.py"}), testing::HasSubstr("(target-missing: "));
+  put("other.py", "");
   EXPECT_THAT(explain({"other.py"}), testing::HasSubstr("It has not been run ahead yet"));
   put("main.py", "print('another')\n");
   EXPECT_THAT(explain({"main.py", "a"}), testing::HasSubstr("main.py has changed"));
