@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -69,10 +70,8 @@ struct MethodDescriptor {
   PyMethodDef* method;
 };
 
-bool is_method(PyObject* object) {
-  const PythonRef kind{PyObject_GetAttrString(reinterpret_cast<PyObject*>(Py_TYPE(object)), "__name__")};
-  PyErr_Clear();
-  return is_text(kind.get(), "method_descriptor");
+std::string kind_of(PyObject* object) {
+  return text_of(attribute(reinterpret_cast<PyObject*>(Py_TYPE(object)), "__name__").get());
 }
 
 bool replace(PyMethodDef& definition) {
@@ -93,7 +92,10 @@ std::size_t replace_methods(PyObject* type) {
   std::size_t count = 0;
   for (Py_ssize_t i = 0; values && i < PyList_Size(values.get()); ++i) {
     PyObject* value = PyList_GetItem(values.get(), i);
-    if (!is_method(value)) continue;
+    const std::string kind = kind_of(value);
+    if (kind.find("cython_function") != std::string::npos || kind == "function")
+      return 0;  // called in other ways
+    if (kind != "method_descriptor") continue;
     if (!replace(*reinterpret_cast<MethodDescriptor*>(value)->method)) return 0;
     ++count;
   }
