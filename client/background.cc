@@ -20,6 +20,7 @@
 
 #include "client/connection.h"
 #include "client/daemon_start.h"
+#include "client/own_title.h"
 #include "common/fd_passing.h"
 #include "common/paths.h"
 
@@ -56,6 +57,7 @@ void in_background(int keep, HeadStart head_start, Body body) {
   const pid_t middle = ::vfork();
   if (middle == 0) {
     if (::fork() != 0) ::_exit(0);
+    be_nameless();  // who looks for the program by its name shall find that alone
     const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
     const int high = keep >= 0 ? ::fcntl(keep, F_DUPFD_CLOEXEC, 10) : -1;
     const int high_null = ::fcntl(null, F_DUPFD_CLOEXEC, 10);

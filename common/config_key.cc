@@ -46,7 +46,7 @@ constexpr std::array kKeys{
                          "machine's memory."},
     ConfigKey{.name = "images.programs",
               .member = &Config::images_programs,
-              .default_text = "true",
+              .default_text = "false",
               .scope = ConfigScope::project,
               .summary = "Whether programs are run ahead to their first step, to start from there."},
     ConfigKey{.name = "store.limit",

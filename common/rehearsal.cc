@@ -149,7 +149,10 @@ std::uint64_t hash_of_names(int fd, bool importable) {
   while (const dirent* entry = ::readdir(directory.get())) {
     const std::string_view name = entry->d_name;
     if (name == "." || name == ".." || (importable && !is_importable(name))) continue;
-    sum += std::hash<std::string_view>{}(name);  // in whatever order they come
+    std::string told(name);
+    // What os.scandir() tells besides, without asking for more.
+    if (!importable) told += '/' + std::to_string(entry->d_type) + '/' + std::to_string(entry->d_ino);
+    sum += std::hash<std::string_view>{}(told);  // in whatever order they come
   }
   return sum;
 }

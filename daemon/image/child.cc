@@ -159,8 +159,11 @@ class Child {
 
   // A file that the program has open has one position; each child needs one of its own.
   static void reopen(int fd) {
-    const UniqueFd own{::open(("/proc/self/fd/" + std::to_string(fd)).c_str(), O_RDONLY | O_CLOEXEC)};
+    const int mode = ::fcntl(fd, F_GETFL) & (O_ACCMODE | O_NONBLOCK | O_NOATIME | O_DIRECTORY | O_PATH);
+    const UniqueFd own{::open(("/proc/self/fd/" + std::to_string(fd)).c_str(), mode | O_CLOEXEC)};
     const int flags = ::fcntl(fd, F_GETFD);
+    if (own && (mode & O_PATH) != 0 && ::dup3(own.get(), fd, (flags & FD_CLOEXEC) != 0 ? O_CLOEXEC : 0) >= 0)
+      return;
     const off_t position = ::lseek(fd, 0, SEEK_CUR);
     if (!own || ::lseek(own.get(), position, SEEK_SET) != position ||
         ::dup3(own.get(), fd, (flags & FD_CLOEXEC) != 0 ? O_CLOEXEC : 0) < 0)

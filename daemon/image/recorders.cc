@@ -21,6 +21,8 @@ def recording(base, note):
         return call
     left = ('__new__', '__init__', '__getattribute__', '__doc__', '__hash__', '__class_getitem__')
     methods = {name: method(name, original) for name, original in base.__dict__.items() if name not in left}
+    # list + this asks it first, as a subclass that has this.
+    if base is list: methods['__radd__'] = method('__radd__', lambda self, other: other + base(self))
     # A copy is a plain one.
     methods['__reduce_ex__'] = method('__reduce_ex__', lambda self, protocol: base(self).__reduce_ex__(protocol))
     return type(base)(base.__name__, (base,), dict(methods, __slots__=(), __module__='builtins'))

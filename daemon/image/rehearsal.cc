@@ -88,6 +88,7 @@ Asks asks_for(const std::vector<PythonFrame>& stack, bool is_directory) {
   return Asks::content;
 }
 
+constexpr int kLooked = 2'048;  // descriptors beyond those that are looked for
 constexpr std::string_view kEntersProject = "looks into its own project";
 
 // What is installed below a project, in a virtual environment of its own, is none of it.
@@ -329,10 +330,12 @@ class Rehearsal : public FenceKeeper {
   static bool is_known_library() { return is_within_library("libgfortran.", kNativeFrames); }
 
   void note_look(const LookedAt& look, long result) {
-    if (look.path == nullptr || std::string_view(look.path).starts_with("/dev/") ||
-        std::string_view(look.path).starts_with("/sys/"))
-      return;
+    if (look.path == nullptr) return;
     const std::string path = look.path;
+    // Which are the same for all runs.
+    if (path == "/dev/null" || path == "/dev/urandom" || path == "/dev/random" ||
+        path.starts_with("/sys/devices/system/cpu/"))
+      return;
     if (!installed_overlay().empty() && path.starts_with(installed_overlay())) return;
     if (look.opens) return note_open(look, result);
     if (look.reads_link) return inputs_.add(Kind::link_content, look.dirfd, path);
@@ -429,6 +432,8 @@ class Rehearsal : public FenceKeeper {
       report.finalized = note_own_finalizers();
       (void)note_collector_state();
     }
+    // It would wait until a moment that it has computed already: that is over for who goes on later.
+    if (step == kWaits) ::_exit(1);
     if (!is_fit() || !may_hand_on_mutexes() || is_within_library("ld-linux", kAllFrames)) ::_exit(1);
     note_environment_changes_since(order_.launch.environment);
     ImageSignals::install();
@@ -464,10 +469,31 @@ class Rehearsal : public FenceKeeper {
   bool is_fit() const {
     struct stat status {};
     if (::stat("/proc/self/task", &status) != 0 || status.st_nlink != 3) return false;
+    if (has_descriptors_beyond() || shares_open_files()) return false;
     return std::ranges::all_of(program_descriptors(), [](int fd) {
       struct stat file {};
       return ::fstat(fd, &file) == 0 &&
              (S_ISREG(file.st_mode) || S_ISDIR(file.st_mode) || S_ISCHR(file.st_mode));
+    });
+  }
+
+  // Where only ours are looked for.
+  bool has_descriptors_beyond() const {
+    std::set<int> ours{terminal_.get()};
+    for (const UniqueFd& channel : channels_) ours.insert(channel.get());
+    for (int fd = floor(); fd < floor() + kLooked; ++fd) {
+      if (::fcntl(fd, F_GETFD) >= 0 && !ours.contains(fd)) return true;
+    }
+    return false;
+  }
+
+  // Copies of one descriptor share a position, which children that open each anew would not.
+  bool shares_open_files() const {
+    std::set<std::pair<dev_t, ino_t>> files;
+    return !std::ranges::all_of(program_descriptors(), [&](int fd) {
+      struct stat file {};
+      return ::fstat(fd, &file) != 0 || !S_ISREG(file.st_mode) ||
+             files.emplace(file.st_dev, file.st_ino).second;
     });
   }
 

@@ -18,6 +18,7 @@ namespace kiln::image {
 namespace {
 
 constexpr int kStandard = 3;  // below it are the standard streams
+constexpr int kNear = 90;     // numbers from there on may be Kiln's own
 std::vector<int>& stand_ins() {
   static auto* descriptors = new std::vector<int>;
   return *descriptors;
@@ -39,6 +40,23 @@ bool is_standard(const SystemCall& call) {
   return is_stand_in(descriptor(call.arguments[0]));
 }
 
+// Inherited besides the standard streams, whose kinds are a part of the key.
+bool is_other_stand_in(const SystemCall& call) {
+  return is_standard(call) && descriptor(call.arguments[0]) >= kStandard;
+}
+
+bool is_below(const char* path, std::string_view directory) {
+  while (path[0] == '/' && path[1] == '/') ++path;
+  return std::string_view(path).starts_with(directory);
+}
+
+// Paths that mean this process's own descriptors, or are relative to one that only stands in.
+bool names_stand_in(int dirfd, const char* path) {
+  if (path == nullptr) return false;
+  return is_below(path, "/dev/fd") || is_below(path, "/dev/std") ||
+         (path[0] != '/' && path[0] != '\0' && is_stand_in(dirfd));
+}
+
 CallKind unless_standard(const SystemCall& call) {
   return is_standard(call) ? CallKind::effect : CallKind::harmless;
 }
@@ -49,7 +67,10 @@ bool is_plain(int dirfd, const char* path, std::uint64_t flags) {
   if (name == "/dev/null") return true;
   // How many processors there are: the C library asks, and all runs of an image may use the same.
   if (name.starts_with("/sys/devices/system/cpu/")) return true;
-  if (name.starts_with("/proc/") || name.starts_with("/sys/") || name.starts_with("/dev/")) return false;
+  for (const char* made_up : {"/proc", "/sys/", "/dev/"}) {
+    if (is_below(path, made_up)) return false;
+  }
+  if (dirfd != AT_FDCWD && path[0] != '/') return false;  // statfs(2) knows no other place
   struct stat status {};
   if (::fstatat(dirfd, path, &status, (flags & O_NOFOLLOW) != 0 ? AT_SYMLINK_NOFOLLOW : 0) != 0) return true;
   if (!S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode)) return false;
@@ -65,6 +86,7 @@ CallKind kind_of_open(int dirfd, const char* path, std::uint64_t flags) {
     return CallKind::random;
   if (std::string_view(path) == "/dev/null" && (flags & O_CREAT) == 0) return CallKind::looks;
   constexpr std::uint64_t kChanges = O_CREAT | O_TRUNC | O_TMPFILE;
+  if (names_stand_in(dirfd, path)) return CallKind::effect;
   const bool reads =
       (flags & O_ACCMODE) == O_RDONLY && (flags & (kChanges & ~std::uint64_t{O_DIRECTORY})) == 0;
   return reads && is_plain(dirfd, path, flags) ? CallKind::looks : CallKind::effect;
@@ -76,11 +98,13 @@ CallKind kind_of_ioctl(const SystemCall& call) {
     case FIONCLEX:
       return unless_standard(call);
     case TCGETS:
+      if (is_other_stand_in(call)) return CallKind::effect;
       // isatty(3): the kinds of the standard streams are the image's key; of a terminal this would also tell
       // its modes.
       if (!is_standard(call)) return CallKind::harmless;
       return ::isatty(descriptor(call.arguments[0])) == 1 ? CallKind::effect : CallKind::harmless;
     case TIOCGWINSZ:
+      if (is_other_stand_in(call)) return CallKind::effect;
       return ::isatty(descriptor(call.arguments[0])) == 1 ? CallKind::effect : CallKind::harmless;
     default:
       return CallKind::effect;
@@ -109,6 +133,28 @@ CallKind kind_of_mmap(const SystemCall& call) {
   return !is_anonymous && is_stand_in(descriptor(call.arguments[4])) ? CallKind::effect : CallKind::harmless;
 }
 
+// Nobody else is there to wait for; but a time may be over.
+CallKind kind_of_futex(const SystemCall& call) {
+  constexpr std::uint64_t kCommand = 127;  // FUTEX_CMD_MASK
+  constexpr std::uint64_t kWait = 0;       // FUTEX_WAIT
+  constexpr std::uint64_t kWaitBitset = 9;
+  const std::uint64_t command = call.arguments[1] & kCommand;
+  return command == kWait || command == kWaitBitset ? CallKind::effect : CallKind::harmless;
+}
+
+CallKind kind_of_madvise(const SystemCall& call) {
+  const auto advice = static_cast<int>(call.arguments[2]);
+  return advice == MADV_DONTFORK || advice == MADV_WIPEONFORK ? CallKind::effect : CallKind::harmless;
+}
+
+CallKind look(int dirfd, const char* path) {
+  return names_stand_in(dirfd, path) ? CallKind::effect : CallKind::looks;
+}
+
+CallKind read_link(int dirfd, const char* path) {
+  return path != nullptr && is_below(path, "/proc") ? CallKind::effect : look(dirfd, path);
+}
+
 CallKind if_null(std::uint64_t argument) {
   return argument == 0 ? CallKind::harmless : CallKind::effect;
 }
@@ -132,10 +178,7 @@ CallKind kind_of(const SystemCall& call) {
     case SYS_munmap:
     case SYS_mprotect:
     case SYS_mremap:
-    case SYS_madvise:
-    case SYS_futex:
     case SYS_sched_yield:
-    case SYS_sched_getaffinity:
     case SYS_getuid:
     case SYS_geteuid:
     case SYS_getgid:
@@ -148,8 +191,14 @@ CallKind kind_of(const SystemCall& call) {
     case SYS_clock_getres:
     case SYS_fadvise64:
       return CallKind::harmless;
+    case SYS_madvise:
+      return kind_of_madvise(call);
+    case SYS_futex:
+      return kind_of_futex(call);
+    case SYS_sched_getaffinity:
+      return if_null(a[0]);  // else of another process
     case SYS_prlimit64:
-      return if_null(a[2]);
+      return a[0] == 0 ? if_null(a[2]) : CallKind::effect;
     case SYS_rt_sigaction:
       return if_null(a[1]);
     case SYS_mmap:
@@ -166,7 +215,9 @@ CallKind kind_of(const SystemCall& call) {
       return is_standard(call) ? CallKind::looks_at_stream : CallKind::harmless;
     case SYS_dup2:
     case SYS_dup3:
-      return is_standard(call) || is_stand_in(descriptor(a[1])) ? CallKind::effect : CallKind::harmless;
+      return is_standard(call) || is_stand_in(descriptor(a[1])) || descriptor(a[1]) >= kNear
+                 ? CallKind::effect
+                 : CallKind::harmless;
     case SYS_ioctl:
       return kind_of_ioctl(call);
     case SYS_fcntl:
@@ -179,20 +230,21 @@ CallKind kind_of(const SystemCall& call) {
       // fstat(3)
       if (text(a[1]) != nullptr && *text(a[1]) == '\0')
         return is_standard(call) ? CallKind::looks_at_stream : CallKind::harmless;
-      return CallKind::looks;
+      return look(descriptor(a[0]), text(a[1]));
     case SYS_statx:
       if (text(a[1]) == nullptr || *text(a[1]) == '\0') return unless_standard(call);
-      return CallKind::looks;
+      return look(descriptor(a[0]), text(a[1]));
     case SYS_stat:
     case SYS_lstat:
     case SYS_access:
+      return look(AT_FDCWD, text(a[0]));
     case SYS_faccessat:
     case 439:  // faccessat2
-      return CallKind::looks;
+      return look(descriptor(a[0]), text(a[1]));
     case SYS_readlink:
-      return std::string_view(text(a[0])).starts_with("/proc/") ? CallKind::effect : CallKind::looks;
+      return read_link(AT_FDCWD, text(a[0]));
     case SYS_readlinkat:
-      return std::string_view(text(a[1])).starts_with("/proc/") ? CallKind::effect : CallKind::looks;
+      return read_link(descriptor(a[0]), text(a[1]));
     case SYS_getdents64:
       return CallKind::lists;
     case SYS_getcwd:
@@ -288,6 +340,8 @@ std::string wording_of(const SystemCall& call) {
     case SYS_gettimeofday:
     case SYS_time:
       return "reads the clock";
+    case SYS_futex:
+      return kWaits;
     case SYS_nanosleep:
     case SYS_clock_nanosleep:
       return "sleeps";

@@ -25,6 +25,9 @@ enum class CallKind {
 
 CallKind kind_of(const SystemCall& call);
 
+// The words for a call that waits for somebody else.
+constexpr const char* kWaits = "waits";
+
 // One of the calls by which a new file comes about, with its directory.
 bool makes_file(const SystemCall& call);
 

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <boost/json/parse.hpp>
+#include <chrono>
 #include <csignal>
 #include <filesystem>
 #include <optional>
@@ -107,6 +108,7 @@ void put(const std::string& name, const std::string& text) {
 class ProgramImages : public testing::TestWithParam<Python> {
  protected:
   void SetUp() override {
+    kiln({"daemon", "stop"});  // which remembers programs of the same name that were run ahead in vain
     reset_work_dir();
     program_dir = work_dir();
   }
@@ -412,12 +414,14 @@ TEST_P(ProgramImages, ShareNoRandomness) {
       "print(uuid.uuid4(), next(tempfile._get_candidate_names()), secrets.token_hex())\n",
       "import random\nrandom.seed(42)\nprint(random.random(), flush=True)\nimport uuid\n"
       "print(random.random(), uuid.uuid4())\n"};
+  int number = 0;
   for (const std::string& program : programs) {
-    put("main.py", program);
+    const std::string file = "draws" + std::to_string(number++) + ".py";
+    put(file, program);
     std::set<std::string> seen;
     int warm = 0;
     EXPECT_TRUE(await([&] {
-      const Seen run = run_kiln(GetParam(), {"main.py"});
+      const Seen run = run_kiln(GetParam(), {file});
       EXPECT_TRUE(seen.insert(run.outcome.out).second) << run.outcome.out;
       warm += run.log.mode == "warm" ? 1 : 0;
       return warm == 5 || HasFailure();
@@ -427,28 +431,113 @@ TEST_P(ProgramImages, ShareNoRandomness) {
 
 // What a program draws after it has seeded the generator itself, at whatever point it is stopped.
 TEST_P(ProgramImages, DrawWhatTheySeed) {
-  put("main.py",
+  put("seeds.py",
       "import random\nrandom.seed(42)\nimport json\nprint(random.random(), flush=True)\nrandom.seed(7)\n"
       "print(random.random(), random.getstate()[1][:3], random.gauss(0, 1))\n");
-  expect_warm(GetParam(), {"main.py"});
+  expect_warm(GetParam(), {"seeds.py"});
 }
 
 // SQLite takes steps within its calls, and holds a recursive mutex then, which knows the thread that has it.
 TEST_P(ProgramImages, GoOnWithWhatLibrariesHaveLocked) {
   if (python_output(GetParam(), "import sqlite3; print(1)") != "1\n") GTEST_SKIP() << "it has no sqlite3";
-  put("main.py",
+  put("locks.py",
       "import sqlite3\nc = sqlite3.connect(':memory:')\nc.execute('create table a(b)')\n"
       "c.execute('insert into a values (7)')\nprint(list(c.execute('select * from a')))\n");
-  expect_warm(GetParam(), {"main.py"});
+  expect_warm(GetParam(), {"locks.py"});
+}
+
+// State that no system call shows, or that children of an image could have lost. Some of these programs are
+// never warm.
+const std::vector<Step> kHiddenState = {
+    {"devnull",
+     "import os, subprocess\n"
+     "f = os.open(os.devnull, os.O_RDWR)\n"
+     "print(subprocess.run(['ls', '/'], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE), flush=True)\n"
+     "print(os.write(f, b'x'))\n"},
+    {"tls",
+     "import ssl\nssl.RAND_bytes(8); ssl.RAND_bytes(8)\nc = ssl.create_default_context()\n"
+     "b = c.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname='localhost')\n"
+     "try: b.do_handshake()\nexcept ssl.SSLWantReadError as e: print(type(e))\n"},
+    {"locks",
+     "import ctypes\nlibc = ctypes.CDLL(None)\nm = ctypes.create_string_buffer(64)\n"
+     "r = ctypes.create_string_buffer(64)\nlibc.mtx_init(m, 1)\n"
+     "print(libc.mtx_lock(m), libc.pthread_rwlock_wrlock(r), flush=True)\n"
+     "print(libc.mtx_lock(m), libc.pthread_rwlock_unlock(r), libc.pthread_rwlock_trywrlock(r))\n"},
+    {"copied",
+     "import os\nf = os.open('data.txt', os.O_RDONLY)\ng = os.dup(f)\nos.read(f, 2)\nprint('x', flush=True)\n"
+     "print(os.read(f, 3), os.read(g, 3))\n"},
+    {"flags",
+     "import os, fcntl\nf = os.open('data.txt', os.O_RDONLY | os.O_NONBLOCK)\nprint('x', flush=True)\n"
+     "print(fcntl.fcntl(f, fcntl.F_GETFL) & os.O_NONBLOCK, os.read(f, 4))\n"},
+    {"high",
+     "import os, fcntl\nf = os.open('data.txt', os.O_RDONLY)\nn = fcntl.fcntl(f, fcntl.F_DUPFD_CLOEXEC, "
+     "500)\n"
+     "print('x', flush=True)\nprint(os.read(n, 3))\n"},
+    {"far",
+     "import os\nos.dup2(os.open('data.txt', os.O_RDONLY), 104)\nprint('x', flush=True)\nprint(os.read(104, "
+     "3))\n"},
+    {"dontfork",
+     "import mmap\nm = mmap.mmap(-1, 4096, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)\nm[:5] = b'hello'\n"
+     "if hasattr(m, 'madvise'): m.madvise(mmap.MADV_DONTFORK)\nprint('x', flush=True)\nprint(m[:5])\n"},
+    {"stdin", "import os\nprint(os.path.getsize('/dev/stdin'), os.path.exists('/dev/fd/0'))\n"},
+    {"proc", "import os\nprint(os.readlink('//proc/self') == str(os.getpid()))\n"},
+};
+
+TEST_P(ProgramImages, KeepHiddenState) {
+  put("data.txt", "0123456789");
+  for (const auto& [name, text] : kHiddenState) {
+    SCOPED_TRACE(name);
+    const std::string file = std::string(name) + ".py";
+    put(file, text);
+    const Outcome expected = run_python(GetParam(), {file});
+    for (int i = 0; i < 10; ++i) expect_same(run_kiln(GetParam(), {file}).outcome, expected);
+  }
+}
+
+// A wait that is a part of what is run ahead would be over at once.
+TEST_P(ProgramImages, WaitAsLong) {
+  put("waits.py",
+      "import threading, time\nt = time.perf_counter\nlock = threading.Lock()\nlock.acquire()\n"
+      "lock.acquire(timeout=0.3)\nprint('waited')\n");
+  for (int i = 0; i < 8; ++i) {
+    const auto begin = std::chrono::steady_clock::now();
+    EXPECT_EQ(run_kiln(GetParam(), {"waits.py"}).outcome.out, "waited\n");
+    EXPECT_GE(std::chrono::steady_clock::now() - begin, std::chrono::milliseconds(300));
+  }
+}
+
+// Whichever way a program looks at them.
+TEST_P(ProgramImages, SeeTheirOwnArgumentsInSums) {
+  put("sums.py", "import sys\nc = ['first'] + sys.argv\nprint(c, sum([sys.argv], []))\n");
+  expect_warm(GetParam(), {"sums.py"});
+  expect_same(run_kiln(GetParam(), {"sums.py", "b", "c"}).outcome,
+              run_python(GetParam(), {"sums.py", "b", "c"}));
+}
+
+// What a scan of a directory tells of its entries; and what is looked at below /dev.
+TEST_P(ProgramImages, SeeKindsOfEntriesAndDevices) {
+  const std::string device = "/dev/shm/kiln-test-" + std::to_string(::getpid());
+  std::filesystem::create_directory(program_dir + "/entries");
+  put("entries/a", "");
+  put("kinds.py", "import os\nprint([(e.name, e.is_dir()) for e in os.scandir('entries')], os.path.exists('" +
+                      device + "'))\n");
+  expect_warm(GetParam(), {"kinds.py"});
+  std::filesystem::remove(program_dir + "/entries/a");
+  std::filesystem::create_directory(program_dir + "/entries/a");
+  expect_same(run_kiln(GetParam(), {"kinds.py"}).outcome, run_python(GetParam(), {"kinds.py"}));
+  expect_warm(GetParam(), {"kinds.py"});
+  write_file(device, "");
+  expect_same(run_kiln(GetParam(), {"kinds.py"}).outcome, run_python(GetParam(), {"kinds.py"}));
+  std::filesystem::remove(device);
 }
 
 // Hooks of the program's hear what they hear in python.
 TEST_P(ProgramImages, RaiseNoAuditEvents) {
   if (GetParam().minor == 8) GTEST_SKIP() << "there a look at a frame's code is an event";
-  put("main.py",
+  put("hears.py",
       "import sys\nseen = []\nsys.addaudithook(lambda event, arguments: seen.append(event))\nimport base64\n"
       "print(seen)\n");
-  expect_warm(GetParam(), {"main.py"});
+  expect_warm(GetParam(), {"hears.py"});
 }
 
 // By name there is the program, and nothing else: neither an image of it, nor the client.
@@ -463,8 +552,8 @@ TEST_P(ProgramImages, AreNotFoundByTheNameOfTheirProgram) {
 
 // Neither an image nor a child that waits for a run keeps what it was sent for a run that comes later.
 TEST_P(ProgramImages, KeepNoSignals) {
-  put("main.py", "print('hello')\n");
-  expect_warm(GetParam(), {"main.py"});
+  put("signals.py", "print('hello')\n");
+  expect_warm(GetParam(), {"signals.py"});
   const auto status = json::parse(kiln({"status", "--json"}).out);
   for (const auto& image : status.at("images").as_array()) {
     if (image.at("kind").as_string() != "program") continue;
@@ -478,7 +567,7 @@ TEST_P(ProgramImages, KeepNoSignals) {
     }
   }
   for (int i = 0; i < 4; ++i) {
-    const Seen seen = run_kiln(GetParam(), {"main.py"});
+    const Seen seen = run_kiln(GetParam(), {"signals.py"});
     EXPECT_EQ(seen.outcome.out, "hello\n");
     EXPECT_EQ(describe_status(seen.outcome.status), "exit 0") << seen.log.line;
   }
