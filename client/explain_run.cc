@@ -62,8 +62,7 @@ std::variant<int, proto::ExplainRunReply> tell_of_run(const RunInquiry& inquiry,
   const auto python = take_python_option(arguments, inquiry.command);
   if (!python) return fail(python.error());
   const bool is_named = !*python && arguments.size() > 1 && std::string_view(arguments[0]) == "x";
-  if (arguments.empty())
-    return fail({Reason::usage, "which program?", std::string("kiln ") + inquiry.command + " SCRIPT"});
+  if (arguments.empty()) return fail({Reason::usage, "which program?", inquiry.hint});
   const auto program = is_named ? find_named_program(arguments[1]) : Error{Reason::usage, {}, {}};
   if (is_named && !program) return fail(program.error());
   const auto interpreter = is_named ? program->interpreter : choose_interpreter(*python, inquiry.command);
@@ -83,7 +82,9 @@ std::variant<int, proto::ExplainRunReply> tell_of_run(const RunInquiry& inquiry,
 }
 
 int explain_run_command(std::span<char*> arguments) {
-  const auto told = tell_of_run({"explain run", kHelp, ask}, arguments);
+  const auto told = tell_of_run(
+      {"explain run", kHelp, "kiln explain run SCRIPT; for a file of the name run: kiln explain ./run", ask},
+      arguments);
   const int* const code = std::get_if<int>(&told);
   return code != nullptr ? *code : kExitDone;
 }

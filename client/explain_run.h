@@ -15,6 +15,7 @@ namespace kiln {
 struct RunInquiry {
   const char* command;  // "explain run"
   const char* help;
+  const char* hint;  // where no program is named
   std::function<Result<proto::ExplainRunReply>(const ChosenInterpreter&, std::span<char* const>)> ask;
 };
 

@@ -23,6 +23,7 @@ constexpr char kHelp[] =
     "  --json        one JSON document, as of kiln explain run\n"
     "  --python PY   interpreter, as for kiln run\n"
     "  -h, --help    this text\n\n"
+    "Programs are run ahead where images.programs is true (kiln config), which is not the default.\n"
     "Tells what kiln explain run tells. Exit code 1: such a run will not be warm. Session, environment and "
     "the kinds of\n"
     "the standard streams count: warm for a pipe what will write to a pipe.\n";
@@ -50,7 +51,7 @@ Result<proto::ExplainRunReply> warm(const ChosenInterpreter& interpreter, std::s
 }  // namespace
 
 int warm_command(std::span<char*> arguments) {
-  const auto told = tell_of_run({"warm", kHelp, warm}, arguments);
+  const auto told = tell_of_run({"warm", kHelp, "kiln warm SCRIPT", warm}, arguments);
   if (const int* const code = std::get_if<int>(&told)) return *code;
   return std::get<proto::ExplainRunReply>(told).how() == "program" ? kExitDone : kExitFix;
 }
