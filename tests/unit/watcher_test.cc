@@ -982,16 +982,22 @@ TEST_F(UntrustedWatcherTest, AHeldFileIsNotProvedByADirectoryOfThatNameThatIsMis
 }
 
 // Root reads everything, so a child process that is somebody else looks.
+// Instances and watches of inotify are counted for each user, and tests run side by side: each is somebody else.
+uid_t user_of_this_test_alone() {
+  constexpr uid_t kBeyondAnyAccount = 1U << 24;
+  return kBeyondAnyAccount + static_cast<uid_t>(::getpid());
+}
+
 TEST(UnreadableDirectory, IsShownAndWatchedWhenItCanBe) {
   if (::geteuid() != 0) GTEST_SKIP() << "needs root";
   const Scratch scratch;
   scratch.write("r/closed/deep/x.py", "x");
   const auto root = scratch / "r";
   const auto closed = root + "/closed";
-  ASSERT_TRUE(shell("chown -R nobody '" + scratch.path() + "' && chmod 0 '" + closed + "'"));
+  const uid_t user = user_of_this_test_alone();
+  ASSERT_TRUE(shell("chown -R " + std::to_string(user) + " '" + scratch.path() + "' && chmod 0 '" + closed + "'"));
   const auto look = [&] {
-    constexpr uid_t kNobody = 65534;
-    if (::setuid(kNobody) != 0) return 1;
+    if (::setuid(user) != 0) return 1;
     Watcher watcher;
     const auto settle = [&] {
       const Tick tick = watcher.drain();
@@ -1027,14 +1033,14 @@ TEST(UnreadableDirectory, IsShownAndWatchedWhenItCanBe) {
 }
 
 TEST(WatcherWithoutInotify, IsByStatAndSaysWhatHelps) {
-  // The user's instances are counted for each user: a child that is somebody else takes them all.
+  // A child that is somebody else takes all instances.
   if (::geteuid() != 0) GTEST_SKIP() << "needs root";
   const Scratch scratch;
   ASSERT_EQ(::chmod(scratch.path().c_str(), 0755), 0);
+  const uid_t user = user_of_this_test_alone();
   const pid_t child = ::fork();
   if (child == 0) {
-    constexpr uid_t kNobody = 65534;
-    if (::setuid(kNobody) != 0) ::_exit(1);
+    if (::setuid(user) != 0) ::_exit(1);
     std::vector<Inotify> taken(1);
     while (taken.back()) taken.emplace_back();
     Watcher watcher;
