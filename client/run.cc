@@ -20,6 +20,7 @@
 #include "client/handover.h"
 #include "client/process_group.h"
 #include "client/python_command.h"
+#include "client/settle.h"
 #include "client/signals.h"
 #include "client/stand_in.h"
 #include "common/fd_passing.h"
@@ -75,22 +76,28 @@ class Run {
         logs_(logs_decisions()) {}
 
   [[noreturn]] void go() {
-    {
-      const HeldSignals held;
-      ProcessGroup group;
-      const auto child = start(held, group);
-      if (child && logs_)
-        log_decision(child->is_ahead ? "warm" : "bare", Reason::served, "pid " + std::to_string(child->pid));
-      const Error reason = child ? begin(held, group, *child) : child.error();
-      tally(reason.reason);
-      if (logs_) log_decision("exec", reason.reason, reason.message);
-      timing_.tell("then " + interpreter_.path + " itself was started (" + std::string(word(reason.reason)) +
-                   ")");
-    }
+    const Reason why = serve();
+    connection_.reset();
+    settle_bytecode(why);
+    timing_.passed("to have bytecode settled");
+    timing_.tell("then " + interpreter_.path + " itself was started (" + std::string(word(why)) + ")");
     exec_interpreter();
   }
 
  private:
+  // Returns only if that was not to be, with the reason why.
+  Reason serve() {
+    const HeldSignals held;
+    ProcessGroup group;
+    const auto child = start(held, group);
+    if (child && logs_)
+      log_decision(child->is_ahead ? "warm" : "bare", Reason::served, "pid " + std::to_string(child->pid));
+    const Error reason = child ? begin(held, group, *child) : child.error();
+    tally(reason.reason);
+    if (logs_) log_decision("exec", reason.reason, reason.message);
+    return reason.reason;
+  }
+
   // Everything up to, but not including, "go": any failure leaves the world as it was.
   Result<Child> start(const HeldSignals& held, ProcessGroup& group) {
     const Wish wish = TRY(make_wish(interpreter_, arguments_));
@@ -188,7 +195,6 @@ class Run {
   }
 
   [[noreturn]] void exec_interpreter() {
-    connection_.reset();
     std::vector<char*> line{const_cast<char*>(interpreter_.argv0.c_str())};
     line.insert(line.end(), arguments_.begin(), arguments_.end());
     line.push_back(nullptr);

@@ -142,6 +142,8 @@ asio::awaitable<void> Handlers::handle(Session& session, const proto::Request& r
       co_return co_await explain_run(session, request.explain_run().run());
     case proto::Request::kWarm:
       co_return co_await warm(session, request.warm().run());
+    case proto::Request::kSettle:
+      co_return co_await settle(session);
     case proto::Request::kStats:
       co_return co_await counts_.serve(session, request.stats());
     default:
@@ -294,6 +296,13 @@ asio::awaitable<void> Handlers::gc(Session& session, const proto::GcRequest& req
   done.set_removed_bytes(usage->removed_bytes);
   describe(*overlay, *done.mutable_overlay());
   co_await session.reply(reply);
+}
+
+// Asked by a run before Python itself is executed, which follows Python's rule of freshness alone.
+asio::awaitable<void> Handlers::settle(Session& session) {
+  const auto settled = co_await index_.settle();
+  if (!settled) co_return co_await session.refuse(settled.error());
+  co_await answer_ping(session);
 }
 
 asio::awaitable<void> Handlers::answer_ping(Session& session) {

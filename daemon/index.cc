@@ -8,10 +8,12 @@
 #include <array>
 #include <cerrno>
 #include <cstdio>
+#include <set>
 #include <utility>
 #include <vector>
 
 #include "common/pyc.h"
+#include "daemon/background.h"
 #include "daemon/bytecode_place.h"
 #include "daemon/freshness.h"
 #include "daemon/source_text.h"
@@ -206,9 +208,10 @@ struct Finding {
   bool dropped = false;
   bool gone = false;  // source and bytecode
   EntryState state{};
-  FileStamp source;       // fresh only
-  FileStamp pyc;          // fresh only
-  bool doubtful = false;  // stale only: to be told by who compiles
+  FileStamp source;         // fresh only
+  FileStamp pyc;            // fresh only
+  bool doubtful = false;    // stale only: to be told by who compiles
+  bool misleading = false;  // stale only: Python's own rule takes it for fresh
 };
 
 std::optional<FileStamp> look_at(const std::string& path) {
@@ -268,8 +271,12 @@ Finding examine(const Row& row, bool sealed) {
   const auto check = check_pyc(row.pyc, question);
   if (check.freshness != Freshness::fresh) {
     const bool doubtful = check.freshness == Freshness::doubtful;
+    const bool misleads = doubtful || check.freshness == Freshness::changed;
     const bool changed = row.gone || row.state != EntryState::stale;
-    return {.changed = changed, .state = EntryState::stale, .doubtful = doubtful};
+    return {.changed = changed,
+            .state = EntryState::stale,
+            .doubtful = doubtful,
+            .misleading = misleads && !sealed && check.kind == PycKind::timestamp};
   }
   Finding fresh{.changed = true, .state = EntryState::fresh, .source = *source, .pyc = check.stamp};
   if (!is_settled(*source)) fresh.source.changed_ns = 0;
@@ -616,6 +623,17 @@ class Index::Database {
     return part;
   }
 
+  // Others may have made good what was found: it is looked at again.
+  std::vector<std::string> remove_misleading() {
+    std::vector<std::string> removed;
+    for (const auto& pyc : std::exchange(misleading_, {})) {
+      const auto row = read_row_of(pyc);
+      if (!row || !examine(*row, false).misleading || !may_write_unasked(pyc, ::geteuid())) continue;
+      if (::unlink(pyc.c_str()) == 0) removed.push_back(pyc);
+    }
+    return removed;
+  }
+
   CleanedOrphans clean_orphans(IndexFilter filter) {
     filter.state = EntryState::orphan;
     CleanedOrphans done;
@@ -892,15 +910,22 @@ class Index::Database {
     upsert.exec();
   }
 
+  // As read_row() expects it.
+  static constexpr std::string_view kSelectRows =
+      "SELECT e.id, s.path, e.pyc, e.magic, e.state, e.source_mtime_ns, e.source_size, e.pyc_mtime_ns,"
+      " e.pyc_size, e.made_inode, e.made_mtime_ns, e.source_changed_ns, e.source_content, e.gone FROM "
+      "entries e"
+      " JOIN sources s ON s.id = e.source JOIN interpreters i ON i.id = e.interpreter ";
+
+  std::optional<Row> read_row_of(const std::string& pyc) {
+    SQLite::Statement select(*database_, std::string(kSelectRows) + "WHERE e.pyc = ?");
+    bind_text(select, 1, pyc);
+    return select.executeStep() ? std::optional(read_row(select)) : std::nullopt;
+  }
+
   std::vector<Row> read_rows(const IndexFilter& filter, std::int64_t after) {
-    SQLite::Statement select(
-        *database_,
-        "SELECT e.id, s.path, e.pyc, e.magic, e.state, e.source_mtime_ns, e.source_size, e.pyc_mtime_ns,"
-        " e.pyc_size, e.made_inode, e.made_mtime_ns, e.source_changed_ns, e.source_content, e.gone FROM "
-        "entries e"
-        " JOIN sources s ON s.id = e.source JOIN interpreters i ON i.id = e.interpreter"
-        " WHERE e.id > ?4 AND " +
-            condition(filter) + " ORDER BY e.id LIMIT ?5");
+    SQLite::Statement select(*database_, std::string(kSelectRows) + "WHERE e.id > ?4 AND " +
+                                             condition(filter) + " ORDER BY e.id LIMIT ?5");
     bind_filter(select, filter);
     select.bind(4, after);
     select.bind(5, static_cast<std::int64_t>(kRefreshBatch));
@@ -918,6 +943,7 @@ class Index::Database {
       const auto finding = unused && look_at(row.source) ? superseded(row) : examine(row, overlaid);
       if (finding.changed) findings.emplace_back(row.id, finding);
       if (finding.doubtful) doubts.push_back(row.source);
+      if (finding.misleading) misleading_.insert(row.pyc);
     }
     if (findings.empty()) return;
     SQLite::Transaction transaction(*database_, SQLite::TransactionBehavior::IMMEDIATE);
@@ -971,6 +997,7 @@ class Index::Database {
 
   std::unique_ptr<SQLite::Database> database_;
   const std::string overlay_;
+  std::set<std::string> misleading_;  // found so since it was last removed
 };
 
 Index::Index(std::unique_ptr<Database> database) : database_(std::move(database)) {}
@@ -1074,6 +1101,10 @@ Result<void> Index::refresh(const IndexFilter& filter, const std::stop_token& st
 
 std::vector<std::string> Index::take_doubts() {
   return std::exchange(database_->doubts, {});
+}
+
+Result<std::vector<std::string>> Index::remove_misleading() {
+  return guarded([&] { return database_->remove_misleading(); });
 }
 
 Result<std::vector<std::string>> Index::names_of(const FileStamp& source) {

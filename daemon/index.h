@@ -212,6 +212,11 @@ class Index {
   // somebody has looked at the code.
   std::vector<std::string> take_doubts();
 
+  // Removes, where background.h allows it, what refreshes have found to be *misleading*: bytecode that
+  // Python's own rule takes for that of its source, whose size and second of change are as they were, though
+  // it is not or nobody knows. Its entry is stale until a look finds it made anew. Returns the files.
+  Result<std::vector<std::string>> remove_misleading();
+
   // Sources that were this very file when they were compiled last.
   Result<std::vector<std::string>> names_of(const FileStamp& source);
 

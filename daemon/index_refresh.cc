@@ -16,6 +16,7 @@ constexpr double kOneByOne = 0.25;
 Result<void> IndexRefresh::refresh(Index& index, const std::stop_token& stop) {
   if (watcher_ == nullptr) return index.refresh(stop);
   const Tick now = watcher_->drain();
+  if (now == all_proved_) return {};
   std::vector<std::string> unproved;
   for (const auto& [directory, since] : directories_) {
     if (!is_proved(directory, since)) unproved.push_back(directory);
@@ -35,6 +36,7 @@ Result<void> IndexRefresh::refresh(Index& index, const std::stop_token& stop) {
     is_complete_ = true;
     for (const auto& [directory, since] : directories_) unproved.push_back(directory);
   }
+  if (unproved.empty()) all_proved_ = now;
   for (const auto& directory : unproved) directories_[directory] = now;
   return {};
 }
@@ -48,6 +50,7 @@ void IndexRefresh::note(const std::string& source, const std::string& pyc) {
   const std::string directory = directory_of(source);
   const std::string place = directory_of(pyc);
   directories_[directory] = 0;
+  all_proved_ = 0;
   if (place != directory && place != directory + "/__pycache__") elsewhere_.insert(directory);
 }
 

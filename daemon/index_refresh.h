@@ -35,6 +35,7 @@ class IndexRefresh {
   bool is_complete_ = false;  // every directory of a source in the index is known
   // By directory of sources: when all of its entries had been looked at; 0: never.
   std::unordered_map<std::string, Tick> directories_;
+  Tick all_proved_ = 0;              // when all of them were; 0: that is not known
   std::set<std::string> elsewhere_;  // directories whose bytecode, or some of it, does not lie in them
 };
 

@@ -66,6 +66,14 @@ asio::awaitable<Result<void>> IndexThread::refresh() {
   });
 }
 
+asio::awaitable<Result<void>> IndexThread::settle() {
+  return run_blocking(thread_, [this]() -> Result<void> {
+    Index* index = TRY(refreshed_index());
+    for (const auto& pyc : TRY(index->remove_misleading())) spdlog::debug("removed, for it is old: {}", pyc);
+    return {};
+  });
+}
+
 asio::awaitable<Result<std::vector<IndexEntry>>> IndexThread::list_part(IndexFilter filter, std::string after,
                                                                         std::size_t count) {
   return run_blocking(thread_,

@@ -53,6 +53,9 @@ class IndexThread {
   boost::asio::awaitable<Result<IndexSummary>> summarize();
   // Looks at them, too.
   boost::asio::awaitable<Result<void>> refresh();
+  // The same, and of what was changed before the call nothing is left that would mislead Python (as of
+  // Index).
+  boost::asio::awaitable<Result<void>> settle();
   // As of Index; no file is looked at.
   boost::asio::awaitable<Result<std::vector<IndexEntry>>> list_part(IndexFilter filter, std::string after,
                                                                     std::size_t count);

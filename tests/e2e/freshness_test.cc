@@ -114,6 +114,27 @@ TEST_P(Freshness, TheProjectIsSwappedByRename) {
   });
 }
 
+// Python itself follows its own rule, so nothing may be left that would mislead it.
+TEST_P(Freshness, OfRunsThatAreExecuted) {
+  write_version(module(), 0);
+  const std::string script = project() + "/main.py";
+  kiln({"precompile", "--python", GetParam().path, project()});  // what the index knows of
+  const auto expect_version = [&](int version, std::vector<std::string> options,
+                                  const std::string& variable) {
+    write_version(module(), version);
+    std::vector<std::string> line{kiln_binary(), "run", "--python", GetParam().path};
+    line.insert(line.end(), options.begin(), options.end());
+    line.push_back(script);
+    Outcome outcome = run({.argv = line, .environment = environment_with({"KILN_LOG=1", variable})});
+    EXPECT_EQ(take_log_line(outcome.err).mode, "exec");
+    EXPECT_EQ(outcome.out, std::to_string(100'000 + version) + "\n") << outcome.err;
+  };
+  for (int version = 1; version <= edits(); version += 2) {
+    expect_version(version, {"-X", "dev"}, "UNUSED=1");            // the client alone decides
+    expect_version(version + 1, {}, "KILN_IMAGES_ENABLED=false");  // the daemon does
+  }
+}
+
 class SettledBytecode : public Freshness {
  protected:
   void SetUp() override {
