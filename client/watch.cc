@@ -82,6 +82,14 @@ bool print_watched(const proto::Status::Root& root) {
   return true;
 }
 
+void warn_of_policy(const std::string& root) {
+  std::fprintf(
+      stderr,
+      "warning: --python counts with the policy all; else bytecode is kept for the interpreters that it "
+      "was made for\n\nhint: kiln watch --policy all --python PY %s\n",
+      printable(shell_word(root)).c_str());
+}
+
 // Each root by itself, for each may be in another project. The exit code.
 Result<int> watch(const WatchArguments& arguments) {
   const auto roots = TRY(absolute_paths(arguments.paths));
@@ -103,6 +111,7 @@ Result<int> watch(const WatchArguments& arguments) {
     if (!added && needs_pythons) return added.error();
     const auto reply = TRY(ask(std::move(request)));
     for (const auto& watched : reply.roots()) all_heard = print_watched(watched) && all_heard;
+    if (config.watch_policy != WatchPolicy::all && !arguments.pythons.empty()) warn_of_policy(root);
   }
   return all_heard ? kExitDone : kExitFix;
 }
