@@ -84,6 +84,14 @@ class Run {
     exec_interpreter();
   }
 
+  // Whoever waits for "go" ends when the connection does.
+  Result<void> prepare() {
+    const HeldSignals held;
+    ProcessGroup group;
+    TRY(start(held, group));
+    return {};
+  }
+
  private:
   // Returns only if that was not to be, with the reason why.
   Reason serve() {
@@ -249,6 +257,10 @@ Result<proto::RunRequest> describe_run(const ChosenInterpreter& interpreter,
       TRY(make_handover(wish.context, wish.command, command_line(interpreter, arguments), blocked, -1));
   describe_launch(handover.launch, wish.request);
   return std::move(wish.request);
+}
+
+Result<void> try_run(const ChosenInterpreter& interpreter, std::span<char* const> arguments) {
+  return Run(interpreter, arguments, false).prepare();
 }
 
 Result<std::optional<std::string>> take_python_option(std::span<char*>& arguments,

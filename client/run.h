@@ -22,6 +22,10 @@ namespace kiln {
 Result<proto::RunRequest> describe_run(const ChosenInterpreter& interpreter,
                                        std::span<char* const> arguments);
 
+// Has who would serve the run prepare it, up to the program's first instruction, and lets go of it there. Fails
+// with the reason for which it would be executed, that the program does not compile among them.
+Result<void> try_run(const ChosenInterpreter& interpreter, std::span<char* const> arguments);
+
 // Takes --python PY off the front of ARGUMENTS. Fails with Reason::usage. COMMAND: for the hint, "run".
 Result<std::optional<std::string>> take_python_option(std::span<char*>& arguments,
                                                       const std::string& command);

@@ -176,6 +176,30 @@ TEST_F(Explain, OfNestedRootsTheInnermostIsNamed) {
   kiln({"unwatch", tree(), work_dir()});
 }
 
+// Asked of the very child that would run it; which then runs nothing, and is counted as no run.
+TEST_F(Explain, ARunIsExplainedByWhoWouldServeIt) {
+  const std::string script = work_dir() + "/script.py";
+  const std::string trace = work_dir() + "/trace";
+  const std::vector<std::string> question{"explain", "run", "--python", any_python().path, script};
+  const std::string good = "open('" + trace + "', 'w')\n";
+  write_file(script, "pass\n");
+  ASSERT_EQ(run_until_bare(any_python(), {script}, environment_with({})).mode, "bare");
+  const std::string counted = kiln({"stats", "--json"}).out;
+  for (const auto& [source, answer] : std::vector<std::pair<std::string, std::string>>{
+           {good, "Bare: "},
+           {"return\n", "(compile-error: 'return' outside function"},
+           {"assert (1, 2)\n", "(compile-warning: "},
+           {"# -*- coding: latin-1 -*-\n", "(source-encoding: "}}) {
+    write_file(script, source);
+    EXPECT_THAT(kiln(question).out, HasSubstr(answer));
+  }
+  EXPECT_FALSE(fs::exists(trace));
+  EXPECT_EQ(kiln({"stats", "--json"}).out, counted);
+  write_file(script, good);
+  EXPECT_EQ(run_until_bare(any_python(), {script}, environment_with({})).mode, "bare");
+  EXPECT_TRUE(fs::exists(trace));
+}
+
 TEST_F(Explain, MistakesAreTold) {
   Outcome outcome = kiln({"explain"});
   EXPECT_EQ(describe_status(outcome.status), "exit 2");
