@@ -6,6 +6,7 @@
 #include <sched.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -95,6 +96,13 @@ std::int32_t oom_score_adj() {
   return std::atoi(text.data());
 }
 
+// A program that was run ahead may have asked for it.
+std::string host() {
+  utsname names{};
+  if (::uname(&names) != 0) return {};
+  return std::string(names.nodename) + '.' + names.domainname;
+}
+
 std::string affinity() {
   cpu_set_t set;
   CPU_ZERO(&set);
@@ -161,6 +169,7 @@ Result<Handover> make_handover(const Context& context, const PythonCommand& comm
   static_assert(kResourceLimits == RLIM_NLIMITS);
   std::ranges::transform(context.limits, launch.soft_limits.begin(), &rlimit::rlim_cur);
   launch.affinity = affinity();
+  launch.host = host();
   launch.oom_score_adj = oom_score_adj();
   launch.process_group = ::getpgrp();
   handover.cwd.reset(::open(".", O_PATH | O_DIRECTORY | O_CLOEXEC));

@@ -20,6 +20,7 @@ std::string encode_launch(const Launch& launch) {
   out.number(launch.blocked_signals);
   for (const std::uint64_t limit : launch.soft_limits) out.number(limit);
   out.bytes(launch.affinity);
+  out.bytes(launch.host);
   out.number(static_cast<std::uint64_t>(static_cast<std::int64_t>(launch.oom_score_adj)));
   out.number(static_cast<std::uint32_t>(launch.process_group));
   return out.take();
@@ -42,6 +43,7 @@ Result<Launch> decode_launch(std::string_view payload) {
   launch.blocked_signals = in.number();
   for (std::uint64_t& limit : launch.soft_limits) limit = in.number();
   launch.affinity = in.bytes();
+  launch.host = in.bytes();
   launch.oom_score_adj = static_cast<std::int32_t>(static_cast<std::int64_t>(in.number()));
   launch.process_group = static_cast<std::int32_t>(in.number());
   if (!in.done() || kind > static_cast<std::uint64_t>(TargetKind::command)) {

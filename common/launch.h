@@ -34,6 +34,7 @@ struct Launch {
   std::uint64_t blocked_signals = 0;  // the same for the signal mask
   std::array<std::uint64_t, kResourceLimits> soft_limits{};
   std::string affinity;  // raw cpu_set_t bytes as sched_getaffinity(2) gave them
+  std::string host;      // its name and domain as uname(2) gives them
   std::int32_t oom_score_adj = 0;
   std::int32_t process_group = 0;  // the caller's, which the child joins
 };

@@ -9,10 +9,13 @@
 #include <ucontext.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <memory>
+
+#include "daemon/image/recorders.h"
 
 #ifndef __x86_64__
 #error "the fence knows x86-64 only"
@@ -72,10 +75,21 @@ struct KernelAction {
   std::uint64_t mask;
 };
 
-bool handle(int signal, void (*handler)(int, siginfo_t*, void*)) {
-  const std::uint64_t all_but_faults = ~(std::uint64_t{1} << (SIGSEGV - 1));
-  const KernelAction action{handler, SA_SIGINFO | kHasRestorer, kiln_fence_return, all_but_faults};
-  return ::syscall(SYS_rt_sigaction, signal, &action, nullptr, sizeof action.mask) == 0;
+struct Handled {
+  int signal;
+  void (*handler)(int, siginfo_t*, void*);
+  KernelAction former;
+};
+
+bool handle(Handled& one) {
+  const std::uint64_t all_but_faults =
+      ~(std::uint64_t{1} << (SIGSEGV - 1) | std::uint64_t{1} << (SIGTRAP - 1));
+  const KernelAction action{one.handler, SA_SIGINFO | kHasRestorer, kiln_fence_return, all_but_faults};
+  return ::syscall(SYS_rt_sigaction, one.signal, &action, &one.former, sizeof action.mask) == 0;
+}
+
+void give_back(const Handled& one) {
+  ::syscall(SYS_rt_sigaction, one.signal, &one.former, nullptr, sizeof one.former.mask);
 }
 
 bool dispatch(bool on) {
@@ -188,16 +202,37 @@ void emulate_vdso(ucontext_t* context) {
   registers[REG_RSP] += sizeof *stack;
 }
 
-void on_fault(int, siginfo_t*, void* raw) {
+constexpr greg_t kSingleStep = 0x100;  // the processor's trap flag
+
+// The collector may look, for this one instruction: then on_step() has the last word.
+void step_over(ucontext_t* context) {
+  guard_arguments(false);
+  context->uc_mcontext.gregs[REG_EFL] |= kSingleStep;
+}
+
+void on_step(int, siginfo_t*, void* raw) {
+  const OpenFence open;
+  const int former_errno = errno;
+  auto* context = static_cast<ucontext_t*>(raw);
+  context->uc_mcontext.gregs[REG_EFL] &= ~kSingleStep;
+  guard_arguments(true);
+  errno = former_errno;
+}
+
+void on_fault(int, siginfo_t* info, void* raw) {
   const char former = selector;
   selector = kAllow;
   const int former_errno = errno;
   auto* context = static_cast<ucontext_t*>(raw);
   const auto at = static_cast<std::uintptr_t>(context->uc_mcontext.gregs[REG_RIP]);
   const bool is_clock = at >= state.vdso.begin && at < state.vdso.end;
-  if (!is_clock || state.keeper == nullptr) {
-    // A fault of the program's own: again, without us.
-    ::signal(SIGSEGV, SIG_DFL);
+  const ArgumentsFault arguments = arguments_fault(info->si_addr);
+  if (state.keeper != nullptr && arguments == ArgumentsFault::collector) {
+    step_over(context);
+  } else if (state.keeper != nullptr && arguments == ArgumentsFault::look) {
+    go_on_with(state.keeper->look_at_arguments(blocked_at(context)), context);
+  } else if (!is_clock || state.keeper == nullptr) {
+    ::signal(SIGSEGV, SIG_DFL);  // a fault of the program's own: again, without us
   } else if (former == kAllow || number_of(at) == SYS_clock_getres || state.keeper->may_read_clock()) {
     emulate_vdso(context);
   } else {
@@ -207,13 +242,15 @@ void on_fault(int, siginfo_t*, void* raw) {
   if (state.keeper != nullptr) selector = former;
 }
 
+std::array handled{Handled{SIGSYS, on_system_call, {}}, Handled{SIGSEGV, on_fault, {}},
+                   Handled{SIGTRAP, on_step, {}}};
+
 }  // namespace
 
 Result<void> raise_fence(FenceKeeper& keeper) {
   if (!find_vdso()) return Error{Reason::image_failed, "the vDSO was not found", {}};
   state.keeper = &keeper;
-  if (!handle(SIGSYS, on_system_call) || !handle(SIGSEGV, on_fault) || !protect_vdso(false) ||
-      !dispatch(true)) {
+  if (!std::ranges::all_of(handled, handle) || !protect_vdso(false) || !dispatch(true)) {
     const Error error = errno_error("the kernel cannot fence a program", Reason::image_failed);
     lower_fence();
     return error;
@@ -227,8 +264,7 @@ void lower_fence() {
   if (state.keeper == nullptr) return;
   dispatch(false);
   protect_vdso(true);
-  ::signal(SIGSYS, SIG_DFL);
-  ::signal(SIGSEGV, SIG_DFL);
+  std::ranges::for_each(handled, give_back);
   state.keeper = nullptr;
 }
 

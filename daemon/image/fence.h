@@ -36,6 +36,8 @@ class FenceKeeper {
   virtual void note(const SystemCall& call, long result) = 0;
   // Whether the clock may be read now.
   virtual bool may_read_clock() = 0;
+  // The program looks at its arguments for the first time. BLOCKED, and what is returned, are as of stop().
+  virtual std::uint64_t look_at_arguments(std::uint64_t blocked) = 0;
   // Asked after an objection: the fence is left open from this call on, until close_fence().
   virtual bool may_leave() = 0;
   // The program has come to its end here, or to a place where a fork of it shall stay. STEP: what it would do

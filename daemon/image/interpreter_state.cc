@@ -83,6 +83,12 @@ Result<void> read_interpreter_state() {
   state.source_loader = attribute("_frozen_importlib_external", "SourceFileLoader");
   state.sourceless_loader = attribute("_frozen_importlib_external", "SourcelessFileLoader");
   state.builtin_importer = attribute("_frozen_importlib", "BuiltinImporter");
+  state.get_profile = attribute("sys", "getprofile");
+  state.get_trace = attribute("sys", "gettrace");
+  if (state.minor >= 12) {
+    const PythonRef monitoring = attribute("sys", "monitoring");
+    state.get_tool = PythonRef{PyObject_GetAttrString(monitoring.get(), "get_tool")};
+  }
   state.signal = attribute("_signal", "signal");
   state.ignore = attribute("_signal", "SIG_IGN");
   state.weak_reference = attribute("_weakref", "ref");

@@ -29,12 +29,15 @@ struct InterpreterState {
   PythonRef source_loader;      // importlib's SourceFileLoader
   PythonRef sourceless_loader;  // and SourcelessFileLoader
   PythonRef builtin_importer;
-  PythonRef signal;      // _signal.signal
-  PythonRef ignore;      // _signal.SIG_IGN
-  PythonRef gc_objects;  // gc.get_objects
-  PythonRef gc_stats;    // gc.get_stats
-  PythonRef gc_frozen;   // gc.get_freeze_count
-  PythonRef gc_debug;    // gc.get_debug
+  PythonRef get_profile;  // sys.getprofile
+  PythonRef get_trace;    // sys.gettrace
+  PythonRef get_tool;     // sys.monitoring.get_tool, from 3.12 on
+  PythonRef signal;       // _signal.signal
+  PythonRef ignore;       // _signal.SIG_IGN
+  PythonRef gc_objects;   // gc.get_objects
+  PythonRef gc_stats;     // gc.get_stats
+  PythonRef gc_frozen;    // gc.get_freeze_count
+  PythonRef gc_debug;     // gc.get_debug
   PythonRef gc_callbacks;
   PythonRef gc_is_enabled;
   PythonRef gc_enable;

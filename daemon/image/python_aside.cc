@@ -24,4 +24,18 @@ PythonAside::~PythonAside() {
   PyGILState_Release(gil_);
 }
 
+bool is_listened_to() {
+  const InterpreterState& state = interpreter_state();
+  for (const PythonRef* get : {&state.get_profile, &state.get_trace}) {
+    const PythonRef function{PyObject_CallObject(get->get(), nullptr)};
+    if (function.get() != Py_None) return true;
+  }
+  constexpr int kTools = 6;  // PEP 669
+  for (int id = 0; state.get_tool && id < kTools; ++id) {
+    const PythonRef tool{PyObject_CallFunction(state.get_tool.get(), "i", id)};
+    if (tool.get() != Py_None) return true;
+  }
+  return false;
+}
+
 }  // namespace kiln::image

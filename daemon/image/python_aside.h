@@ -22,4 +22,8 @@ class PythonAside {
   PyObject* traceback_ = nullptr;
 };
 
+// Whether a profile or trace function, or a tool that monitors, would hear of Python code that is run aside.
+// Needs a PythonAside.
+bool is_listened_to();
+
 }  // namespace kiln::image

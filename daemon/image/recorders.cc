@@ -3,74 +3,132 @@
 #include <Python.h>
 #include <dlfcn.h>
 
+#include <unistd.h>
+
+#include <array>
+#include <utility>
 #include <vector>
 
+#include "daemon/image/fence.h"
+#include "daemon/image/guarded_list.h"
 #include "daemon/image/interpreter_state.h"
 #include "daemon/image/python_ref.h"
 
 namespace kiln::image {
 namespace {
 
-// Makes the type that tells NOTE of each call that reads: NOTE(name of the method, its arguments).
-constexpr char kRecordingType[] = R"(
-def recording(base, note):
-    def method(name, original):
-        def call(self, *arguments, **keywords):
-            note(name, arguments)
-            return original(self, *arguments, **keywords)
-        return call
-    left = ('__new__', '__init__', '__getattribute__', '__doc__', '__hash__', '__class_getitem__')
-    methods = {name: method(name, original) for name, original in base.__dict__.items() if name not in left}
-    # list + this asks it first, as a subclass that has this.
-    if base is list: methods['__radd__'] = method('__radd__', lambda self, other: other + base(self))
-    # A copy is a plain one.
-    methods['__reduce_ex__'] = method('__reduce_ex__', lambda self, protocol: base(self).__reduce_ex__(protocol))
-    return type(base)(base.__name__, (base,), dict(methods, __slots__=(), __module__='builtins'))
-)";
-
-struct Recorded {
-  PythonRef object;
-  PythonRef type;  // that tells
-};
 // Nobody holds anything once a program goes on (let_go): what we held would be finalized later than it
 // should.
-Recorded arguments;
-Recorded command_line;  // sys.orig_argv
-Recorded environment;
+PythonRef arguments;
+PythonRef command_line;  // sys.orig_argv; empty before 3.10
+PythonRef environment;
+PythonRef environment_type;  // that tells
+PyObject* holder = nullptr;  // of both lists: the dictionary of sys
+bool are_guarded = false;
 Recorders* owner = nullptr;
 
 void let_go() {
-  for (Recorded* recorded : {&arguments, &command_line, &environment}) *recorded = Recorded{};
+  for (PythonRef* held : {&arguments, &command_line, &environment}) *held = PythonRef{};
 }
 
-// The layout is the same: subclasses without slots add nothing.
-void set_type(const Recorded& recorded, PyTypeObject* type) {
-  if (recorded.object) recorded.object.get()->ob_type = type;
-}
+// --- The type of os.environ's dictionary
 
-PyObject* note_arguments(PyObject*, PyObject* call) {
-  const char* method = nullptr;
-  PyObject* given = nullptr;
-  if (PyArg_ParseTuple(call, "sO", &method, &given) == 0) return nullptr;
-  PyObject* index = PyTuple_Size(given) > 0 ? PyTuple_GetItem(given, 0) : nullptr;
-  const bool first = index != nullptr && PyLong_Check(index) != 0 && PyLong_AsLong(index) == 0;
-  PyErr_Clear();
-  if (owner != nullptr) owner->note_arguments(method, first);
-  Py_RETURN_NONE;
-}
-
-PyObject* note_variable(PyObject*, PyObject* call) {
-  const char* method = nullptr;
-  PyObject* given = nullptr;
-  if (PyArg_ParseTuple(call, "sO", &method, &given) == 0) return nullptr;
-  PyObject* name = PyTuple_Size(given) > 0 ? PyTuple_GetItem(given, 0) : nullptr;
+void note(const char* method, PyObject* name) {
   const bool is_name = name != nullptr && PyBytes_Check(name);
   if (owner != nullptr) owner->note_variable(method, is_name ? PyBytes_AsString(name) : nullptr);
-  Py_RETURN_NONE;
 }
 
-PyMethodDef note_arguments_method = {"note", note_arguments, METH_VARARGS, nullptr};
-PyMethodDef note_variable_method = {"note", note_variable, METH_VARARGS, nullptr};
+// As dict does it, and in its name: no frame of anybody's shows in a traceback.
+PyObject* as_dict(const char* method, PyObject* self, PyObject* given, PyObject* keywords = nullptr) {
+  const PythonRef function{PyObject_GetAttrString(reinterpret_cast<PyObject*>(&PyDict_Type), method)};
+  const PythonRef first{PyTuple_Pack(1, self)};
+  const PythonRef all{first && given != nullptr ? PySequence_Concat(first.get(), given) : nullptr};
+  if (!function || !first || (given != nullptr && !all)) return nullptr;
+  return PyObject_Call(function.get(), all ? all.get() : first.get(), keywords);
+}
+
+PyObject* as_dict_of(const char* method, PyObject* self, PyObject* argument) {
+  const PythonRef given{PyTuple_Pack(1, argument)};
+  return given ? as_dict(method, self, given.get()) : nullptr;
+}
+
+constexpr auto kMethods =
+    std::to_array<const char*>({"get", "pop", "setdefault", "popitem", "keys", "values", "items", "update",
+                                "copy", "clear", "__reversed__", "__sizeof__"});
+
+template <std::size_t Index>
+PyObject* method(PyObject* self, PyObject* given, PyObject* keywords) {
+  const char* const name = kMethods[Index];
+  note(name, PyTuple_Size(given) > 0 ? PyTuple_GetItem(given, 0) : nullptr);
+  return as_dict(name, self, given, keywords);
+}
+
+// What asks for it goes another way than with a dict, and would not find back.
+PyObject* reduce(PyObject*, PyObject*) {
+  const OpenFence open;
+  ::_exit(1);
+}
+
+template <std::size_t... Index>
+std::array<PyMethodDef, sizeof...(Index) + 2> methods(std::index_sequence<Index...>) {
+  return {PyMethodDef{kMethods[Index], reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(&method<Index>)),
+                      METH_VARARGS | METH_KEYWORDS, nullptr}...,
+          PyMethodDef{"__reduce_ex__", reduce, METH_VARARGS, nullptr}, PyMethodDef{}};
+}
+
+PyObject* get_item(PyObject* self, PyObject* name) {
+  note("__getitem__", name);
+  return as_dict_of("__getitem__", self, name);
+}
+
+int set_item(PyObject* self, PyObject* name, PyObject* value) {
+  note(value != nullptr ? "__setitem__" : "__delitem__", name);
+  const PythonRef given{value != nullptr ? PyTuple_Pack(2, name, value) : PyTuple_Pack(1, name)};
+  const PythonRef done{given ? as_dict(value != nullptr ? "__setitem__" : "__delitem__", self, given.get())
+                             : nullptr};
+  return done ? 0 : -1;
+}
+
+int contains(PyObject* self, PyObject* name) {
+  note("__contains__", name);
+  return PyDict_Contains(self, name);
+}
+
+Py_ssize_t length(PyObject* self) {
+  note("__len__", nullptr);
+  return PyDict_Size(self);
+}
+
+PyObject* iterate(PyObject* self) {
+  note("__iter__", nullptr);
+  return as_dict("__iter__", self, nullptr);
+}
+
+PyObject* represent(PyObject* self) {
+  note("__repr__", nullptr);
+  return as_dict("__repr__", self, nullptr);
+}
+
+PyObject* compare(PyObject* self, PyObject* other, int how) {
+  note("__eq__", nullptr);
+  constexpr auto kNames =
+      std::to_array<const char*>({"__lt__", "__le__", "__eq__", "__ne__", "__gt__", "__ge__"});
+  return as_dict_of(kNames[static_cast<std::size_t>(how)], self, other);
+}
+
+// Either may be ours.
+PyObject* unite(PyObject* left, PyObject* right) {
+  note("__or__", nullptr);
+  const bool both = PyDict_Check(left) != 0 && PyDict_Check(right) != 0;
+  if (!both) return PythonRef::borrowed(Py_NotImplemented).release();
+  PythonRef united{PyDict_Copy(left)};
+  return united && PyDict_Update(united.get(), right) == 0 ? united.release() : nullptr;
+}
+
+PyObject* unite_in_place(PyObject* self, PyObject* other) {
+  note("__ior__", nullptr);
+  return as_dict_of("__ior__", self, other);
+}
 
 // TYPE is none of what its base's __subclasses__() tells: the reference that this has is dead.
 bool hide(PyObject* type) {
@@ -83,17 +141,31 @@ bool hide(PyObject* type) {
   return true;
 }
 
-PythonRef recording_type(PyObject* base, PyMethodDef* note) {
-  const PythonRef globals{PyDict_New()};
-  PyDict_SetItemString(globals.get(), "__builtins__", PyEval_GetBuiltins());
-  const PythonRef code{Py_CompileString(kRecordingType, "<kiln>", Py_file_input)};
-  const PythonRef done{code ? PyEval_EvalCode(code.get(), globals.get(), globals.get()) : nullptr};
-  PyObject* make = done ? PyDict_GetItemString(globals.get(), "recording") : nullptr;
-  const PythonRef function{PyCFunction_NewEx(note, nullptr, nullptr)};
-  PythonRef type{make != nullptr ? PyObject_CallFunctionObjArgs(make, base, function.get(), nullptr)
-                                 : nullptr};
-  if (type && !hide(type.get())) return {};
+PythonRef make_environment_type() {
+  static auto table = methods(std::make_index_sequence<kMethods.size()>());
+  const auto slot = [](int id, auto* function) { return PyType_Slot{id, reinterpret_cast<void*>(function)}; };
+  std::vector<PyType_Slot> slots{{Py_tp_methods, table.data()},       slot(Py_mp_subscript, get_item),
+                                 slot(Py_mp_ass_subscript, set_item), slot(Py_sq_contains, contains),
+                                 slot(Py_mp_length, length),          slot(Py_tp_iter, iterate),
+                                 slot(Py_tp_repr, represent),         slot(Py_tp_richcompare, compare)};
+  if (interpreter_state().minor >= 9) {
+    slots.push_back(slot(Py_nb_or, unite));
+    slots.push_back(slot(Py_nb_inplace_or, unite_in_place));
+  }
+  slots.push_back({0, nullptr});
+  PyType_Spec spec{"builtins.dict", 0, 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE, slots.data()};
+  const PythonRef bases{PyTuple_Pack(1, &PyDict_Type)};
+  PythonRef type{bases ? PyType_FromSpecWithBases(&spec, bases.get()) : nullptr};
+  // As type's repr() has it, which knows built-in types by a name without a module.
+  const PythonRef name{PyUnicode_FromString("dict")};
+  if (!type || PyObject_SetAttrString(type.get(), "__name__", name.get()) != 0 || !hide(type.get()))
+    return {};
   return type;
+}
+
+// The layout is the same: a subclass without slots adds nothing.
+void set_type(const PythonRef& object, PyTypeObject* type) {
+  if (object) object.get()->ob_type = type;
 }
 
 // Methods of dict that read no variable but the one they are given.
@@ -102,7 +174,7 @@ bool takes_name(const std::string& method) {
          method == "__delitem__" || method == "pop" || method == "setdefault";
 }
 
-Result<void> failed() {
+Error failed() {
   return Error{Reason::image_failed, take_python_error(), {}};
 }
 
@@ -117,37 +189,60 @@ PythonRef text_list(const std::vector<std::string>& texts) {
 
 }  // namespace
 
-Result<void> Recorders::install(std::function<void()> on_arguments) {
+// The list NAME of sys, as one that can be guarded.
+Result<PythonRef> replace_list(const char* name) {
+  PyObject* list = PySys_GetObject(name);
+  if (list == nullptr) return PythonRef{};
+  PythonRef guardable = make_guardable(list);
+  if (!guardable || PySys_SetObject(name, guardable.get()) != 0) return failed();
+  return guardable;
+}
+
+Result<void> Recorders::install() {
   owner = this;
-  on_arguments_ = std::move(on_arguments);
-  arguments.object = PythonRef::borrowed(PySys_GetObject("argv"));
-  command_line.object = PythonRef::borrowed(PySys_GetObject("orig_argv"));
-  environment.object = PythonRef::borrowed(interpreter_state().environment.get());
-  arguments.type = recording_type(reinterpret_cast<PyObject*>(&PyList_Type), &note_arguments_method);
-  environment.type = recording_type(reinterpret_cast<PyObject*>(&PyDict_Type), &note_variable_method);
-  if (!arguments.type || !environment.type) return failed();
-  for (const Recorded* list : {&arguments, &command_line})
-    set_type(*list, reinterpret_cast<PyTypeObject*>(arguments.type.get()));
-  set_type(environment, reinterpret_cast<PyTypeObject*>(environment.type.get()));
+  arguments = TRY(replace_list("argv"));
+  command_line = TRY(replace_list("orig_argv"));
+  environment = PythonRef::borrowed(interpreter_state().environment.get());
+  environment_type = make_environment_type();
+  if (!arguments || !environment_type) return failed();
+  set_type(environment, reinterpret_cast<PyTypeObject*>(environment_type.get()));
+  holder = PyModule_GetDict(PyImport_AddModule("sys"));
+  are_guarded = true;
+  guard_arguments(true);
   is_recording_ = true;
   return {};
 }
 
-void Recorders::remove_from_arguments() {
-  for (const Recorded* list : {&arguments, &command_line}) set_type(*list, &PyList_Type);
-}
-
 void Recorders::remove() {
   is_recording_ = false;
-  remove_from_arguments();
+  free_arguments();
   set_type(environment, &PyDict_Type);
-  arguments.type = PythonRef{};
-  environment.type = PythonRef{};
+  environment_type = PythonRef{};
 }
 
-void Recorders::note_arguments(const std::string& method, bool first_only) {
-  const bool is_of_first = first_only && (method == "__getitem__" || method == "__setitem__");
-  if (is_recording_ && !is_of_first) on_arguments_();
+ArgumentsFault arguments_fault(const void* address) {
+  const auto lies_on = [&](const PythonRef& list) { return list && lies_on_page_of(list.get(), address); };
+  if (!are_guarded || (!lies_on(arguments) && !lies_on(command_line))) return ArgumentsFault::none;
+  return is_being_collected(holder) ? ArgumentsFault::collector : ArgumentsFault::look;
+}
+
+void guard_arguments(bool guarded) {
+  for (const PythonRef* list : {&arguments, &command_line}) {
+    if (*list) (guarded ? guard : unguard)(list->get());
+  }
+}
+
+void free_arguments() {
+  if (!std::exchange(are_guarded, false)) return;
+  guard_arguments(false);
+  for (const PythonRef* list : {&arguments, &command_line}) {
+    if (*list) track(list->get());
+  }
+}
+
+void keep_arguments() {
+  arguments = PythonRef{};
+  command_line = PythonRef{};
 }
 
 void Recorders::note_variable(const std::string& method, const char* name) {
@@ -160,14 +255,13 @@ void Recorders::note_variable(const std::string& method, const char* name) {
 }
 
 Result<void> renew_arguments(const Launch& launch) {
-  if (arguments.object) {
+  if (arguments) {
     const PythonRef rest = text_list(launch.arguments);
-    if (!rest || PyList_SetSlice(arguments.object.get(), 1, PY_SSIZE_T_MAX, rest.get()) != 0) return failed();
+    if (!rest || PyList_SetSlice(arguments.get(), 1, PY_SSIZE_T_MAX, rest.get()) != 0) return failed();
   }
-  if (command_line.object) {
+  if (command_line) {
     const PythonRef whole = text_list(launch.command_line);
-    if (!whole || PyList_SetSlice(command_line.object.get(), 0, PY_SSIZE_T_MAX, whole.get()) != 0)
-      return failed();
+    if (!whole || PyList_SetSlice(command_line.get(), 0, PY_SSIZE_T_MAX, whole.get()) != 0) return failed();
   }
   let_go();
   return {};

@@ -98,9 +98,15 @@ bool is_installed(std::string_view path) {
          path.find("/lib/python") != std::string_view::npos;
 }
 
-// Bytecode is an input only where its source is none (PEP 552, unchecked): else it says what the source says.
-bool is_made_from_source(const std::string& path, int fd) {
+// What is imported from bytecode is an input only where its source is none (PEP 552, unchecked): else it says
+// what the source says. Who reads it as data is another matter.
+bool is_imported_from_source(const std::string& path, int fd) {
   if (!path.ends_with(".pyc") || path.find("/__pycache__/") == std::string::npos) return false;
+  {
+    const PythonAside aside;
+    const auto stack = python_stack(1);
+    if (stack.empty() || !is_frozen_importlib(stack[0])) return false;
+  }
   std::array<unsigned char, 8> header{};
   constexpr unsigned kHash = 1;
   constexpr unsigned kChecked = 2;
@@ -218,7 +224,7 @@ class Rehearsal : public FenceKeeper {
   [[noreturn]] void run(Program& program) {
     release_signals(order_.launch.blocked_signals);
     limit_time(true);
-    if (!recorders_.install([this] { leave_image_before_arguments(); }) || !raise_fence(*this)) ::_exit(1);
+    if (!recorders_.install() || !raise_fence(*this)) ::_exit(1);
     const Program::Outcome outcome = program.run();
     stop_at_fence("ends");
     leave_as_child(outcome);
@@ -264,6 +270,16 @@ class Rehearsal : public FenceKeeper {
   }
 
   bool may_read_clock() override { return is_within(timeless_, kNativeFrames) || is_known(Effect::clock); }
+
+  // A fork stays behind as an image for runs with other arguments; this process goes on.
+  std::uint64_t look_at_arguments(std::uint64_t blocked) override {
+    if (const auto gone_on = leave_image("looks at its arguments")) return *gone_on;
+    inputs_read_arguments_ = true;
+    const PythonAside aside;
+    free_arguments();
+    keep_arguments();
+    return blocked;
+  }
 
   bool may_leave() override {
     const PythonAside aside;
@@ -379,7 +395,7 @@ class Rehearsal : public FenceKeeper {
     struct stat status {};
     ::fstat(fd, &status);
     if (S_ISDIR(status.st_mode)) return inputs_.add(Kind::identity, look.dirfd, path);
-    if (!is_made_from_source(path, fd)) inputs_.add(Kind::content, look.dirfd, path);
+    if (!is_imported_from_source(path, fd)) inputs_.add(Kind::content, look.dirfd, path);
   }
 
   void note_names(int fd) {
@@ -390,20 +406,6 @@ class Rehearsal : public FenceKeeper {
       importable = !stack.empty() && is_frozen_importlib(stack[0]);
     }
     inputs_.add_names(fd, importable);
-  }
-
-  // A fork stays behind as an image for runs with other arguments; this process goes on.
-  void leave_image_before_arguments() {
-    if (inputs_read_arguments_) return;
-    const OpenFence open;
-    sigset_t all;
-    sigset_t former;
-    sigfillset(&all);
-    ::pthread_sigmask(SIG_BLOCK, &all, &former);
-    if (const auto blocked = leave_image("looks at its arguments")) return release_signals(*blocked);
-    inputs_read_arguments_ = true;
-    recorders_.remove_from_arguments();
-    ::pthread_sigmask(SIG_SETMASK, &former, nullptr);
   }
 
   // A fork stays behind as an image. Returns in its children, with the signals that they are to block; and,
@@ -426,16 +428,17 @@ class Rehearsal : public FenceKeeper {
     RehearsalReport report;
     {
       const PythonAside aside;
+      if (is_listened_to()) ::_exit(1);
       report = describe(step);
       report.is_last = other_child <= 0;
       recorders_.remove();
       report.finalized = note_own_finalizers();
       (void)note_collector_state();
+      note_environment_changes_since(order_.launch.environment);
     }
     // It would wait until a moment that it has computed already: that is over for who goes on later.
     if (step == kWaits) ::_exit(1);
     if (!is_fit() || !may_hand_on_mutexes() || is_within_library("ld-linux", kAllFrames)) ::_exit(1);
-    note_environment_changes_since(order_.launch.environment);
     ImageSignals::install();
     const UniqueFd channel = std::move(channels_[0]);
     channels_.clear();
@@ -452,9 +455,7 @@ class Rehearsal : public FenceKeeper {
     report.pid = static_cast<std::uint64_t>(::getpid());
     report.entry = entry_;
     report.step = step;
-    auto stack = python_stack(100);
-    std::erase_if(stack, [](const PythonFrame& frame) { return frame.file == "<kiln>"; });
-    report.places = places_of(stack);
+    report.places = places_of(python_stack(100));
     report.has_read_arguments = inputs_read_arguments_;
     report.has_read_cwd = inputs_.has_read_cwd() || order_.launch.kind != TargetKind::file;
     report.needs_whole_environment = recorders_.has_read_environment() || inputs_.has_foreign_library();

@@ -26,14 +26,21 @@ namespace {
 constexpr std::array kImageSignals{SIGINT, SIGQUIT, SIGHUP, SIGTSTP, SIGTTIN, SIGTTOU, SIGCHLD};
 std::array<struct sigaction, kImageSignals.size()> former_actions;
 
-// The changes that starting makes to the environment: NAME=VALUE of what was set, names of what was removed.
+// The changes that starting makes to an environment: NAME=VALUE of what was set, names of what was removed.
 struct EnvironmentChanges {
   std::vector<std::string> set;
   std::vector<std::string> removed;
 };
 
+// Of libc's environment, and of os.environ: os.putenv() changes one, dict methods of os.environ._data the
+// other.
+struct OwnChanges {
+  EnvironmentChanges c;
+  EnvironmentChanges python;
+};
+
 // Never freed: the environment points into them.
-EnvironmentChanges* own_changes = new EnvironmentChanges;
+OwnChanges* own_changes = new OwnChanges;
 
 std::string_view name_of(std::string_view variable) {
   return variable.substr(0, variable.find('='));
@@ -121,11 +128,11 @@ Result<void> set_python_environment(const std::vector<char*>& variables) {
 }
 
 // Makes the interpreter's own changes to the caller's variables as setenv(3) does: in place, else at the end.
-void make_own_changes(std::vector<char*>& variables) {
-  std::erase_if(variables, [](const char* variable) {
-    return std::ranges::find(own_changes->removed, name_of(variable)) != own_changes->removed.end();
+void make_changes(EnvironmentChanges& changes, std::vector<char*>& variables) {
+  std::erase_if(variables, [&](const char* variable) {
+    return std::ranges::find(changes.removed, name_of(variable)) != changes.removed.end();
   });
-  for (std::string& change : own_changes->set) {  // they stay for good, too
+  for (std::string& change : changes.set) {  // they stay for good, too
     const auto found = std::ranges::find(variables, name_of(change), name_of);
     if (found != variables.end()) {
       *found = change.data();
@@ -189,9 +196,11 @@ Result<void> take_over_process_state(const Launch& launch) {
 
 Result<void> take_over_environment(const Launch& launch) {
   auto variables = show_as(launch.command_line, launch.environment);
-  make_own_changes(variables);
+  auto python_variables = variables;
+  make_changes(own_changes->c, variables);
+  make_changes(own_changes->python, python_variables);
   set_c_environment(variables);
-  return set_python_environment(variables);
+  return set_python_environment(python_variables);
 }
 
 void take_over_dispositions(const Launch& launch) {
@@ -239,18 +248,44 @@ void note_own_environment_changes() {
   note_environment_changes_since(before);
 }
 
-void note_environment_changes_since(const std::vector<std::string>& before) {
-  auto* changes = new EnvironmentChanges;
-  for (char** variable = environ; *variable != nullptr; ++variable) {
-    if (std::ranges::find(before, std::string_view(*variable)) == before.end())
-      changes->set.emplace_back(*variable);
+namespace {
+
+EnvironmentChanges changes_between(const std::vector<std::string>& before,
+                                   const std::vector<std::string>& after) {
+  EnvironmentChanges changes;
+  for (const std::string& variable : after) {
+    if (std::ranges::find(before, variable) == before.end()) changes.set.push_back(variable);
   }
   for (const std::string& variable : before) {
     const std::string name(name_of(variable));
     if (name.starts_with("KILN_IMAGE") || name == "LD_PRELOAD" || name.empty()) continue;  // Kiln's own doing
-    if (::getenv(name.c_str()) == nullptr) changes->removed.push_back(name);
+    if (std::ranges::find(after, name, name_of) == after.end()) changes.removed.push_back(name);
   }
-  own_changes = changes;
+  return changes;
+}
+
+std::vector<std::string> c_environment() {
+  std::vector<std::string> variables;
+  for (char** variable = environ; *variable != nullptr; ++variable) variables.emplace_back(*variable);
+  return variables;
+}
+
+std::vector<std::string> python_environment() {
+  std::vector<std::string> variables;
+  PyObject* name = nullptr;
+  PyObject* value = nullptr;
+  for (Py_ssize_t at = 0; PyDict_Next(interpreter_state().environment.get(), &at, &name, &value) != 0;) {
+    if (PyBytes_Check(name) == 0 || PyBytes_Check(value) == 0) continue;
+    variables.push_back(std::string(PyBytes_AsString(name)) + "=" + PyBytes_AsString(value));
+  }
+  return variables;
+}
+
+}  // namespace
+
+void note_environment_changes_since(const std::vector<std::string>& before) {
+  own_changes =
+      new OwnChanges{changes_between(before, c_environment()), changes_between(before, python_environment())};
 }
 
 }  // namespace kiln::image

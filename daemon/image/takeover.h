@@ -51,7 +51,7 @@ void release_signals(std::uint64_t blocked);
 void note_own_environment_changes();
 
 // In a program at its stop that was started with BEFORE (NAME=VALUE): the same, of the interpreter and the
-// program.
+// program. Needs a PythonAside.
 void note_environment_changes_since(const std::vector<std::string>& before);
 
 }  // namespace kiln::image

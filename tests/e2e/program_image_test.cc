@@ -494,6 +494,78 @@ TEST_P(ProgramImages, KeepHiddenState) {
   }
 }
 
+// However a program looks at its arguments and variables, and at the objects that hold them: with its
+// imports, which is run ahead, and after them.
+const std::vector<Step> kLooksAtWhatItIsGiven = {
+    {"argument_missing", "import sys, json\nsys.argv[9]\n"},
+    {"variable_missing", "import os, json\nos.environ['NO_SUCH']\n"},
+    {"variable_not_deleted", "import os, json\ndel os.environ['NO_SUCH']\n"},
+    {"types",
+     "import sys, os, json\n"
+     "print(type(sys.argv) is list, type(sys.argv).__mro__, sys.argv.__class__, type(os.environ._data))\n"},
+    {"serialized",
+     "import sys, pickle, marshal, copy\n"
+     "print(marshal.dumps(sys.argv), pickle.dumps(sys.argv), copy.copy(sys.argv), ' '.join(sys.argv))\n"},
+    {"environment_pickled",
+     "import os, pickle\nprint(len(pickle.dumps(os.environ._data)) > 9, flush=True)\n"},
+    {"profiled",
+     "import sys, os\nseen = []\nsys.setprofile(lambda f, e, a: seen.append((f.f_code.co_name, e)))\n"
+     "os.environ.get('HOME'); 'X' in os.environ; len(os.environ)\nlen(sys.argv); sys.argv[1:]\n"
+     "sys.setprofile(None)\nimport json\nprint(seen)\n"},
+    {"collected",
+     "import sys, gc\nfor i in range(9): gc.collect()\nprint(gc.is_tracked(sys.argv), "
+     "sys.argv)\ngc.collect()\n"
+     "print(sys.argv)\n"},
+    {"changed", "import sys\nsys.argv.append('more')\ndel sys.argv[1]\nimport json\nprint(sys.argv)\n"},
+    {"replaced", "import sys\nsys.argv = sys.argv[:1] + ['new']\nimport json\nprint(sys.argv)\n"},
+    {"dropped", "import sys\ndel sys.argv\nimport json, gc\ngc.collect()\nprint(hasattr(sys, 'argv'))\n"},
+    {"copied_namespace",
+     "import sys\nall = dict(vars(sys))\nimport json\nprint(all['argv'], all['argv'] is sys.argv)\n"},
+    {"unpacked",
+     "import sys\nname, *rest = sys.argv\nimport json\nprint(rest, [*sys.argv], max(sys.argv[1:]))\n"},
+    {"variable_put",
+     "import os\nos.putenv('PUT', '1')\nos.environ['SET'] = '2'\nos.environ._data[b'HIDDEN'] = b'3'\nimport "
+     "json\n"
+     "print([os.environ.get(n) for n in ('PUT', 'SET', 'HIDDEN')], flush=True)\nos.system('echo $PUT $SET "
+     "$HIDDEN')\n"},
+    {"every_variable",
+     "import os\nd = os.environ._data\nall = [len(d), sorted(d)[:2], list(d.items())[:1], b'HOME' in d, d == "
+     "dict(d),\n"
+     "  sorted(reversed(d))[:1] if hasattr(dict, '__reversed__') else 0, type(d.copy()), d.setdefault(b'A', "
+     "b'1')]\n"
+     "if hasattr(d, '__or__'): all.append(len(d | {}) == len(d)); d |= {b'Q': b'2'}; all.append(len({} | d) "
+     "== len(d))\n"
+     "all.append(d.pop(b'A'))\nd.update({b'B': b'3'})\nimport json\nprint(all, repr(d) == repr(dict(d)), "
+     "len(d))\n"},
+};
+
+TEST_P(ProgramImages, ShowWhatTheyAreGivenAsItIs) {
+  for (const auto& [name, text] : kLooksAtWhatItIsGiven) {
+    SCOPED_TRACE(name);
+    const std::string file = std::string(name) + ".py";
+    put(file, text);
+    for (const std::string argument : {"one", "two"}) {
+      const Outcome expected = run_python(GetParam(), {file, argument, "b"});
+      for (int i = 0; i < 5; ++i) expect_same(run_kiln(GetParam(), {file, argument, "b"}).outcome, expected);
+    }
+  }
+}
+
+// Who reads bytecode as data sees it as it is.
+TEST_P(ProgramImages, SeeBytecodeChange) {
+  put("reads_bytecode.py",
+      "import importlib.util, used\nprint(open(importlib.util.cache_from_source(used.__file__), "
+      "'rb').read())\n");
+  put("used.py", "VALUE = 1\n");
+  expect_warm(GetParam(), {"reads_bytecode.py"});
+  const Outcome unchecked = run({.argv = {GetParam().path, "-m", "compileall", "-q", "-f",
+                                          "--invalidation-mode", "unchecked-hash", "used.py"},
+                                 .cwd = work_dir()});
+  ASSERT_EQ(describe_status(unchecked.status), "exit 0") << unchecked.err;
+  expect_same(run_kiln(GetParam(), {"reads_bytecode.py"}).outcome,
+              run_python(GetParam(), {"reads_bytecode.py"}));
+}
+
 // A wait that is a part of what is run ahead would be over at once.
 TEST_P(ProgramImages, WaitAsLong) {
   put("waits.py",

@@ -23,6 +23,7 @@ Launch example() {
   launch.blocked_signals = std::uint64_t{1} << 63;
   launch.soft_limits.fill(~std::uint64_t{0});
   launch.affinity = std::string("\x03\x00", 2);
+  launch.host = "kiln.(none)";
   launch.oom_score_adj = -17;
   launch.process_group = 4321;
   return launch;
@@ -43,6 +44,7 @@ TEST(Launch, SurvivesTheRoundTrip) {
   EXPECT_EQ(decoded->blocked_signals, launch.blocked_signals);
   EXPECT_EQ(decoded->soft_limits, launch.soft_limits);
   EXPECT_EQ(decoded->affinity, launch.affinity);
+  EXPECT_EQ(decoded->host, launch.host);
   EXPECT_EQ(decoded->oom_score_adj, launch.oom_score_adj);
   EXPECT_EQ(decoded->process_group, launch.process_group);
 }
