@@ -22,7 +22,8 @@ constexpr char kHelp[] =
     "FILE.pyc)\n"
     "                        [ARGS...]\n"
     "       kiln explain run [--json] x NAME [ARGS...]     as kiln x\n\n"
-    "  --json        one JSON document (keys version, how, reason, detail, run_ahead, in_vain, stops)\n"
+    "  --json        one JSON document (keys version, how, reason, detail, run_ahead, not_ahead, in_vain,\n"
+    "                stops)\n"
     "  --python PY   interpreter, as for kiln run\n"
     "  -h, --help    this text\n\n"
     "Standard streams count: a program that was run ahead for a pipe does not serve a run on a terminal.\n";

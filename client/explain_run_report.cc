@@ -99,7 +99,7 @@ std::string run_explanation_text(const proto::ExplainRunReply& reply, const std:
   std::string text =
       is_ahead ? "Warm: the program was run ahead, and goes on from there.\n" + text_of_serving(*serving)
                : "Bare: it starts in an interpreter that is already up, and imports what it imports.\n";
-  if (!reply.run_ahead()) text += "Programs are not run ahead: images.programs is false.\n";
+  if (!reply.run_ahead()) text += "It is not run ahead: " + reply.not_ahead() + ".\n";
   if (!is_ahead && reply.run_ahead() && reply.in_vain()) {
     text +=
         "It could not be run ahead: it came to no step before which to stop. That is tried again after some "
@@ -144,6 +144,7 @@ json::object run_explanation_json(const proto::ExplainRunReply& reply) {
           {"reason", text_or_null(reply.reason())},
           {"detail", text_or_null(reply.detail())},
           {"run_ahead", reply.run_ahead()},
+          {"not_ahead", text_or_null(reply.not_ahead())},
           {"in_vain", reply.in_vain()},
           {"stops", std::move(stops)}};
 }

@@ -72,6 +72,8 @@ struct Config {
   std::uint64_t images_limit = 0;
   Bytes images_memory;
   bool images_programs = false;
+  std::vector<PathPattern> images_never;
+  std::vector<PathPattern> images_trust;
   Bytes store_limit;
   Bytes overlay_limit;
   std::vector<PathPattern> precompile_exclude;

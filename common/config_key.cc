@@ -49,6 +49,18 @@ constexpr std::array kKeys{
               .default_text = "false",
               .scope = ConfigScope::project,
               .summary = "Whether programs are run ahead to their first step, to start from there."},
+    ConfigKey{.name = "images.never",
+              .member = &Config::images_never,
+              .default_text = "",
+              .scope = ConfigScope::project,
+              .summary = "Programs, by patterns for their files, that are never run ahead."},
+    ConfigKey{.name = "images.trust",
+              .member = &Config::images_trust,
+              .default_text = "",
+              .scope = ConfigScope::project,
+              .summary =
+                  "Modules, by patterns for their names, that may ask for the time, for random numbers and "
+                  "for ids while a program is run ahead: what they are told is the same in all runs then."},
     ConfigKey{.name = "store.limit",
               .member = &Config::store_limit,
               .default_text = "2GiB",

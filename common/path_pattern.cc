@@ -44,6 +44,24 @@ std::string_view without_last_slash(std::string_view glob) {
   return glob;
 }
 
+bool matches_any(const std::vector<PathPattern>& patterns, std::string_view path) {
+  return std::ranges::any_of(patterns, [&](const PathPattern& pattern) {
+    const std::string glob(without_last_slash(pattern.glob));
+    const bool is_name = glob.find('/') == std::string::npos;
+    const std::string whole = glob.starts_with('/') && pattern.base.empty()
+                                  ? glob
+                                  : pattern.base + (glob.starts_with('/') ? "" : "/") + glob;
+    for (auto end = path.find('/', 1); !path.empty(); end = path.find('/', end + 1)) {
+      const std::string part(path.substr(0, end));
+      const std::string name = part.substr(part.rfind('/') + 1);
+      if (::fnmatch((is_name ? glob : whole).c_str(), (is_name ? name : part).c_str(), FNM_PATHNAME) == 0)
+        return true;
+      if (end == std::string_view::npos) return false;
+    }
+    return false;
+  });
+}
+
 std::vector<std::string> patterns_below(const std::string& directory,
                                         const std::vector<PathPattern>& patterns) {
   std::vector<std::string> below;

@@ -26,4 +26,7 @@ std::string_view without_last_slash(std::string_view glob);
 std::vector<std::string> patterns_below(const std::string& directory,
                                         const std::vector<PathPattern>& patterns);
 
+// Whether one of PATTERNS is meant for PATH, absolute, or for a directory above it.
+bool matches_any(const std::vector<PathPattern>& patterns, std::string_view path);
+
 }  // namespace kiln

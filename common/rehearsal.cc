@@ -69,6 +69,7 @@ std::string encode_rehearsal_order(const RehearsalOrder& order) {
   out.bytes(order.cwd);
   out.bytes(order.streams);
   out.number(order.writes_bytecode ? 1 : 0);
+  out.list(order.trusted);
   return out.take();
 }
 
@@ -79,6 +80,7 @@ Result<RehearsalOrder> decode_rehearsal_order(std::string_view message) {
   order.cwd = in.bytes();
   order.streams = in.bytes();
   order.writes_bytecode = in.number() != 0;
+  order.trusted = in.list();
   if (!in.done()) return Error{Reason::protocol, "malformed order of a rehearsal", {}};
   order.launch = TRY(decode_launch(launch));
   return order;

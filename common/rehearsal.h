@@ -27,6 +27,8 @@ struct RehearsalOrder {
   std::string streams;  // kinds of descriptors 0 to 2 (stream_kinds)
   // importlib may write the bytecode of what is imported, as a run would have: nobody has run the program.
   bool writes_bytecode = false;
+  std::vector<std::string>
+      trusted;  // modules, as patterns of fnmatch(3), that may draw and ask (images.trust)
 };
 
 // What a program looked at on its way.

@@ -105,6 +105,17 @@ Error images_disabled(const Config& config) {
   return {Reason::images_disabled, "images.enabled is false, by " + origin->second.back().text(), {}};
 }
 
+// Why the program of RUN is not to be run ahead. Empty: it is.
+std::string why_not_ahead(const Config& config, const proto::RunRequest& run) {
+  if (!config.images_programs) return "images.programs is false";
+  return matches_any(config.images_never, run.place()) ? "images.never names it" : "";
+}
+
+// What the images are to know of the configuration.
+void configure(const Config& config, proto::RunRequest& run) {
+  for (const auto& module : config.images_trust) run.add_trusted(module.glob);
+}
+
 }  // namespace
 
 asio::awaitable<void> Handlers::handle(Session& session, const proto::Request& request) {
@@ -154,7 +165,9 @@ asio::awaitable<void> Handlers::handle(Session& session, const proto::Request& r
 asio::awaitable<void> Handlers::run(Session& session, const proto::RunRequest& request) {
   const auto config = config_of(request);
   if (!config) co_return co_await session.refuse(config.error());
-  auto decision = images_.route(request, session.hand_over(), config->images_programs);
+  proto::RunRequest configured = request;
+  configure(*config, configured);
+  auto decision = images_.route(configured, session.hand_over(), why_not_ahead(*config, request).empty());
   if (const auto* error = std::get_if<Error>(&decision)) co_return co_await session.refuse(*error);
   if (const auto* start = std::get_if<Images::Start>(&decision)) order_start(session, *start);
 }
@@ -177,7 +190,9 @@ asio::awaitable<void> Handlers::warm(Session& session, const proto::RunRequest& 
   if (config) {
     const auto start = images_.start_if_missing(request);
     if (start) co_return order_start(session, *start);
-    if (config->images_programs) co_await images_.run_ahead(request);
+    proto::RunRequest configured = request;
+    configure(*config, configured);
+    if (why_not_ahead(*config, request).empty()) co_await images_.run_ahead(configured);
   }
   co_await explain_run(session, request);
 }
@@ -270,7 +285,11 @@ asio::awaitable<void> Handlers::explain_run(Session& session, const proto::RunRe
   auto& explained = *reply.mutable_explain_run();
   const auto config = config_of(request);
   if (config) {
-    images_.explain(request, config->images_programs, explained);
+    const std::string not_ahead = why_not_ahead(*config, request);
+    proto::RunRequest configured = request;
+    configure(*config, configured);
+    images_.explain(configured, not_ahead.empty(), explained);
+    explained.set_not_ahead(not_ahead);
   } else {
     explained.set_how("exec");
     explained.set_reason(std::string(word(config.error().reason)));

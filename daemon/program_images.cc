@@ -91,6 +91,7 @@ std::shared_ptr<ProgramImages::Rehearsed> ProgramImages::rehearsed(const std::st
   run->request = request;
   run->launch = std::move(*launch);
   run->likeness = likeness_of(run->launch);
+  for (const auto& module : request.trusted()) run->likeness += '\0' + module;
   run->environment = Environment(request.environment());
   return run;
 }
@@ -257,7 +258,11 @@ void ProgramImages::rehearse(const std::string& key, const ImageGreeting& greeti
   if (run == nullptr) return;
   settle(*run);
   keep_at_most(limit_ - std::min(limit_, kRehearsalStops));
-  RehearsalOrder order{run->launch, run->request.cwd(), run->request.streams(), run->was_wanted};
+  RehearsalOrder order{run->launch,
+                       run->request.cwd(),
+                       run->request.streams(),
+                       run->was_wanted,
+                       {run->request.trusted().begin(), run->request.trusted().end()}};
   order.launch.environment.assign(run->request.environment().begin(), run->request.environment().end());
   const UniqueFd message = packed(encode_rehearsal_order(order));
   if (!message) return;

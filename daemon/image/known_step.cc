@@ -1,5 +1,7 @@
 #include "daemon/image/known_step.h"
 
+#include <fnmatch.h>
+
 #include <algorithm>
 #include <array>
 
@@ -117,6 +119,21 @@ bool may_lie_between(const PythonFrame& frame, const KnownStep& step) {
          std::ranges::find(kImporting, frame.module) != kImporting.end();
 }
 
+constexpr KnownStep kTrusted{.reason = "images.trust names a module within which it is taken"};
+
+std::vector<std::string>& trusted() {
+  static auto* patterns = new std::vector<std::string>;
+  return *patterns;
+}
+
+bool is_trusted(const std::vector<PythonFrame>& stack) {
+  return std::ranges::any_of(stack, [](const PythonFrame& frame) {
+    return std::ranges::any_of(trusted(), [&](const std::string& pattern) {
+      return ::fnmatch(pattern.c_str(), frame.module.c_str(), 0) == 0;
+    });
+  });
+}
+
 bool matches(const KnownStep& step, const std::vector<PythonFrame>& stack) {
   // Whatever is done within this function.
   if (step.effect == Effect::any) {
@@ -136,7 +153,12 @@ bool matches(const KnownStep& step, const std::vector<PythonFrame>& stack) {
 
 }  // namespace
 
+void trust_modules(std::vector<std::string> patterns) {
+  trusted() = std::move(patterns);
+}
+
 const KnownStep* find_known_step(Effect effect, const std::vector<PythonFrame>& stack) {
+  if (effect != Effect::any && is_trusted(stack)) return &kTrusted;
   const auto found = std::ranges::find_if(
       kKnownSteps, [&](const KnownStep& step) { return step.effect == effect && matches(step, stack); });
   return found == kKnownSteps.end() ? nullptr : &*found;

@@ -34,6 +34,10 @@ struct KnownStep {
 // The row for a step taken at STACK; null: there is none.
 const KnownStep* find_known_step(Effect effect, const std::vector<PythonFrame>& stack);
 
+// Modules, as patterns of fnmatch(3), in which every step of the table's effects is taken for known: the user
+// has said that it makes no difference.
+void trust_modules(std::vector<std::string> patterns);
+
 // The row for the seeding of the module random's own generator, which start-up code may have taken. Null: it
 // has not.
 const KnownStep* seeded_at_start();

@@ -212,6 +212,7 @@ class Rehearsal : public FenceKeeper {
     project_ = script.empty() ? order_.cwd + "/" : absolute(script.substr(0, script.rfind('/') + 1));
     timeless_ = timeless_functions();
     note_mutexes();
+    trust_modules(order_.trusted);
     // Each fork of the bare image has seeded it (os.register_at_fork), and so must each run.
     const KnownStep* seeded = seeded_at_start();
     if (seeded != nullptr && !make_up_later(*seeded))

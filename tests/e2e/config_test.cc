@@ -80,6 +80,8 @@ TEST_F(ConfigFiles, EachValueIsShownWithItsOrigin) {
                 user_ +
                 ":3\n"
                 "images.programs     false               default\n"
+                "images.never        []                  default\n"
+                "images.trust        []                  default\n"
                 "store.limit         \"500MB\"             environment variable KILN_STORE_LIMIT\n"
                 "overlay.limit       \"512MiB\"            default\n"
                 "precompile.exclude  []                  default\n"

@@ -566,6 +566,30 @@ TEST_P(ProgramImages, SeeBytecodeChange) {
               run_python(GetParam(), {"reads_bytecode.py"}));
 }
 
+TEST_P(ProgramImages, StopWhereTheConfigurationSays) {
+  put("trusting.py", "import time\nimport settings\nprint(settings.STARTED)\nimport json\n");
+  put("settings.py", "import time\nSTARTED = time.time()\n");
+  put("kiln.toml", "images.trust = [\"set*\"]\nimages.never = [\"never.py\"]\n");
+  put("never.py", "print(1)\n");
+  const auto warm = [](const std::string& program) {
+    return run({.argv = {kiln_binary(), "warm", "--python", GetParam().path, program},
+                .environment = environment_with({"KILN_IMAGES_PROGRAMS=true"}),
+                .cwd = work_dir()});
+  };
+  const Outcome trusting = warm("trusting.py");
+  EXPECT_EQ(describe_status(trusting.status), "exit 0") << trusting.out << trusting.err;
+  const std::string said = run_kiln(GetParam(), {"trusting.py"}).outcome.out;
+  EXPECT_EQ(run_kiln(GetParam(), {"trusting.py"}).outcome.out, said) << "it was asked once";
+  const Outcome never = warm("never.py");
+  EXPECT_EQ(describe_status(never.status), "exit 1");
+  EXPECT_NE(never.out.find("It is not run ahead: images.never names it."), std::string::npos)
+      << never.out << never.err;
+  std::filesystem::remove(work_dir() + "/kiln.toml");
+  run_kiln(GetParam(), {"trusting.py"});
+  const std::string fresh = run_kiln(GetParam(), {"trusting.py"}).outcome.out;
+  EXPECT_NE(fresh, said);
+}
+
 // A wait that is a part of what is run ahead would be over at once.
 TEST_P(ProgramImages, WaitAsLong) {
   put("waits.py",

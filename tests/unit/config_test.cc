@@ -51,6 +51,7 @@ TEST(ConfigKey, AValueIsWrittenAsItIsRead) {
   const std::string text =
       "log.level = \"debug\"\nimages.enabled = false\nimages.limit = 3\nimages.memory = \"1GiB\"\n"
       "images.programs = true\n"
+      "images.never = [\"deploy.py\"]\nimages.trust = [\"app.settings\"]\n"
       "store.limit = \"500MB\"\n"
       "overlay.limit = \"1GiB\"\n"
       "precompile.exclude = [\"a b\", \"c/\\\"d\\u0001\"]\nwatch.policy = \"all\"\nwatch.ignore = []\n"

@@ -44,6 +44,7 @@ TEST(ExplainRunReport, OneThatWasNotRunAhead) {
   EXPECT_THAT(run_explanation_text(in_vain, "p"), HasSubstr("It could not be run ahead"));
   auto off = reply("bare");
   off.set_run_ahead(false);
+  off.set_not_ahead("images.programs is false");
   EXPECT_THAT(run_explanation_text(off, "p"), HasSubstr("images.programs is false"));
 }
 

@@ -52,5 +52,15 @@ TEST(PathPattern, WhoeverNamesADirectoryMeansIt) {
   EXPECT_THAT(below("/p/src/gen/deep", "src/gen", "/p"), IsEmpty());
 }
 
+TEST(MatchesAny, MeansFilesAndAllBelowDirectories) {
+  const std::vector<PathPattern> patterns{
+      {"never.py", ""}, {"scripts/*.py", "/p"}, {"gen/", "/p"}, {"/abs/x", ""}};
+  for (const char* path :
+       {"/a/never.py", "/p/scripts/a.py", "/p/gen/deep/a.py", "/q/gen/a.py", "/abs/x/y.py"})
+    EXPECT_TRUE(matches_any(patterns, path)) << path;
+  for (const char* path : {"/a/never.pyx", "/q/scripts/a.py", "/p/scripts/deep/a.py", "/abs/xy/y.py", ""})
+    EXPECT_FALSE(matches_any(patterns, path)) << path;
+}
+
 }  // namespace
 }  // namespace kiln
