@@ -231,7 +231,8 @@ bool ProgramImages::is_due(const std::string& key, const proto::RunRequest& requ
 bool ProgramImages::is_settled(const std::string& key, const proto::RunRequest& request) const {
   const auto run = rehearsed(key, request);
   return run == nullptr || is_in_vain(*run) || std::ranges::any_of(images_, [&](const ImagePointer& image) {
-           return image->stop && image->stop->is_last && suits(*image, *run);
+           // Its own rehearsal may have written bytecode that it had looked for in vain.
+           return image->stop && image->stop->is_last && suits(*image, *run) && image->inputs->hold();
          });
 }
 

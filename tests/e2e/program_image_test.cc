@@ -560,7 +560,7 @@ TEST_P(ProgramImages, SeeBytecodeChange) {
   expect_warm(GetParam(), {"reads_bytecode.py"});
   const Outcome unchecked = run({.argv = {GetParam().path, "-m", "compileall", "-q", "-f",
                                           "--invalidation-mode", "unchecked-hash", "used.py"},
-                                 .cwd = work_dir()});
+                                 .cwd = program_dir});
   ASSERT_EQ(describe_status(unchecked.status), "exit 0") << unchecked.err;
   expect_same(run_kiln(GetParam(), {"reads_bytecode.py"}).outcome,
               run_python(GetParam(), {"reads_bytecode.py"}));
@@ -573,18 +573,18 @@ TEST_P(ProgramImages, StopWhereTheConfigurationSays) {
   put("never.py", "print(1)\n");
   const auto warm = [](const std::string& program) {
     return run({.argv = {kiln_binary(), "warm", "--python", GetParam().path, program},
-                .environment = environment_with({"KILN_IMAGES_PROGRAMS=true"}),
-                .cwd = work_dir()});
+                .environment = environment(),
+                .cwd = program_dir});
   };
   const Outcome trusting = warm("trusting.py");
   EXPECT_EQ(describe_status(trusting.status), "exit 0") << trusting.out << trusting.err;
   const std::string said = run_kiln(GetParam(), {"trusting.py"}).outcome.out;
-  EXPECT_EQ(run_kiln(GetParam(), {"trusting.py"}).outcome.out, said) << "it was asked once";
+  EXPECT_EQ(run_kiln(GetParam(), {"trusting.py"}).outcome.out, said) << "it was asked once" << trusting.out;
   const Outcome never = warm("never.py");
   EXPECT_EQ(describe_status(never.status), "exit 1");
   EXPECT_NE(never.out.find("It is not run ahead: images.never names it."), std::string::npos)
       << never.out << never.err;
-  std::filesystem::remove(work_dir() + "/kiln.toml");
+  std::filesystem::remove(program_dir + "/kiln.toml");
   run_kiln(GetParam(), {"trusting.py"});
   const std::string fresh = run_kiln(GetParam(), {"trusting.py"}).outcome.out;
   EXPECT_NE(fresh, said);
