@@ -1,6 +1,8 @@
 """A private Kiln in a temporary directory, with a small project in it, for commands that are tried out."""
 import os
+import select
 import shutil
+import signal
 import subprocess
 import tempfile
 
@@ -12,6 +14,18 @@ PROJECT = {
 }
 # What stands for a program of others: found on PATH, written in Python.
 PYTEST = "#!/usr/bin/python3\nimport sys\nprint('no tests ran', *sys.argv[1:])\n"
+
+
+def has_ended(pid, within_ms):
+    try:
+        process = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    poll = select.poll()
+    poll.register(process, select.POLLIN)
+    ended = bool(poll.poll(within_ms))
+    os.close(process)
+    return ended
 
 
 class PrivateKiln:
@@ -36,8 +50,30 @@ class PrivateKiln:
         return self
 
     def __exit__(self, *unused):
-        self.run([self.kiln, "daemon", "stop"])
+        # A run that was executed starts daemon and image behind itself, perhaps only now.
+        for _ in range(60):
+            self.run([self.kiln, "daemon", "stop"])
+            if not [pid for pid in self.processes() if not has_ended(pid, within_ms=1000)]:
+                break
+        left = self.processes()
+        for pid in left:
+            os.kill(pid, signal.SIGKILL)
         shutil.rmtree(self.home)
+        if left:
+            raise RuntimeError("processes that did not end: %s" % left)
+
+    def processes(self):
+        """Those that were started here, by their environment."""
+        mark = ("\0HOME=%s\0" % self.home).encode()
+        found = []
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                with open("/proc/%s/environ" % pid, "rb") as file:
+                    if mark in b"\0" + file.read() + b"\0":
+                        found.append(int(pid))
+            except OSError:
+                pass  # it has ended, or is not ours to read
+        return found
 
     @staticmethod
     def write(path, text, mode=0o644):
