@@ -1,7 +1,8 @@
 # The Debian package, as CPack's DEB generator makes it: `cpack -G DEB` in a build tree, or deploy/package.
 #
-# It has no maintainer scripts: nothing is enabled or started by an installation, for the first client starts a daemon;
-# and nothing has to be stopped by a removal, for a daemon whose binary is gone ends by itself.
+# It has no maintainer scripts but the call of ldconfig that CPack adds, needlessly, for lib/kiln: nothing is enabled or
+# started by an installation, for the first client starts a daemon; and nothing has to be stopped by a removal, for a
+# daemon whose binary is gone ends by itself.
 set(CPACK_GENERATOR DEB)
 set(CPACK_PACKAGE_NAME kiln)
 set(CPACK_PACKAGE_CONTACT "Kiln developers <kiln@kiln.invalid>")
