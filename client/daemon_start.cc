@@ -11,6 +11,7 @@
 
 #include <array>
 #include <cerrno>
+#include <cstdlib>
 #include <string>
 
 #include "client/connection.h"
@@ -46,6 +47,10 @@ constexpr unsigned kOtherEnds_s = 10;
   for (int fd = 0; fd < 3; ++fd) ::dup2(null, fd);
   ::dup2(ready, 3);
   ::close_range(4, ~0U, 0);
+  // What a service manager told the caller is not the daemon's affair.
+  for (const char* name :
+       {"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC"})
+    ::unsetenv(name);
   ::execl(binary.c_str(), "kilnd", "--ready-fd", "3", nullptr);
   const std::string failure = errno_error("cannot start " + binary).message;
   (void)!::write(3, failure.data(), failure.size());
@@ -118,10 +123,10 @@ Result<void> stop_daemon() {
   proto::Request request;
   request.mutable_stop();
   TRY_VOID(connection.send(std::move(request)));
-  const int daemon = TRY(check_peer(connection.fd()));
-  const UniqueFd pidfd{static_cast<int>(::syscall(SYS_pidfd_open, daemon, 0))};
   TRY_VOID(connection.await_answer());
-  TRY(connection.receive());
+  // The peer of a connection that had systemd start the daemon is systemd: only the daemon knows its own pid.
+  const int daemon = TRY(connection.receive()).stopping().pid();
+  const UniqueFd pidfd{static_cast<int>(::syscall(SYS_pidfd_open, daemon, 0))};
   pollfd waited{pidfd.get(), POLLIN, 0};
   if (pidfd && ::poll(&waited, 1, kStopLimit_ms) != 1) {
     return Error{Reason::timeout, "the daemon did not stop in time", "kiln daemon logs"};

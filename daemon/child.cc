@@ -152,7 +152,8 @@ void Child::end() {
 std::vector<std::string> environment_without_python() {
   std::vector<std::string> result;
   for (char** variable = environ; *variable != nullptr; ++variable) {
-    if (!std::string_view(*variable).starts_with("PYTHON")) result.emplace_back(*variable);
+    const std::string_view text = *variable;
+    if (!text.starts_with("PYTHON") && !text.starts_with("NOTIFY_SOCKET=")) result.emplace_back(text);
   }
   return result;
 }

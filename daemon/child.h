@@ -59,7 +59,7 @@ class Child {
 };
 
 // The daemon's own environment without PYTHON* variables, for interpreters that must behave alike for
-// everybody.
+// everybody, and without what its service manager wants to hear from it alone.
 std::vector<std::string> environment_without_python();
 
 }  // namespace kiln

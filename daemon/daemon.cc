@@ -33,6 +33,7 @@
 #include "daemon/recompile.h"
 #include "daemon/run_counts.h"
 #include "daemon/server.h"
+#include "daemon/service_manager.h"
 #include "daemon/settings.h"
 #include "daemon/store_thread.h"
 #include "daemon/task_group.h"
@@ -78,11 +79,15 @@ bool ends_with_terminal() {
   return action.sa_handler != SIG_IGN && has_terminal();
 }
 
-// Empty: another daemon holds it.
-Result<std::optional<UniqueFd>> take_lifetime_lock(const std::string& path) {
+// Whose socket it is lives; any other daemon has lost its own and ends, or is about to end already.
+enum class OtherDaemon { lives, ends };
+
+// Empty: another daemon holds it. One that ends is waited for, as long as the service manager has patience.
+Result<std::optional<UniqueFd>> take_lifetime_lock(const std::string& path, OtherDaemon other) {
   UniqueFd lock{::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600)};
   if (!lock) return errno_error("cannot open " + path);
-  if (::flock(lock.get(), LOCK_EX | LOCK_NB) == 0) return std::optional(std::move(lock));
+  if (::flock(lock.get(), other == OtherDaemon::ends ? LOCK_EX : LOCK_EX | LOCK_NB) == 0)
+    return std::optional(std::move(lock));
   if (errno == EWOULDBLOCK) return std::optional<UniqueFd>();
   return errno_error("cannot lock " + path);
 }
@@ -107,6 +112,11 @@ DaemonFacts facts_of(const std::string& runtime, const std::string& cache) {
 
 std::string directory_of(const std::string& path) {
   return path.substr(0, path.rfind('/'));
+}
+
+std::string own_binary() {
+  const auto bin = own_bin_dir();
+  return bin ? *bin + "/kilnd" : std::string();
 }
 
 class Daemon {
@@ -152,7 +162,9 @@ class Daemon {
     tasks_.spawn(watch_use());
     tasks_.spawn(shrink_later());
     tasks_.spawn(tend());
+    tell_service_manager("READY=1\nSTATUS=Accepting connections");
     co_await server_.run();
+    tell_service_manager("STOPPING=1\nSTATUS=Letting go");
     spdlog::info("stopping");
     precompile_.stop();
     recompiler_.stop();
@@ -261,18 +273,29 @@ class Daemon {
   }
 
   // A runtime directory may vanish with its session. Nobody can reach this daemon then, so it ends. So does
-  // one that nobody has used for as long as is configured.
+  // one whose package was removed, and one that nobody has used for as long as is configured.
   asio::awaitable<void> watch_use() {
     const FileStamp bound = stamp_of(socket_path_);
     boost::system::error_code failed;
-    while (!failed && stamp_of(socket_path_).inode == bound.inode && !is_idle_for_long()) {
+    const auto why_to_end = [&]() -> const char* {
+      if (stamp_of(socket_path_).inode != bound.inode) return "the socket is gone";
+      if (is_uninstalled()) return "kilnd is not installed any more";
+      return is_idle_for_long() ? "not used for as long as daemon.idle_exit says" : nullptr;
+    };
+    const char* why = nullptr;
+    while (!failed && (why = why_to_end()) == nullptr) {
       watch_.renew();  // a kiln.toml above a root, or the user's, makes no event
       check_.expires_after(kUseCheck);
       co_await check_.async_wait(asio::redirect_error(asio::use_awaitable, failed));
     }
     if (failed) co_return;
-    spdlog::info(is_idle_for_long() ? "not used for as long as daemon.idle_exit says" : "the socket is gone");
+    spdlog::info(why);
     stop();
+  }
+
+  // An upgrade puts another file in its place, which is there at every moment.
+  bool is_uninstalled() const {
+    return !binary_.empty() && ::access(binary_.c_str(), F_OK) != 0 && errno == ENOENT;
   }
 
   bool is_idle_for_long() const {
@@ -303,6 +326,7 @@ class Daemon {
   }
 
   std::string socket_path_;
+  const std::string binary_ = own_binary();
   const bool ends_with_terminal_ = ends_with_terminal();
   Settings settings_;
   TaskGroup tasks_;
@@ -336,7 +360,10 @@ Result<void> run_daemon(const DaemonOptions& options) {
   const std::string runtime = TRY(runtime_dir());
   const std::string cache = TRY(cache_dir());
   const UniqueFd runtime_fd = TRY(open_private_dir(runtime));
-  const auto lock = TRY(take_lifetime_lock(lifetime_lock_path(runtime)));
+  auto passed = TRY(passed_socket(socket_path(runtime)));
+  const bool is_passed = static_cast<bool>(passed);
+  const auto lock = TRY(
+      take_lifetime_lock(lifetime_lock_path(runtime), is_passed ? OtherDaemon::ends : OtherDaemon::lives));
   if (!lock && options.ready_fd >= 0) return {};
   if (!lock) return Error{Reason::already_running, "a daemon already runs in " + runtime, "kiln daemon stop"};
   TRY(open_private_dir(cache));
@@ -345,7 +372,8 @@ Result<void> run_daemon(const DaemonOptions& options) {
   if (::chdir("/") != 0) return errno_error("cannot enter /");
 
   asio::io_context context(1);
-  auto socket = TRY(listen_on(context.get_executor(), socket_path(runtime)));
+  auto socket = TRY(is_passed ? take_over(context.get_executor(), std::move(passed))
+                              : listen_on(context.get_executor(), socket_path(runtime)));
   Daemon daemon(context, std::move(socket), facts_of(runtime, cache));
   asio::co_spawn(context, daemon.run(), [](std::exception_ptr failure) {
     if (failure) std::rethrow_exception(failure);
@@ -353,8 +381,9 @@ Result<void> run_daemon(const DaemonOptions& options) {
   const FileStamp bound = stamp_of(socket_path(runtime));
   tell_ready(options.ready_fd);
   context.run();
-  // In a directory that was made anew there may be another daemon's.
-  if (stamp_of(socket_path(runtime)).inode == bound.inode) ::unlink(socket_path(runtime).c_str());
+  // In a directory that was made anew there may be another daemon's; a socket that was passed is not ours.
+  if (!is_passed && stamp_of(socket_path(runtime)).inode == bound.inode)
+    ::unlink(socket_path(runtime).c_str());
   spdlog::info("stopped");
   return {};
 }

@@ -26,6 +26,14 @@ constexpr auto kGrace = std::chrono::seconds(2);
 constexpr auto kAcceptPause = std::chrono::milliseconds(100);
 constexpr std::size_t kMaxSessions = 1024;
 
+bool is_listened_on(const stream_protocol::endpoint& address, const asio::any_io_executor& executor) {
+  boost::system::error_code failed;
+  stream_protocol::socket probe(executor, stream_protocol());
+  probe.non_blocking(true, failed);
+  probe.connect(address, failed);
+  return !failed || failed == asio::error::try_again;  // again: more wait there than it takes
+}
+
 }  // namespace
 
 Server::Server(stream_protocol::acceptor socket, Handlers& handlers)
@@ -69,18 +77,34 @@ asio::awaitable<void> Server::drain() {
 }
 
 Result<stream_protocol::acceptor> listen_on(asio::any_io_executor executor, const std::string& path) {
-  ::unlink(path.c_str());
   // A path may be too long for an address: go through the directory's descriptor, as clients do.
   const std::string dir = path.substr(0, path.rfind('/'));
   const UniqueFd dir_fd{::open(dir.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)};
-  const std::string address = "/proc/self/fd/" + std::to_string(dir_fd.get()) + path.substr(path.rfind('/'));
+  const stream_protocol::endpoint address("/proc/self/fd/" + std::to_string(dir_fd.get()) +
+                                          path.substr(path.rfind('/')));
+  if (is_listened_on(address, executor))
+    return Error{Reason::already_running, "another program listens on " + path,
+                 "systemctl --user stop kilnd.socket"};
+  ::unlink(path.c_str());
   boost::system::error_code failed;
   stream_protocol::acceptor acceptor(executor);
   acceptor.open(stream_protocol(), failed);
-  if (!failed) acceptor.bind(stream_protocol::endpoint(address), failed);
+  if (!failed) acceptor.bind(address, failed);
   if (!failed && ::chmod(path.c_str(), 0600) != 0) return errno_error("cannot protect " + path);
   if (!failed) acceptor.listen(asio::socket_base::max_listen_connections, failed);
   if (failed) return Error{Reason::system, "cannot listen on " + path + ": " + failed.message(), {}};
+  return acceptor;
+}
+
+Result<stream_protocol::acceptor> take_over(asio::any_io_executor executor, UniqueFd socket) {
+  boost::system::error_code failed;
+  stream_protocol::acceptor acceptor(executor);
+  acceptor.assign(stream_protocol(), socket.get(), failed);
+  if (!failed) (void)socket.release();
+  // Once more: so clients find this process to be their peer, not who listened before.
+  if (!failed) acceptor.listen(asio::socket_base::max_listen_connections, failed);
+  if (failed)
+    return Error{Reason::system, "cannot listen on the socket that was passed: " + failed.message(), {}};
   return acceptor;
 }
 

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "common/result.h"
+#include "common/unique_fd.h"
 #include "daemon/task_group.h"
 
 namespace kiln {
@@ -37,8 +38,13 @@ class Server {
 };
 
 // Binds SOCKET in a directory that is this user's alone, in the place of what a dead daemon left there. The
-// caller holds the lifetime lock, so that nobody living is robbed.
+// caller holds the lifetime lock, so that no living daemon is robbed. Fails with Reason::already_running
+// where somebody else listens, as systemd does for a daemon of its own.
 Result<boost::asio::local::stream_protocol::acceptor> listen_on(boost::asio::any_io_executor executor,
                                                                 const std::string& path);
+
+// The same for a SOCKET that is bound already, and listens.
+Result<boost::asio::local::stream_protocol::acceptor> take_over(boost::asio::any_io_executor executor,
+                                                                UniqueFd socket);
 
 }  // namespace kiln

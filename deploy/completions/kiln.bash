@@ -1,0 +1,86 @@
+# Completions of kiln(1) for bash.
+
+# The options of a command, as its --help has them.
+_kiln_options() {
+  case $1 in
+    '') echo --version --help ;;
+    run) echo --timing --python --help ;;
+    warm | 'explain run') echo --json --python --help ;;
+    precompile) echo --python -j --jobs -o --invalidation-mode --legacy --exclude --force --check -q --quiet --json --help ;;
+    watch) echo --policy --python --follow --help ;;
+    list) echo --state --json --help ;;
+    explain | status) echo --json --help ;;
+    clean) echo --orphans --help ;;
+    gc) echo --limit --json --help ;;
+    inspect) echo --dis --json --help ;;
+    stats) echo --json --reset --help ;;
+    config) echo --json --path --describe --help ;;
+    *) echo --help ;;
+  esac
+}
+
+# Whether the words between a command and the cursor are Kiln's own options: what follows a program is the program's.
+_kiln_before_program() {
+  local at
+  for ((at = $1; at < COMP_CWORD; ++at)); do
+    case ${COMP_WORDS[at]} in
+      --timing | --json) ;;
+      --python) ((++at)) ;;
+      *) return 1 ;;
+    esac
+  done
+}
+
+# Interpreters on PATH; else a path, by bash itself.
+_kiln_interpreters() {
+  mapfile -t COMPREPLY < <(compgen -c -- "$1" | grep -E '^(python|pypy)[0-9.]*$' | sort -u)
+}
+
+_kiln_words() {
+  mapfile -t COMPREPLY < <(compgen -W "$1" -- "$2")
+}
+
+# Where nothing is put into COMPREPLY, bash completes names of files.
+_kiln() {
+  local current=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} command=${COMP_WORDS[1]} first=2
+  COMPREPLY=()
+  if ((COMP_CWORD == 1)); then
+    local commands='run x warm precompile list explain clean gc watch unwatch inspect status stats config daemon'
+    [[ $current == -* ]] && commands=$(_kiln_options '')
+    _kiln_words "$commands" "$current"
+    return
+  fi
+  if [[ $command == explain && ${COMP_WORDS[2]} == run ]] && ((COMP_CWORD > 2)); then
+    command='explain run' first=3
+  fi
+  case $command in
+    run | warm | 'explain run') _kiln_before_program "$first" || return ;;
+    x) ((COMP_CWORD == 2)) || return ;;
+  esac
+  case $before in
+    --python) _kiln_interpreters "$current" && return ;;
+    --invalidation-mode) _kiln_words 'timestamp checked-hash unchecked-hash' "$current" && return ;;
+    --policy) _kiln_words 'imported all' "$current" && return ;;
+    --state) _kiln_words 'fresh stale error orphan' "$current" && return ;;
+    -o) _kiln_words '0 1 2' "$current" && return ;;
+    -j | --jobs | --exclude | --limit) return ;;
+  esac
+  if [[ $current == -* ]]; then
+    _kiln_words "$(_kiln_options "$command")" "$current"
+    return
+  fi
+  case $command in
+    daemon) ((COMP_CWORD > 2)) || _kiln_words 'start stop restart run logs' "$current" ;;
+    x) mapfile -t COMPREPLY < <(compgen -c -- "$current" | sort -u) ;;
+    watch | unwatch)
+      compopt -o filenames 2>/dev/null
+      mapfile -t COMPREPLY < <(compgen -d -- "$current")
+      ;;
+    inspect)
+      compopt -o filenames 2>/dev/null
+      mapfile -t COMPREPLY < <(compgen -d -- "$current"; compgen -f -X '!*.pyc' -- "$current" | grep -v '/$')
+      ;;
+  esac
+}
+
+complete -o bashdefault -o default -F _kiln kiln
