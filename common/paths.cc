@@ -88,7 +88,7 @@ std::string log_path(const std::string& cache_dir) {
   return cache_dir + "/kilnd.log";
 }
 
-Result<UniqueFd> open_private_dir(const std::string& dir) {
+Result<UniqueFd> open_private_dir(const std::string& dir, const std::string& variable) {
   UniqueFd fd{::open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)};
   if (!fd && errno == ENOENT) {
     TRY_VOID(make_dirs(dir));
@@ -99,7 +99,7 @@ Result<UniqueFd> open_private_dir(const std::string& dir) {
   if (::fstat(fd.get(), &status) != 0) return errno_error("cannot stat " + dir);
   if (status.st_uid != ::geteuid()) {
     return Error{Reason::foreign_user, dir + " belongs to another user",
-                 "export KILN_RUNTIME_DIR=/a/directory/of/yours"};
+                 "export " + variable + "=/a/directory/of/yours"};
   }
   if ((status.st_mode & 022) != 0) {
     return Error{Reason::foreign_user, dir + " can be written by other users", "chmod 700 " + dir};

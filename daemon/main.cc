@@ -19,6 +19,9 @@ int main(int argc, char** argv) {
   app.add_option("--ready-fd", options.ready_fd,
                  "descriptor to write a byte to when connections are accepted");
   app.add_flag("--foreground", options.foreground, "log to standard error, too");
+  app.add_flag_callback(
+      "--build-id", [] { throw CLI::CallForVersion(std::string(kiln::build_id()), 0); },
+      "the build, which is the client's, too");
   app.set_version_flag("--version", "kilnd " + std::string(kiln::version()));
   if (const auto code = kiln::parse_arguments(app, std::span(argv + 1, argv + argc))) return *code;
   std::signal(SIGCHLD, SIG_DFL);  // else the kernel reaps our children, and their pids become others'
