@@ -55,10 +55,14 @@ std::vector<UniqueFd> open_all(const std::string& path) {
   return files;
 }
 
-// What FILE was followed by: the file that was begun when it was renamed, under its present name.
+// What FILE was followed by: the file that was begun when it was renamed, under its present name. Not there:
+// the files are just between two names.
 UniqueFd open_successor(int file, const std::string& path) {
   for (int number = 1; number <= kMostRotated; ++number) {
-    if (is_same_file(file, rotated(path, number))) return open_to_read(rotated(path, number - 1));
+    if (!is_same_file(file, rotated(path, number))) continue;
+    UniqueFd next = open_to_read(rotated(path, number - 1));
+    // Else they were renamed meanwhile, and there will be an event.
+    return is_same_file(file, rotated(path, number)) ? std::move(next) : UniqueFd{};
   }
   auto files = open_all(path);  // it is gone, and what is left begins after it
   return files.empty() ? UniqueFd{} : std::move(files.front());
@@ -120,7 +124,7 @@ void catch_up(UniqueFd& file, const std::string& path) {
     write_text(read_rest(file.get()));
     if (is_newest) return;
     UniqueFd next = open_successor(file.get(), path);
-    if (!next) return;  // just between two names: there will be an event
+    if (!next) return;
     file = std::move(next);
   }
 }

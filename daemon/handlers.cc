@@ -1,5 +1,6 @@
 #include "daemon/handlers.h"
 
+#include <spdlog/spdlog.h>
 #include <unistd.h>
 
 #include <ctime>
@@ -106,6 +107,11 @@ bool names_files(const proto::Request& request) {
          request.has_follow() || request.has_explain();
 }
 
+std::string_view word_of(const Images::Decision& decision) {
+  if (const auto* error = std::get_if<Error>(&decision)) return word(error->reason);
+  return word(std::holds_alternative<Images::Start>(decision) ? Reason::no_image : Reason::served);
+}
+
 Error images_disabled(const Config& config) {
   const auto origin = config.origins.find("images.enabled");
   if (origin == config.origins.end()) return {Reason::images_disabled, {}, {}};
@@ -160,8 +166,12 @@ asio::awaitable<void> Handlers::handle(Session& session, const proto::Request& r
 
 asio::awaitable<void> Handlers::run(Session& session, const proto::RunRequest& request) {
   const auto config = config_of(request);
-  if (!config) co_return co_await session.refuse(config.error());
+  if (!config) {
+    spdlog::debug("a run at {}: {}", request.place(), word(config.error().reason));
+    co_return co_await session.refuse(config.error());
+  }
   auto decision = images_.route(request, session.hand_over(), config->images_programs);
+  spdlog::debug("a run at {}: {}", request.place(), word_of(decision));
   if (const auto* error = std::get_if<Error>(&decision)) co_return co_await session.refuse(*error);
   if (const auto* start = std::get_if<Images::Start>(&decision)) order_start(session, *start);
 }
