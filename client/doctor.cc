@@ -45,7 +45,7 @@ constexpr Check kChecks[] = {
     {"path", [](const Patient&) { return path_findings(); }},
     {"python links", [](const Patient&) { return link_findings(); }},
     {"interpreter", [](const Patient&) { return interpreter_findings(); }},
-    {"switches", [](const Patient&) { return switch_findings(); }},
+    {"variables", [](const Patient&) { return variable_findings(); }},
     {"configuration", [](const Patient& of) { return configuration_findings(of.here, of.examined); }},
     {"runtime directory",
      [](const Patient& of) { return directory_findings(of.runtime_dir, "KILN_RUNTIME_DIR"); }},

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdlib>
 #include <filesystem>
@@ -16,7 +17,9 @@
 #include "client/printable.h"
 #include "client/program_output.h"
 #include "client/program_path.h"
+#include "common/config_key.h"
 #include "common/paths.h"
+#include "common/suggestion.h"
 #include "common/version.h"
 
 namespace kiln {
@@ -88,6 +91,31 @@ Finding link_finding(const std::string& name, const std::string& link) {
             put_first(parent_of(link))};
   }
   return {Severity::ok, printable(link) + " stands for " + printable(behind->path)};
+}
+
+std::vector<std::string> known_variables() {
+  std::vector<std::string> names{"KILN_PYTHON",      "KILN_LOG",       "KILN_DISABLE",
+                                 "KILN_RUNTIME_DIR", "KILN_CACHE_DIR", "KILN_CONFIG"};
+  for (const ConfigKey& key : config_keys()) names.push_back(variable_of(key));
+  return names;
+}
+
+// Of Kiln's, by their name.
+std::vector<std::string> set_variables() {
+  std::vector<std::string> names;
+  for (char** variable = environ; *variable != nullptr; ++variable) {
+    const std::string_view text = *variable;
+    if (text.starts_with("KILN_")) names.emplace_back(text.substr(0, text.find('=')));
+  }
+  return names;
+}
+
+// A misspelt one is silently without effect.
+Finding unknown_variable(const std::string& name, const std::vector<std::string>& names) {
+  const std::vector<std::string_view> all(names.begin(), names.end());
+  const auto near = suggestion_for(name, all);
+  const std::string meant = near ? "; did you mean " + std::string(*near) + "?" : "";
+  return {Severity::warn, printable(name) + " is no variable of Kiln's" + meant, "unset " + shell_word(name)};
 }
 
 // Its shell would go on to the next python on PATH, without a word.
@@ -194,10 +222,16 @@ Findings interpreter_findings() {
            "export KILN_PYTHON=" + shell_word(version->substr(line_end + 1))}};
 }
 
-Findings switch_findings() {
-  const std::string value = value_of("KILN_DISABLE");
-  if (value.empty()) return {{Severity::ok, "runs may be served"}};
-  return {{Severity::warn, "KILN_DISABLE is set: every run is executed", "unset KILN_DISABLE"}};
+Findings variable_findings() {
+  Findings findings;
+  if (!value_of("KILN_DISABLE").empty())
+    findings.push_back({Severity::warn, "KILN_DISABLE is set: every run is executed", "unset KILN_DISABLE"});
+  const auto names = known_variables();
+  for (const auto& name : set_variables()) {
+    if (std::ranges::count(names, name) == 0) findings.push_back(unknown_variable(name, names));
+  }
+  if (findings.empty()) return {{Severity::ok, "none of KILN_* is in the way"}};
+  return findings;
 }
 
 Findings unit_findings() {

@@ -13,8 +13,8 @@ Findings path_findings();
 Findings link_findings();
 // Which interpreter do runs use, and does it start?
 Findings interpreter_findings();
-// Is a KILN_* variable set that turns Kiln off?
-Findings switch_findings();
+// Is a KILN_* variable set that turns Kiln off, or that has no meaning?
+Findings variable_findings();
 // Does a systemd unit start this installation's daemon?
 Findings unit_findings();
 

@@ -17,6 +17,10 @@ const char* absolute_variable(const Variables& variables, const char* name) {
   return value != nullptr && value[0] == '/' ? value : nullptr;
 }
 
+Error not_absolute(const std::string& name, const std::string& value) {
+  return {Reason::system, name + " is not an absolute path: " + value, "export " + name + "=/absolute/path"};
+}
+
 std::string without_trailing_slashes(std::string path) {
   while (path.size() > 1 && path.back() == '/') path.pop_back();
   return path;
@@ -28,7 +32,7 @@ Result<std::optional<std::string>> overridable(const Variables& variables, const
                                                const char* suffix) {
   if (const char* value = variables(override_name); value != nullptr && value[0] != '\0') {
     if (value[0] != '/') {
-      return Error{Reason::system, std::string(override_name) + " is not an absolute path: " + value, {}};
+      return not_absolute(override_name, value);
     }
     return without_trailing_slashes(value);
   }
@@ -55,7 +59,7 @@ Result<void> make_dirs(const std::string& dir) {
 Result<std::string> runtime_dir() {
   if (const char* value = std::getenv("KILN_RUNTIME_DIR"); value != nullptr && value[0] != '\0') {
     if (value[0] != '/') {
-      return Error{Reason::system, std::string("KILN_RUNTIME_DIR is not an absolute path: ") + value, {}};
+      return not_absolute("KILN_RUNTIME_DIR", value);
     }
     return without_trailing_slashes(value);
   }

@@ -373,7 +373,14 @@ TEST_F(Doctor, AnInterpreterThatNoImageIsOf) {
 TEST_F(Doctor, AVariableThatTurnsKilnOff) {
   expect_warning(
       examine({"KILN_DISABLE=1"}),
-      line("warn", "switches", "KILN_DISABLE is set: every run is executed", "unset KILN_DISABLE"));
+      line("warn", "variables", "KILN_DISABLE is set: every run is executed", "unset KILN_DISABLE"));
+}
+
+TEST_F(Doctor, AVariableThatIsMisspelt) {
+  expect_warning(
+      examine({"KILN_STORE_LIMT=1GiB"}),
+      line("warn", "variables", "KILN_STORE_LIMT is no variable of Kiln's; did you mean KILN_STORE_LIMIT?",
+           "unset KILN_STORE_LIMT"));
 }
 
 TEST_F(Doctor, AnotherKilnOnPath) {
