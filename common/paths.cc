@@ -98,7 +98,11 @@ Result<UniqueFd> open_private_dir(const std::string& dir, const std::string& var
     TRY_VOID(make_dirs(dir));
     fd.reset(::open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   }
-  if (!fd) return errno_error("cannot open " + dir);
+  if (!fd) {
+    Error unusable = errno_error("cannot open " + dir);
+    unusable.hint = "export " + variable + "=/a/directory/of/yours";
+    return unusable;
+  }
   struct stat status {};
   if (::fstat(fd.get(), &status) != 0) return errno_error("cannot stat " + dir);
   if (status.st_uid != ::geteuid()) {

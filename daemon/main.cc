@@ -29,9 +29,9 @@ int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);  // a peer that hangs up is an error code, not our end
   try {
     if (const auto done = kiln::run_daemon(options); !done) {
-      // Who waits for us to be ready reads why we are not.
-      if (options.ready_fd >= 0)
-        (void)!::write(options.ready_fd, done.error().message.data(), done.error().message.size());
+      // Who waits for us to be ready reads why we are not, and in a second line what helps.
+      const std::string why = done.error().message + "\n" + done.error().hint;
+      if (options.ready_fd >= 0) (void)!::write(options.ready_fd, why.data(), why.size());
       kiln::print_error(done.error());
       return done.error().reason == kiln::Reason::already_running ? kiln::kExitFix : kiln::kExitUnable;
     }
