@@ -132,7 +132,11 @@ Findings index_findings(const std::string& cache_dir, const Examined& examined) 
   if (!examined) return none_to_ask(examined);
   Findings findings;
   const std::string& problem = examined->index_problem();
-  if (!problem.empty()) findings.push_back({Severity::bad, printable(problem), "kiln daemon restart"});
+  if (!problem.empty()) {
+    const bool full = problem.ends_with("disk is full");  // as SQLite has it; else a new start sets it aside
+    findings.push_back(
+        {Severity::bad, printable(problem), full ? "kiln gc --limit 0" : "kiln daemon restart"});
+  }
   const std::string aside = cache_dir + "/index.db.set-aside";
   if (::access(aside.c_str(), F_OK) == 0) {
     findings.push_back({Severity::warn, "a former index was unusable, and begun anew: " + printable(aside),

@@ -149,7 +149,7 @@ bool is_damage(const SQLite::Exception& problem) {
 }
 
 Error sqlite_error(const SQLite::Exception& problem) {
-  return {Reason::system, std::string("the index failed: ") + problem.what(), {}};
+  return {Reason::system, std::string("the index failed: ") + problem.what(), "kiln doctor"};
 }
 
 // SQLiteCpp throws; here that ends.

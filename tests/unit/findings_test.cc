@@ -54,6 +54,12 @@ TEST(Findings, AnIndexThatCannotBeOpened) {
       (Finding{Severity::bad, "the index failed: unable to open database file", "kiln daemon restart"}));
 }
 
+TEST(Findings, AnIndexWithoutRoom) {
+  proto::ExamineReply reply;
+  reply.set_index_problem("the index failed: database or disk is full");
+  EXPECT_EQ(index_findings("/nowhere", reply).front().hint, "kiln gc --limit 0");
+}
+
 TEST(Findings, AStoreThatCannotBeRead) {
   proto::ExamineReply reply;
   reply.set_store_problem("cannot read /x/store: Permission denied");
