@@ -1,5 +1,7 @@
 // Mistakes that users make, and what each is told: a row a mistake, in the words that are printed.
 #include <gtest/gtest.h>
+#include <sched.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -270,7 +272,7 @@ INSTANTIATE_TEST_SUITE_P(All, Mistakes, testing::ValuesIn(kMistakes),
                          [](const auto& info) { return info.param.name; });
 
 // What only root can bring about.
-TEST(MistakesOfRoot, ACacheOfAnotherUser) {
+TEST(RootMistakes, ACacheOfAnotherUser) {
   if (::geteuid() != 0) GTEST_SKIP() << "only root can give a directory away";
   reset_work_dir();
   const std::string place = work_dir() + "/cache";
@@ -281,6 +283,43 @@ TEST(MistakesOfRoot, ACacheOfAnotherUser) {
   EXPECT_EQ(outcome.err,
             error(place + " belongs to another user", "export KILN_CACHE_DIR=/a/directory/of/yours"));
   EXPECT_EQ(describe_status(outcome.status), "exit 3");
+}
+
+// In a mount namespace of its own: daemon, commands and a disk of four blocks that are taken.
+TEST(RootMistakes, AFullDisk) {
+  reset_work_dir();
+  const std::string disk = work_dir() + "/disk";
+  fs::create_directories(disk);
+  const std::string script = "mkdir -m 700 disk/cache; cat /dev/zero > disk/all 2>&-; '" + kiln_binary() +
+                             "' daemon start > /dev/null; '" + kiln_binary() + "' list; code=$?; '" +
+                             kiln_binary() + "' daemon stop > /dev/null; exit $code";
+  Invocation invocation{.argv = {"/bin/sh", "-c", script},
+                        .environment = environment_with({"KILN_CACHE_DIR=" + disk + "/cache",
+                                                         "KILN_RUNTIME_DIR=" + work_dir() + "/run"})};
+  invocation.in_child = [&disk] {
+    if (::unshare(CLONE_NEWNS) != 0 || ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+        ::mount("disk", disk.c_str(), "tmpfs", 0, "size=16k,mode=0700") != 0)
+      ::_exit(126);
+  };
+  const Outcome outcome = run(invocation);
+  if (describe_status(outcome.status) == "exit 126") GTEST_SKIP() << "nothing can be mounted here";
+  EXPECT_EQ(outcome.err, error("the index failed: database or disk is full", "kiln doctor"));
+  EXPECT_EQ(describe_status(outcome.status), "exit 3");
+}
+
+// Who starts the daemon decides: its limits are those of its start.
+TEST(DaemonMistakes, ATreeThatIsTooLargeToBeWatched) {
+  reset_work_dir();
+  kiln({"daemon", "stop"});
+  kiln({"daemon", "start"}, {"KILN_WATCH_LIMIT=1"});
+  fs::create_directories(work_dir() + "/tree/deep");
+  const Outcome outcome = kiln({"watch", "tree"});
+  EXPECT_EQ(outcome.err,
+            error("changes in " + work_dir() + "/tree are not heard: no watch is left: watch.limit grants 1",
+                  "a greater watch.limit in kiln.toml, then kiln daemon restart"));
+  EXPECT_EQ(describe_status(outcome.status), "exit 1");
+  kiln({"unwatch", "tree"});
+  kiln({"daemon", "restart"});
 }
 
 }  // namespace
