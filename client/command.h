@@ -19,6 +19,7 @@ int gc_command(std::span<char*> arguments);
 int stats_command(std::span<char*> arguments);
 int inspect_command(std::span<char*> arguments);
 int status_command(std::span<char*> arguments);
+int doctor_command(std::span<char*> arguments);
 int config_command(std::span<char*> arguments);
 int watch_command(std::span<char*> arguments);
 int unwatch_command(std::span<char*> arguments);

@@ -32,7 +32,6 @@ sockaddr_un address_of(const std::string& path, int dir) {
 }
 
 constexpr timeval kConnectLimit{10, 0};
-constexpr int kAnswerLimit_ms = 5'000;
 
 Error connect_error() {
   if (errno == ENOENT || errno == ECONNREFUSED) return errno_error("no daemon is running", Reason::no_daemon);
@@ -94,10 +93,10 @@ Result<proto::Reply> Connection::receive(std::vector<UniqueFd>* fds) {
   return reply;
 }
 
-Result<void> Connection::await_answer() {
+Result<void> Connection::await_answer(std::chrono::milliseconds limit) {
   pollfd waited{fd_.get(), POLLIN, 0};
   int ready = 0;
-  while ((ready = ::poll(&waited, 1, kAnswerLimit_ms)) < 0 && errno == EINTR) {
+  while ((ready = ::poll(&waited, 1, static_cast<int>(limit.count()))) < 0 && errno == EINTR) {
   }
   if (ready > 0) return {};
   const std::string pid = std::to_string(TRY(check_peer(fd_.get())));

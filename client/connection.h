@@ -1,6 +1,7 @@
 // Talking to the daemon: connect, start one when none is there, send a request, read replies.
 #pragma once
 
+#include <chrono>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,8 @@ namespace kiln {
 
 class Connection {
  public:
+  static constexpr std::chrono::milliseconds kAnswerLimit{5'000};
+
   // Connects to the living daemon. Fails with Reason::no_daemon when there is none, daemon_unreachable when a
   // socket is there but cannot be used, foreign_user when directory or daemon belong to somebody else.
   static Result<Connection> open();
@@ -25,7 +28,7 @@ class Connection {
 
   // Waits for the beginning of an answer that a daemon gives at once, whatever it does. Reason::timeout: it
   // does not, as one that is stopped.
-  Result<void> await_answer();
+  Result<void> await_answer(std::chrono::milliseconds limit = kAnswerLimit);
   // Asks a living daemon for such an answer: is it there, and of our build?
   static Result<void> ping();
 

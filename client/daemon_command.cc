@@ -1,17 +1,22 @@
 // `kiln daemon start|stop|restart|run|logs`.
 #include <unistd.h>
 
+#include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
-#include <fstream>
-#include <iostream>
+#include <optional>
 #include <string_view>
+#include <vector>
 
 #include "client/command.h"
 #include "client/connection.h"
+#include "client/daemon_log.h"
 #include "client/daemon_start.h"
+#include "common/arguments.h"
 #include "common/paths.h"
 #include "common/print_error.h"
+#include "common/suggestion.h"
 
 namespace kiln {
 namespace {
@@ -23,7 +28,10 @@ constexpr char kHelp[] =
     "  stop      end it; programs that run are not disturbed\n"
     "  restart   stop, then start\n"
     "  run       run it here, in the foreground, logging to standard error\n"
-    "  logs      print its log\n"
+    "  logs      print its log: -n N for its last N lines alone, --follow for what is added, too\n"
+    "\n"
+    "A running daemon reads its configuration again, log.level included, when it gets SIGHUP:\n"
+    "pkill -HUP -u $USER -x kilnd. The environment is that of its start; restart takes the present one.\n"
     "\n"
     "  -h, --help  this text\n";
 
@@ -65,16 +73,20 @@ int run() {
   return kExitUnable;
 }
 
-int logs() {
+int logs(std::span<char*> arguments) {
+  CLI::App app("Prints the daemon's log, from the oldest line that is kept", "kiln daemon logs");
+  std::optional<std::size_t> lines;
+  bool follow = false;
+  app.add_option("-n,--lines", lines, "only the last N lines")->type_name("N")->check(CLI::NonNegativeNumber);
+  app.add_flag("-f,--follow", follow, "then what is added, until Ctrl-C");
+  if (const auto code = parse_arguments(app, arguments)) return *code;
   const auto dir = cache_dir();
   if (!dir) return report(dir.error(), "");
-  std::ifstream log(log_path(*dir));
-  if (!log) {
-    print_error({Reason::not_found, "there is no log at " + log_path(*dir), "kiln daemon start"});
-    return kExitFix;
-  }
-  if (log.peek() != std::ifstream::traits_type::eof()) std::cout << log.rdbuf();
-  return kExitDone;
+  const DaemonLog log(*dir);
+  const auto printed = follow ? log.follow(lines) : log.print(lines);
+  if (printed) return kExitDone;
+  print_error(printed.error());
+  return printed.error().reason == Reason::not_found ? kExitFix : exit_code(printed.error());
 }
 
 int wrong_usage(const std::string& what) {
@@ -87,23 +99,30 @@ struct Action {
   int (*run)();
 };
 
-constexpr Action kActions[] = {
-    {"start", start}, {"stop", stop}, {"restart", restart}, {"run", run}, {"logs", logs}};
+constexpr Action kActions[] = {{"start", start}, {"stop", stop}, {"restart", restart}, {"run", run}};
+
+std::string meant(const std::string& name) {
+  std::vector<std::string_view> names{"logs"};
+  for (const Action& action : kActions) names.push_back(action.name);
+  const auto near = suggestion_for(name, names);
+  return near ? "; did you mean " + std::string(*near) + "?" : "";
+}
 
 }  // namespace
 
 int daemon_command(std::span<char*> arguments) {
+  const std::string name = arguments.empty() ? "" : arguments[0];
+  if (name == "logs") return logs(arguments.subspan(1));
   for (const std::string_view argument : arguments) {
     if (argument != "-h" && argument != "--help") continue;
     std::fputs(kHelp, stdout);
     return kExitDone;
   }
   if (arguments.size() > 1) return wrong_usage("unexpected argument " + std::string(arguments[1]));
-  const std::string_view name = arguments.empty() ? "" : arguments[0];
   for (const Action& action : kActions) {
     if (action.name == name) return action.run();
   }
-  return wrong_usage(name.empty() ? "which action?" : "unknown action " + std::string(name));
+  return wrong_usage(name.empty() ? "which action?" : "unknown action " + name + meant(name));
 }
 
 }  // namespace kiln

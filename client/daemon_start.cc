@@ -13,6 +13,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <string>
+#include <string_view>
 
 #include "client/connection.h"
 #include "common/fd_passing.h"
@@ -71,15 +72,22 @@ bool await_end_of_other(const std::string& dir) {
   return ended;
 }
 
-// "r": ready. Other text: why it is not. End of file: another has the lifetime lock.
+Error not_started(std::string_view why) {
+  const std::size_t line_end = why.find('\n');
+  const std::string hint(line_end < why.size() ? why.substr(line_end + 1) : "");
+  return {Reason::no_daemon, std::string(why.substr(0, line_end)), hint};
+}
+
+// "r": ready. Other text: why it is not, and perhaps in a second line what helps. End of file: another has
+// the lifetime lock.
 Result<void> await_ready(int ready_fd) {
   pollfd waited{ready_fd, POLLIN, 0};
   if (::poll(&waited, 1, kStartLimit_ms) != 1)
     return Error{Reason::timeout, "the daemon did not start in time", "kiln daemon logs"};
-  std::array<char, 512> text{};
+  std::array<char, 4096> text{};
   const ssize_t size = ::read(ready_fd, text.data(), text.size());
   if (size == 1 && text[0] == 'r') return {};
-  if (size > 0) return Error{Reason::no_daemon, std::string(text.data(), static_cast<std::size_t>(size)), {}};
+  if (size > 0) return not_started({text.data(), static_cast<std::size_t>(size)});
   if (Connection::open()) return {};
   return Error{Reason::already_running, "another daemon holds the lock, but does not answer",
                "pkill -u $USER -x kilnd"};

@@ -1,20 +1,14 @@
 #include "client/interpreter_search.h"
 
-#include <fcntl.h>
-#include <spawn.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <charconv>
 #include <cstdlib>
 #include <filesystem>
 #include <vector>
 
 #include "client/interpreter_choice.h"
+#include "client/program_output.h"
 #include "client/program_path.h"
-#include "common/unique_fd.h"
 
 namespace kiln {
 namespace {
@@ -88,28 +82,9 @@ std::vector<Candidate> candidates(PythonVersion version) {
 
 // What the interpreter at PATH says of its version.
 std::optional<WantedVersion> ask_version(const std::string& path) {
-  std::string program = path;
-  std::string options = "-ES";
-  std::string flag = "-c";
-  std::string script = "import sys; sys.stdout.write('%d.%d.%d' % sys.version_info[:3])";
-  char* const argv[] = {program.data(), options.data(), flag.data(), script.data(), nullptr};
-  int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0) return std::nullopt;
-  const UniqueFd reading{ends[0]};
-  UniqueFd writing{ends[1]};
-  posix_spawn_file_actions_t actions;
-  ::posix_spawn_file_actions_init(&actions);
-  ::posix_spawn_file_actions_adddup2(&actions, writing.get(), STDOUT_FILENO);
-  pid_t pid = 0;
-  const int failed = ::posix_spawn(&pid, path.c_str(), &actions, nullptr, argv, environ);
-  ::posix_spawn_file_actions_destroy(&actions);
-  writing.reset();
-  if (failed != 0) return std::nullopt;
-  char said[32];
-  const ssize_t size = ::read(reading.get(), said, sizeof said);
-  while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
-  }
-  return size > 0 ? parse_version({said, static_cast<std::size_t>(size)}) : std::nullopt;
+  const auto said =
+      program_output({path, "-ES", "-c", "import sys; sys.stdout.write('%d.%d.%d' % sys.version_info[:3])"});
+  return said ? parse_version(*said) : std::nullopt;
 }
 
 bool fits(const Candidate& candidate, const WantedVersion& wanted) {

@@ -1,4 +1,5 @@
 // kiln: one program, and, through a link named python*, a drop-in for the interpreter of that name.
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <cstring>
@@ -8,8 +9,10 @@
 #include "client/interpreter_choice.h"
 #include "client/output.h"
 #include "client/own_title.h"
+#include "client/program_path.h"
 #include "client/run.h"
 #include "common/print_error.h"
+#include "common/suggestion.h"
 #include "common/version.h"
 
 namespace {
@@ -37,6 +40,7 @@ constexpr std::array kCommands{
     Command{"inspect", kiln::inspect_command, "show what a bytecode file holds, and whether it is fresh"},
     Command{"status", kiln::status_command, "daemon, images, cache, interpreters"},
     Command{"stats", kiln::stats_command, "how many runs were served, and why others were not"},
+    Command{"doctor", kiln::doctor_command, "find out what needs mending, and by which command"},
     Command{"config", kiln::config_command, "every setting, with its value and where that comes from"},
     Command{"daemon", kiln::daemon_command, "start, stop, restart, run the daemon; show its logs"},
 };
@@ -62,11 +66,6 @@ void print_help() {
       "  KILN_SECTION_KEY  in the place of a key of the configuration: see `kiln config --describe`");
 }
 
-bool is_python_name(std::string_view name) {
-  if (!name.starts_with("python")) return false;
-  return name.find_first_not_of("0123456789.", sizeof("python") - 1) == std::string_view::npos;
-}
-
 int be_python(const std::string& name, std::span<char*> arguments) {
   const auto interpreter = kiln::choose_behind_link(name);
   if (!interpreter) {
@@ -74,6 +73,13 @@ int be_python(const std::string& name, std::span<char*> arguments) {
     return 127;  // as a shell answers for a program that is not there
   }
   kiln::run_program(*interpreter, arguments);
+}
+
+std::string meant(std::string_view name) {
+  std::array<std::string_view, kCommands.size()> names;
+  std::ranges::transform(kCommands, names.begin(), &Command::name);
+  const auto near = kiln::suggestion_for(name, names);
+  return near ? "; did you mean " + std::string(*near) + "?" : "";
 }
 
 int run_named(std::span<char*> arguments) {
@@ -93,7 +99,8 @@ int run_named(std::span<char*> arguments) {
     std::printf("kiln %s\n", kiln::version().data());
     return kExitDone;
   }
-  kiln::print_error({kiln::Reason::usage, "unknown command " + std::string(name), "kiln --help"});
+  kiln::print_error(
+      {kiln::Reason::usage, "unknown command " + std::string(name) + meant(name), "kiln --help"});
   return kExitUsage;
 }
 
@@ -116,5 +123,5 @@ int main(int argc, char** argv) {
   const char* slash = std::strrchr(argv[0], '/');
   const std::string name = slash != nullptr ? slash + 1 : argv[0];
   const std::span<char*> arguments(argv + 1, static_cast<std::size_t>(argc - 1));
-  return is_python_name(name) ? be_python(name, arguments) : dispatch(arguments);
+  return kiln::is_python_name(name) ? be_python(name, arguments) : dispatch(arguments);
 }

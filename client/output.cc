@@ -5,12 +5,20 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
+
+#include "client/progress.h"
 
 namespace kiln {
 
 // A handler, not SIG_IGN: exec sets only that back to the default (signal(7)).
 void outlive_closed_pipes() {
   if (std::signal(SIGPIPE, [](int) {}) == SIG_IGN) std::signal(SIGPIPE, SIG_IGN);
+}
+
+bool wants_colour() {
+  const char* forbidden = std::getenv("NO_COLOR");
+  return (forbidden == nullptr || forbidden[0] == '\0') && terminal_columns(STDOUT_FILENO) > 0;
 }
 
 namespace {

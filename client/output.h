@@ -10,6 +10,9 @@ namespace kiln {
 // ignored anyway; what is executed later has SIGPIPE as we got it.
 void outlive_closed_pipes();
 
+// Standard output is a terminal that shows colours, and nobody has forbidden them (no-color.org).
+bool wants_colour();
+
 // Writes what is buffered. An Error if that, or anything written before it, failed.
 Result<void> finish_output();
 

@@ -31,6 +31,17 @@ const std::optional<FileId>& own_id() {
 
 }  // namespace
 
+bool is_python_name(std::string_view name) {
+  constexpr std::string_view kPython = "python";
+  if (!name.starts_with(kPython)) return false;
+  return name.find_first_not_of("0123456789.", kPython.size()) == std::string_view::npos;
+}
+
+bool is_own_program(const std::string& path) {
+  const auto id = executable_id(path);
+  return id && id == own_id();
+}
+
 bool is_other_program(const std::string& path) {
   const auto id = executable_id(path);
   return id && id != own_id();

@@ -3,9 +3,16 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace kiln {
+
+// A name by which a link to Kiln stands for an interpreter: python, python3, python3.N.
+bool is_python_name(std::string_view name);
+
+// True if PATH is this very program, or a link to it.
+bool is_own_program(const std::string& path);
 
 // True if PATH is a file that may be executed, and is not this very program.
 bool is_other_program(const std::string& path);

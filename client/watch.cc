@@ -23,9 +23,14 @@ namespace {
 
 Result<void> check_directory(const std::string& path) {
   struct stat status {};
-  if (::stat(path.c_str(), &status) != 0) return errno_error("cannot watch " + path, Reason::target_missing);
+  if (::stat(path.c_str(), &status) != 0) {
+    Error missing = errno_error("cannot watch " + path, Reason::target_missing);
+    missing.hint = "kiln watch --help";
+    return missing;
+  }
   if (!S_ISDIR(status.st_mode)) {
-    return Error{Reason::usage, path + " is no directory", "kiln watch the directory that holds it"};
+    const std::string above = path.substr(0, std::max<std::size_t>(path.rfind('/'), 1));
+    return Error{Reason::usage, path + " is no directory", "kiln watch " + shell_word(above)};
   }
   return {};
 }

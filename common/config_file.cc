@@ -83,7 +83,7 @@ class Reader {
 };
 
 Error unreadable(const std::string& path, const std::string& why) {
-  return {Reason::config, "cannot read " + path + ": " + why, {}};
+  return {Reason::config, "cannot read " + path + ": " + why, "kiln config --path"};
 }
 
 Result<std::string> contents(int fd, const std::string& path) {

@@ -17,6 +17,10 @@ const char* absolute_variable(const Variables& variables, const char* name) {
   return value != nullptr && value[0] == '/' ? value : nullptr;
 }
 
+Error not_absolute(const std::string& name, const std::string& value) {
+  return {Reason::system, name + " is not an absolute path: " + value, "export " + name + "=/absolute/path"};
+}
+
 std::string without_trailing_slashes(std::string path) {
   while (path.size() > 1 && path.back() == '/') path.pop_back();
   return path;
@@ -28,7 +32,7 @@ Result<std::optional<std::string>> overridable(const Variables& variables, const
                                                const char* suffix) {
   if (const char* value = variables(override_name); value != nullptr && value[0] != '\0') {
     if (value[0] != '/') {
-      return Error{Reason::system, std::string(override_name) + " is not an absolute path: " + value, {}};
+      return not_absolute(override_name, value);
     }
     return without_trailing_slashes(value);
   }
@@ -55,7 +59,7 @@ Result<void> make_dirs(const std::string& dir) {
 Result<std::string> runtime_dir() {
   if (const char* value = std::getenv("KILN_RUNTIME_DIR"); value != nullptr && value[0] != '\0') {
     if (value[0] != '/') {
-      return Error{Reason::system, std::string("KILN_RUNTIME_DIR is not an absolute path: ") + value, {}};
+      return not_absolute("KILN_RUNTIME_DIR", value);
     }
     return without_trailing_slashes(value);
   }
@@ -88,18 +92,22 @@ std::string log_path(const std::string& cache_dir) {
   return cache_dir + "/kilnd.log";
 }
 
-Result<UniqueFd> open_private_dir(const std::string& dir) {
+Result<UniqueFd> open_private_dir(const std::string& dir, const std::string& variable) {
   UniqueFd fd{::open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)};
   if (!fd && errno == ENOENT) {
     TRY_VOID(make_dirs(dir));
     fd.reset(::open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   }
-  if (!fd) return errno_error("cannot open " + dir);
+  if (!fd) {
+    Error unusable = errno_error("cannot open " + dir);
+    unusable.hint = "export " + variable + "=/a/directory/of/yours";
+    return unusable;
+  }
   struct stat status {};
   if (::fstat(fd.get(), &status) != 0) return errno_error("cannot stat " + dir);
   if (status.st_uid != ::geteuid()) {
     return Error{Reason::foreign_user, dir + " belongs to another user",
-                 "export KILN_RUNTIME_DIR=/a/directory/of/yours"};
+                 "export " + variable + "=/a/directory/of/yours"};
   }
   if ((status.st_mode & 022) != 0) {
     return Error{Reason::foreign_user, dir + " can be written by other users", "chmod 700 " + dir};

@@ -34,8 +34,8 @@ std::string log_path(const std::string& cache_dir);           // CACHE/kilnd.log
 
 // Creates DIR (mode 0700, parents with the umask) unless it exists, and returns a descriptor of it. Fails if
 // it is not a directory, belongs to another user, or others may write to it: a socket in such a place could
-// be anybody's.
-Result<UniqueFd> open_private_dir(const std::string& dir);
+// be anybody's. VARIABLE is the one that would name another, for the hint.
+Result<UniqueFd> open_private_dir(const std::string& dir, const std::string& variable = "KILN_RUNTIME_DIR");
 
 // Directory of the running binary, by /proc/self/exe, and of what kilnd loads: ../lib/kiln from there.
 Result<std::string> own_bin_dir();

@@ -64,7 +64,7 @@ void open_log(const std::string& path, bool foreground) {
   if (foreground) sinks.push_back(std::make_shared<spdlog::sinks::stderr_color_sink_mt>());
   auto logger = std::make_shared<spdlog::logger>("kilnd", sinks.begin(), sinks.end());
   logger->set_pattern("%Y-%m-%d %H:%M:%S.%e %P %l %v");
-  logger->flush_on(spdlog::level::info);
+  logger->flush_on(spdlog::level::trace);
   spdlog::set_default_logger(std::move(logger));
 }
 
@@ -249,7 +249,9 @@ class Daemon {
   void configure() {
     if (settings_.error()) return spdlog::error("configuration ignored: {}", settings_.error()->message);
     const Config& config = settings_.config();
-    spdlog::set_level(spdlog::level::from_str(config.log_level));
+    const auto level = spdlog::level::from_str(config.log_level);
+    spdlog::set_level(level);
+    spdlog::flush_on(level);  // whoever follows the log sees each line as it is written
     images_.set_limit(config.images_limit);
     images_.set_memory_limit(config.images_memory.count);
     store_.set_limit(config.store_limit.count);
@@ -366,7 +368,7 @@ Result<void> run_daemon(const DaemonOptions& options) {
       take_lifetime_lock(lifetime_lock_path(runtime), is_passed ? OtherDaemon::ends : OtherDaemon::lives));
   if (!lock && options.ready_fd >= 0) return {};
   if (!lock) return Error{Reason::already_running, "a daemon already runs in " + runtime, "kiln daemon stop"};
-  TRY(open_private_dir(cache));
+  TRY(open_private_dir(cache, "KILN_CACHE_DIR"));
   open_log(log_path(cache), options.foreground);
   spdlog::info("kilnd {} starts", build_id());
   if (::chdir("/") != 0) return errno_error("cannot enter /");

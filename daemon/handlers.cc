@@ -1,5 +1,6 @@
 #include "daemon/handlers.h"
 
+#include <spdlog/spdlog.h>
 #include <unistd.h>
 
 #include <ctime>
@@ -36,7 +37,8 @@ std::uint64_t monotonic_s() {
   return static_cast<std::uint64_t>(now.tv_sec);
 }
 
-constexpr std::size_t kListedAtOnce = 1'000;  // entries a reply, or little more: well below a frame's limit
+constexpr std::size_t kExaminedObjects = 100;  // of the store: some 20 ms
+constexpr std::size_t kListedAtOnce = 1'000;   // entries a reply, or little more: well below a frame's limit
 
 std::vector<IndexFilter> filters_of(const google::protobuf::RepeatedPtrField<std::string>& paths,
                                     std::optional<EntryState> state) {
@@ -86,6 +88,12 @@ void add_limit(const char* name, std::uint64_t used, std::uint64_t limit, proto:
   added.set_limit(limit);
 }
 
+void describe(const StoreSample& sample, proto::ExamineReply& found) {
+  found.set_store_objects(sample.objects);
+  found.set_store_examined(sample.examined);
+  for (const auto& path : sample.damaged) found.add_store_damaged(path);
+}
+
 void describe(const OverlayUsage& usage, proto::GcReply::Overlay& done) {
   done.set_files(usage.files);
   done.set_bytes(usage.bytes);
@@ -97,6 +105,11 @@ void describe(const OverlayUsage& usage, proto::GcReply::Overlay& done) {
 bool names_files(const proto::Request& request) {
   return request.has_precompile() || request.has_list() || request.has_clean() || request.has_watch() ||
          request.has_follow() || request.has_explain();
+}
+
+std::string_view word_of(const Images::Decision& decision) {
+  if (const auto* error = std::get_if<Error>(&decision)) return word(error->reason);
+  return word(std::holds_alternative<Images::Start>(decision) ? Reason::no_image : Reason::served);
 }
 
 Error images_disabled(const Config& config) {
@@ -155,6 +168,8 @@ asio::awaitable<void> Handlers::handle(Session& session, const proto::Request& r
       co_return co_await warm(session, request.warm().run());
     case proto::Request::kSettle:
       co_return co_await settle(session);
+    case proto::Request::kExamine:
+      co_return co_await examine(session);
     case proto::Request::kStats:
       co_return co_await counts_.serve(session, request.stats());
     default:
@@ -164,10 +179,14 @@ asio::awaitable<void> Handlers::handle(Session& session, const proto::Request& r
 
 asio::awaitable<void> Handlers::run(Session& session, const proto::RunRequest& request) {
   const auto config = config_of(request);
-  if (!config) co_return co_await session.refuse(config.error());
+  if (!config) {
+    spdlog::debug("a run at {}: {}", request.place(), word(config.error().reason));
+    co_return co_await session.refuse(config.error());
+  }
   proto::RunRequest configured = request;
   configure(*config, configured);
   auto decision = images_.route(configured, session.hand_over(), why_not_ahead(*config, request).empty());
+  spdlog::debug("a run at {}: {}", request.place(), word_of(decision));
   if (const auto* error = std::get_if<Error>(&decision)) co_return co_await session.refuse(*error);
   if (const auto* start = std::get_if<Images::Start>(&decision)) order_start(session, *start);
 }
@@ -203,11 +222,7 @@ asio::awaitable<void> Handlers::precompile(Session& session, const proto::Precom
   recompiler_.look_at_interpreters();
 }
 
-asio::awaitable<void> Handlers::status(Session& session) {
-  recompiler_.look_at_interpreters();
-  proto::Reply reply;
-  auto& status = *reply.mutable_status();
-  auto& daemon = *status.mutable_daemon();
+void Handlers::describe_daemon(proto::Status::Daemon& daemon) const {
   daemon.set_pid(::getpid());
   daemon.set_version(std::string(version()));
   daemon.set_build_id(std::string(build_id()));
@@ -217,6 +232,13 @@ asio::awaitable<void> Handlers::status(Session& session) {
   daemon.set_log(facts_.log);
   daemon.set_resident_bytes(resident_bytes());
   if (settings_.error()) daemon.set_configuration_error(settings_.error()->message);
+}
+
+asio::awaitable<void> Handlers::status(Session& session) {
+  recompiler_.look_at_interpreters();
+  proto::Reply reply;
+  auto& status = *reply.mutable_status();
+  describe_daemon(*status.mutable_daemon());
   images_.describe(status);
   const auto summary = co_await index_.summarize();
   if (!summary) co_return co_await session.refuse(summary.error());
@@ -227,6 +249,23 @@ asio::awaitable<void> Handlers::status(Session& session) {
   const auto overlay_bytes = co_await overlay_.bytes();
   add_limit("overlay_bytes", overlay_bytes ? *overlay_bytes : 0, overlay_.limit(), status);
   watch_.describe(status);
+  co_await session.reply(reply);
+}
+
+asio::awaitable<void> Handlers::examine(Session& session) {
+  proto::Reply reply;
+  auto& found = *reply.mutable_examine();
+  describe_daemon(*found.mutable_status()->mutable_daemon());
+  images_.describe(*found.mutable_status());
+  watch_.describe(*found.mutable_status());
+  const auto damage = co_await index_.find_damage();
+  found.set_index_problem(damage ? *damage : damage.error().message);
+  const auto sample = co_await store_.examine(kExaminedObjects);
+  if (sample) {
+    describe(*sample, found);
+  } else {
+    found.set_store_problem(sample.error().message);
+  }
   co_await session.reply(reply);
 }
 

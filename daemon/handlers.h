@@ -70,7 +70,9 @@ class Handlers {
   boost::asio::awaitable<void> run(Session& session, const proto::RunRequest& request);
   boost::asio::awaitable<void> warm(Session& session, const proto::RunRequest& request);
   boost::asio::awaitable<void> precompile(Session& session, const proto::PrecompileRequest& request);
+  void describe_daemon(proto::Status::Daemon& daemon) const;
   boost::asio::awaitable<void> status(Session& session);
+  boost::asio::awaitable<void> examine(Session& session);
   boost::asio::awaitable<void> list(Session& session, const proto::ListRequest& request);
   boost::asio::awaitable<bool> list_all(Session& session, const IndexFilter& filter);
   boost::asio::awaitable<void> clean(Session& session, const proto::CleanRequest& request);

@@ -151,7 +151,7 @@ bool is_damage(const SQLite::Exception& problem) {
 }
 
 Error sqlite_error(const SQLite::Exception& problem) {
-  return {Reason::system, std::string("the index failed: ") + problem.what(), {}};
+  return {Reason::system, std::string("the index failed: ") + problem.what(), "kiln doctor"};
 }
 
 // SQLiteCpp throws; here that ends.
@@ -358,6 +358,13 @@ class Index::Database {
  public:
   Database(std::unique_ptr<SQLite::Database> database, std::string overlay)
       : database_(std::move(database)), overlay_(std::move(overlay)) {}
+
+  // Pages that are in memory would hide what became of them on the disk.
+  std::string find_damage() {
+    sqlite3_db_release_memory(database_->getHandle());
+    const auto verdict = database_->execAndGet("PRAGMA quick_check(1)").getString();
+    return verdict == "ok" ? "" : verdict;
+  }
 
   void record(const InterpreterInfo& interpreter, int optimize, std::span<const FileResult> files) {
     SQLite::Transaction transaction(*database_, SQLite::TransactionBehavior::IMMEDIATE);
@@ -1069,6 +1076,10 @@ Result<std::vector<std::string>> Index::imported_modules(std::size_t count) {
 
 Result<std::optional<std::string>> Index::source_of(const std::string& pyc) {
   return guarded([&] { return database_->source_of(pyc); });
+}
+
+Result<std::string> Index::find_damage() {
+  return guarded([&] { return database_->find_damage(); });
 }
 
 Result<IndexCounts> Index::counts() {

@@ -178,6 +178,10 @@ class Index {
   // Where a former database now lies that could not be used, if there was one.
   const std::optional<std::string>& set_aside() const;
 
+  // Has SQLite look over the whole database (PRAGMA quick_check), as it is on the disk. What it finds; empty:
+  // nothing. Damage may also be the Error.
+  Result<std::string> find_damage();
+
   // Adds or updates an interpreter. When its magic number has changed its entries become stale.
   Result<void> record(const InterpreterInfo& interpreter);
 

@@ -100,6 +100,13 @@ asio::awaitable<Result<IndexSummary>> IndexThread::summarize() {
   return run_blocking(thread_, [this] { return summarize_here(); });
 }
 
+asio::awaitable<Result<std::string>> IndexThread::find_damage() {
+  return run_blocking(thread_, [this]() -> Result<std::string> {
+    Index* index = TRY(this->index());
+    return index->find_damage();
+  });
+}
+
 // A directory that is gone is not worth a watch.
 Result<std::vector<std::string>> IndexThread::imported_modules_here(std::size_t count) {
   Index* index = TRY(this->index());

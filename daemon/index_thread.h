@@ -49,6 +49,8 @@ class IndexThread {
   // asked.
   std::function<void(std::vector<std::string>)> on_doubt;
 
+  // As of Index; what keeps it from being opened is the Error.
+  boost::asio::awaitable<Result<std::string>> find_damage();
   // Looks at all files again that are not proved to be as they were, then counts.
   boost::asio::awaitable<Result<IndexSummary>> summarize();
   // Looks at them, too.

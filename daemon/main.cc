@@ -19,6 +19,9 @@ int main(int argc, char** argv) {
   app.add_option("--ready-fd", options.ready_fd,
                  "descriptor to write a byte to when connections are accepted");
   app.add_flag("--foreground", options.foreground, "log to standard error, too");
+  app.add_flag_callback(
+      "--build-id", [] { throw CLI::CallForVersion(std::string(kiln::build_id()), 0); },
+      "the build, which is the client's, too");
   app.set_version_flag("--version", "kilnd " + std::string(kiln::version()));
   if (const auto code = kiln::parse_arguments(app, std::span(argv + 1, argv + argc))) return *code;
   std::signal(SIGCHLD, SIG_DFL);  // else the kernel reaps our children, and their pids become others'
@@ -26,9 +29,9 @@ int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);  // a peer that hangs up is an error code, not our end
   try {
     if (const auto done = kiln::run_daemon(options); !done) {
-      // Who waits for us to be ready reads why we are not.
-      if (options.ready_fd >= 0)
-        (void)!::write(options.ready_fd, done.error().message.data(), done.error().message.size());
+      // Who waits for us to be ready reads why we are not, and in a second line what helps.
+      const std::string why = done.error().message + "\n" + done.error().hint;
+      if (options.ready_fd >= 0) (void)!::write(options.ready_fd, why.data(), why.size());
       kiln::print_error(done.error());
       return done.error().reason == kiln::Reason::already_running ? kiln::kExitFix : kiln::kExitUnable;
     }

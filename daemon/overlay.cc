@@ -109,7 +109,7 @@ void Overlay::keep(Work& work) {
 }
 
 Result<void> Overlay::fill_all(Work& work) {
-  TRY(open_private_dir(dir_));
+  TRY(open_private_dir(dir_, "KILN_CACHE_DIR"));
   for (const std::string& source : work.wish.sources.paths) {
     if (stopped_) break;
     TRY_VOID(fill_one(work, source));

@@ -84,12 +84,30 @@ std::string Store::path_of(const StoreKey& key) const {
   return object_path(directory_, digest_of(key));
 }
 
+namespace {
+
+// Whatever lies there, opening it must not block.
+UniqueFd open_object(const std::string& path) {
+  return UniqueFd{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)};
+}
+
+// One that has just been removed is not.
+bool is_damaged(const std::string& path, const Sha256& digest) {
+  const UniqueFd fd = open_object(path);
+  if (!fd) return errno != ENOENT;
+  struct stat status {};
+  if (::fstat(fd.get(), &status) != 0) return true;
+  const auto object = read_object(fd.get(), status);
+  return !object || !decode_object(*object, digest);
+}
+
+}  // namespace
+
 std::optional<StoredCode> Store::find(const StoreKey& key) {
   if (limit() == 0) return std::nullopt;
   const Sha256 digest = digest_of(key);
   const std::string path = object_path(directory_, digest);
-  // Whatever lies there, opening it must not block.
-  const UniqueFd fd{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)};
+  const UniqueFd fd = open_object(path);
   struct stat status {};
   if (!fd || ::fstat(fd.get(), &status) != 0) return std::nullopt;
   const auto object = read_object(fd.get(), status);
@@ -134,6 +152,20 @@ Result<StoreUsage> Store::gc(std::uint64_t limit, const std::stop_token& stop) {
   sweep.shrink(limit, stop);
   bytes_.store(sweep.usage().bytes, std::memory_order_relaxed);
   return sweep.usage();
+}
+
+Result<StoreSample> Store::examine(std::size_t count, const std::stop_token& stop) const {
+  StoreSweep sweep(directory_);
+  TRY_VOID(sweep.scan(stop));
+  StoreSample sample;
+  sample.objects = sweep.usage().objects;
+  for (const Sha256& digest : sweep.sample(count)) {
+    if (stop.stop_requested()) break;
+    const std::string path = object_path(directory_, digest);
+    if (is_damaged(path, digest)) sample.damaged.push_back(path);
+    ++sample.examined;
+  }
+  return sample;
 }
 
 }  // namespace kiln

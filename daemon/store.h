@@ -24,6 +24,7 @@
 #include <optional>
 #include <stop_token>
 #include <string>
+#include <vector>
 
 #include "common/result.h"
 #include "daemon/digest.h"
@@ -50,6 +51,13 @@ struct StoreUsage {
   std::uint64_t removed_bytes = 0;  // temporary files that were left by a kill are among them
 };
 
+// Some of the objects, verified.
+struct StoreSample {
+  std::uint64_t objects = 0;  // that there are
+  std::uint64_t examined = 0;
+  std::vector<std::string> damaged;  // paths
+};
+
 // All functions may be called from any thread.
 class Store {
  public:
@@ -73,6 +81,10 @@ class Store {
   // of what was seen. Fails only if the directory is there but cannot be read.
   Result<StoreUsage> gc(std::uint64_t limit, const std::stop_token& stop = {});
   Result<StoreUsage> gc(const std::stop_token& stop = {}) { return gc(limit(), stop); }
+
+  // Verifies COUNT objects, taken at random, and changes none: no use counts, and what is damaged stays
+  // until somebody asks for it. Fails as gc() does.
+  Result<StoreSample> examine(std::size_t count, const std::stop_token& stop = {}) const;
 
   std::uint64_t limit() const { return limit_.load(std::memory_order_relaxed); }
   void set_limit(std::uint64_t limit) { limit_.store(limit, std::memory_order_relaxed); }

@@ -8,7 +8,9 @@
 #include <algorithm>
 #include <cerrno>
 #include <ctime>
+#include <iterator>
 #include <memory>
+#include <random>
 
 #include "common/file_stamp.h"
 #include "daemon/temporary_file.h"
@@ -78,6 +80,15 @@ void StoreSweep::shrink(std::uint64_t limit, const std::stop_token& stop) {
     ++usage_.removed_objects;
     usage_.removed_bytes += object.bytes;
   }
+}
+
+std::vector<Sha256> StoreSweep::sample(std::size_t count) const {
+  std::vector<Object> taken;
+  std::ranges::sample(objects_, std::back_inserter(taken), static_cast<std::ptrdiff_t>(count),
+                      std::mt19937_64{std::random_device{}()});
+  std::vector<Sha256> digests;
+  for (const Object& object : taken) digests.push_back(object.digest);
+  return digests;
 }
 
 }  // namespace kiln

@@ -2,6 +2,7 @@
 // objects. Others may read and write meanwhile.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <stop_token>
 #include <string>
@@ -22,6 +23,9 @@ class StoreSweep {
 
   // See Store::gc.
   void shrink(std::uint64_t limit, const std::stop_token& stop);
+
+  // COUNT of the objects that were seen, or all, at random.
+  std::vector<Sha256> sample(std::size_t count) const;
 
   const StoreUsage& usage() const { return usage_; }
 

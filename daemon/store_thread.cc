@@ -42,6 +42,10 @@ asio::awaitable<Result<std::uint64_t>> StoreThread::bytes() {
   return run_blocking(thread_, [this] { return bytes_here(); });
 }
 
+asio::awaitable<Result<StoreSample>> StoreThread::examine(std::size_t count) {
+  return run_blocking(thread_, [this, count] { return store_.examine(count, stop_.get_token()); });
+}
+
 void StoreThread::shrink() {
   asio::post(thread_, [this] {
     const auto done = caught([this] { return gc_here(store_.limit()); });

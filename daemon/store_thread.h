@@ -30,6 +30,8 @@ class StoreThread {
   // Bytes that objects take on the disk, about. They are counted at the first call, unless a gc has come
   // before.
   boost::asio::awaitable<Result<std::uint64_t>> bytes();
+  // As of Store; what waits to be written is none of it.
+  boost::asio::awaitable<Result<StoreSample>> examine(std::size_t count);
   // A gc some time soon; what fails is logged.
   void shrink();
 

@@ -5,9 +5,9 @@
 #include <optional>
 #include <string>
 
+#include "common/file_system_kind.h"
 #include "common/unique_fd.h"
 #include "daemon/watch/directory.h"
-#include "daemon/watch/file_system_kind.h"
 #include "daemon/watch/forest.h"
 
 namespace kiln {

@@ -662,6 +662,21 @@ TEST_F(IndexTest, DamageWithinIsSetAside) {
   EXPECT_EQ(index.counts()->entries(), 0U);
 }
 
+// Pages that are in memory would hide it.
+TEST_F(IndexTest, DamageIsFoundWhileItIsOpen) {
+  { ASSERT_TRUE(open().record(python())); }
+  Index index = open();
+  ASSERT_TRUE(index.interpreters());
+  EXPECT_EQ(*index.find_damage(), "");
+  {
+    std::fstream file(path(), std::ios::binary | std::ios::in | std::ios::out);
+    file.seekp(4096);
+    file << std::string(fs::file_size(path()) - 4096, '\xa5');
+  }
+  const auto found = index.find_damage();
+  EXPECT_TRUE(!found || !found->empty());
+}
+
 TEST_F(IndexTest, OneFromTheFutureIsSetAside) {
   open();
   execute(path(), "PRAGMA user_version = 1000");

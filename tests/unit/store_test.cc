@@ -126,6 +126,20 @@ TEST_F(StoreTest, WhatIsDamagedIsNotReturnedAndIsRemoved) {
   }
 }
 
+TEST_F(StoreTest, ExaminesASampleAndChangesNothing) {
+  EXPECT_EQ(store_.examine(10)->objects, 0U) << "there is no directory yet";
+  fill(20);
+  EXPECT_EQ(store_.examine(5)->examined, 5U);
+  std::ofstream(store_.path_of(key_of(7)), std::ios::app) << "more";
+  const auto sample = store_.examine(100);
+  ASSERT_TRUE(sample);
+  EXPECT_EQ(sample->objects, 20U);
+  EXPECT_EQ(sample->examined, 20U);
+  EXPECT_EQ(sample->damaged, std::vector<std::string>{store_.path_of(key_of(7))});
+  EXPECT_TRUE(has(7));
+  EXPECT_GE(age_of(store_.path_of(key_of(0))), 20 * 86'400L) << "that was no use";
+}
+
 TEST_F(StoreTest, WhatIsTruncatedIsNotReturnedAndIsRemoved) {
   const std::string path = store_.path_of(key_of("a"));
   ASSERT_TRUE(store_.keep(key_of("a"), {"code", "warnings"}));

@@ -5,8 +5,8 @@
 
 #include <random>
 
+#include "common/file_system_kind.h"
 #include "daemon/watch/changes.h"
-#include "daemon/watch/file_system_kind.h"
 #include "daemon/watch/inotify.h"
 #include "daemon/watch/mount_table.h"
 #include "daemon/watch/path_order.h"

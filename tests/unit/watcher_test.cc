@@ -940,7 +940,7 @@ class UntrustedWatcherTest : public WatcherTest {
 
   static FileSystemKind kind(int descriptor) {
     const auto path = fs::read_symlink("/proc/self/fd/" + std::to_string(descriptor)).string();
-    if (path.find("/net") != std::string::npos) return {false, "nfs"};
+    if (path.find("/net") != std::string::npos) return {.name = "nfs"};
     return file_system_kind(descriptor);
   }
 };

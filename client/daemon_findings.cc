@@ -1,0 +1,188 @@
+#include "client/daemon_findings.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+
+#include "client/connection.h"
+#include "client/printable.h"
+#include "common/config.h"
+#include "common/paths.h"
+#include "common/quantity.h"
+#include "common/reason.h"
+
+namespace kiln {
+namespace {
+
+// A large index takes its time, and there may be a queue before it.
+constexpr std::chrono::milliseconds kExamineLimit{60'000};
+// With less, one large project may be too much.
+constexpr std::uint64_t kComfortableWatches = 65'536;
+constexpr std::uint64_t kGoodWatches = 524'288;
+
+Findings none_to_ask(const Examined& examined) {
+  const bool none = examined.error().reason == Reason::no_daemon;
+  return {{Severity::skip, none ? "only a running daemon can tell" : "the daemon cannot be asked"}};
+}
+
+Finding of_image(const proto::Status::Image& image) {
+  const std::string reason = image.state().substr(image.state().find(": ") + 2);
+  const auto known = reason_from_word(reason);
+  const std::string why = known ? std::string(wording(*known)) : reason;
+  return {Severity::warn, "runs of " + printable(image.python()) + " are executed: " + why,
+          "kiln daemon logs -n 20"};
+}
+
+Findings of_root(const proto::Status::Root& root) {
+  Findings findings;
+  const std::string path = printable(root.path());
+  if (root.state() == "missing")
+    findings.push_back(
+        {Severity::warn, path + " is watched, but not there", "kiln unwatch " + shell_word(root.path())});
+  if (!root.reason().empty())
+    findings.push_back(
+        {Severity::bad, path + " cannot be watched: " + printable(root.reason()), root.hint()});
+  if (!root.configuration_error().empty())
+    findings.push_back({Severity::bad, path + " is watched by former settings: " + root.configuration_error(),
+                        "kiln config " + shell_word(root.path())});
+  for (const auto& directory : root.unwatched())
+    findings.push_back({Severity::warn, "not watched below " + path + ": " + printable(directory)});
+  return findings;
+}
+
+const proto::Status::Limit* find_limit(const proto::Status& status, std::string_view name) {
+  for (const auto& limit : status.limits()) {
+    if (limit.name() == name) return &limit;
+  }
+  return nullptr;
+}
+
+// Imports are watched when there is room; runs are never wrong without.
+Finding of_imports(const proto::Status& status) {
+  const auto* limit = find_limit(status, "watches");
+  const bool full = limit != nullptr && limit->used() >= limit->limit();
+  return {Severity::warn,
+          count_text(status.unwatched_imports()) + " directories of what was imported are not watched",
+          full ? "sudo sysctl fs.inotify.max_user_watches=" + std::to_string(kGoodWatches) : ""};
+}
+
+std::uint64_t system_watch_limit() {
+  std::uint64_t limit = 0;
+  std::ifstream("/proc/sys/fs/inotify/max_user_watches") >> limit;
+  return limit;
+}
+
+}  // namespace
+
+Examined examine_by_daemon(const std::string& runtime_dir) {
+  if (::access(socket_path(runtime_dir).c_str(), F_OK) != 0)
+    return Error{Reason::no_daemon, "no daemon is running", {}};
+  TRY_VOID(Connection::ping());
+  Connection connection = TRY(Connection::open());
+  proto::Request request;
+  request.mutable_examine();
+  TRY_VOID(connection.send(std::move(request)));
+  if (!connection.await_answer(kExamineLimit))
+    return Error{Reason::timeout, "the daemon is too busy to examine its index and store",
+                 "kiln daemon logs -n 20"};
+  return TRY(connection.receive()).examine();
+}
+
+Findings socket_findings(const std::string& socket) {
+  struct stat status {};
+  const std::string path = printable(socket);
+  if (::lstat(socket.c_str(), &status) != 0) {
+    if (errno == ENOENT) return {{Severity::ok, path + ", not there yet"}};
+    return {{Severity::bad, path + " cannot be reached: " + std::strerror(errno)}};
+  }
+  const std::string remove = "rm -r " + shell_word(socket);
+  if (!S_ISSOCK(status.st_mode)) return {{Severity::bad, path + " is no socket", remove}};
+  if (status.st_uid != ::geteuid()) return {{Severity::bad, path + " belongs to another user", remove}};
+  return {{Severity::ok, path}};
+}
+
+Findings daemon_findings(const Examined& examined) {
+  if (examined) {
+    const auto& daemon = examined->status().daemon();
+    return {{Severity::ok, "pid " + std::to_string(daemon.pid()) + ", " + daemon.build_id()}};
+  }
+  const Error& error = examined.error();
+  if (error.reason == Reason::no_daemon)
+    return {{Severity::ok, "none is running; the first run starts one, or: kiln daemon start"}};
+  if (error.reason == Reason::build_mismatch)
+    return {{Severity::warn, error.message + ", this kiln is not", "kiln daemon restart"}};
+  return {{Severity::bad, error.message, error.hint}};
+}
+
+Findings configuration_findings(const std::string& path, const Examined& examined) {
+  const auto config = load_config(path);
+  if (!config) return {{Severity::bad, config.error().message, config.error().hint}};
+  if (examined && !examined->status().daemon().configuration_error().empty()) {
+    return {{Severity::bad,
+             "the daemon has met a mistake: " + examined->status().daemon().configuration_error(),
+             "kiln daemon restart"}};
+  }
+  return {{Severity::ok, "no mistakes; kiln config shows all settings"}};
+}
+
+Findings index_findings(const std::string& cache_dir, const Examined& examined) {
+  if (!examined) return none_to_ask(examined);
+  Findings findings;
+  const std::string& problem = examined->index_problem();
+  if (!problem.empty()) {
+    const bool full = problem.ends_with("disk is full");  // as SQLite has it; else a new start sets it aside
+    findings.push_back(
+        {Severity::bad, printable(problem), full ? "kiln gc --limit 0" : "kiln daemon restart"});
+  }
+  const std::string aside = cache_dir + "/index.db.set-aside";
+  if (::access(aside.c_str(), F_OK) == 0) {
+    findings.push_back({Severity::warn, "a former index was unusable, and begun anew: " + printable(aside),
+                        "rm " + shell_word(aside) + "*"});
+  }
+  if (findings.empty()) return {{Severity::ok, "SQLite finds nothing wrong"}};
+  return findings;
+}
+
+Findings store_findings(const Examined& examined) {
+  if (!examined) return none_to_ask(examined);
+  if (!examined->store_problem().empty()) return {{Severity::bad, printable(examined->store_problem())}};
+  const std::string sample = "objects examined: " + count_text(examined->store_examined()) + " of " +
+                             count_text(examined->store_objects());
+  if (examined->store_damaged().empty()) return {{Severity::ok, sample}};
+  std::string remove = "rm";
+  for (const auto& path : examined->store_damaged()) remove += " " + shell_word(path);
+  const auto damaged = static_cast<std::uint64_t>(examined->store_damaged_size());
+  return {{Severity::bad, sample + "; damaged: " + count_text(damaged), remove}};
+}
+
+Findings image_findings(const Examined& examined) {
+  if (!examined) return none_to_ask(examined);
+  Findings findings;
+  for (const auto& image : examined->status().images()) {
+    if (image.state().starts_with("failed: ")) findings.push_back(of_image(image));
+  }
+  if (findings.empty()) return {{Severity::ok, "no interpreter failed to become one"}};
+  return findings;
+}
+
+Finding watch_limit_finding(std::uint64_t system_limit) {
+  const std::string text = "fs.inotify.max_user_watches is " + count_text(system_limit);
+  if (system_limit >= kComfortableWatches) return {Severity::ok, text};
+  return {Severity::warn, text + ": few for large projects",
+          "sudo sysctl fs.inotify.max_user_watches=" + std::to_string(kGoodWatches)};
+}
+
+Findings watch_findings(const Examined& examined) {
+  Findings findings{watch_limit_finding(system_watch_limit())};
+  if (!examined) return findings;
+  for (const auto& root : examined->status().roots()) {
+    for (auto& finding : of_root(root)) findings.push_back(std::move(finding));
+  }
+  if (examined->status().unwatched_imports() > 0) findings.push_back(of_imports(examined->status()));
+  return findings;
+}
+
+}  // namespace kiln

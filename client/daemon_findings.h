@@ -1,0 +1,34 @@
+// Findings about the daemon, and what it alone can tell.
+#pragma once
+
+#include <string>
+
+#include "client/finding.h"
+#include "common/result.h"
+#include "proto/kiln.pb.h"
+
+namespace kiln {
+
+// Asks the living daemon to examine what it owns. None is started, and no directory made: who looks for what
+// is wrong must leave it as it is. Reason::no_daemon: there is none.
+Result<proto::ExamineReply> examine_by_daemon(const std::string& runtime_dir);
+
+using Examined = Result<proto::ExamineReply>;
+
+// Is the socket one, and ours?
+Findings socket_findings(const std::string& socket);
+// Does it run, answer, and is it of our build?
+Findings daemon_findings(const Examined& examined);
+// Are the files that hold for the directory PATH in order, and does the daemon go by them?
+Findings configuration_findings(const std::string& path, const Examined& examined);
+// CACHE_DIR: where the index is set aside when it has been damaged.
+Findings index_findings(const std::string& cache_dir, const Examined& examined);
+Findings store_findings(const Examined& examined);
+// Could images be started?
+Findings image_findings(const Examined& examined);
+// Is all watched that should be?
+Findings watch_findings(const Examined& examined);
+// SYSTEM_LIMIT: fs.inotify.max_user_watches.
+Finding watch_limit_finding(std::uint64_t system_limit);
+
+}  // namespace kiln

@@ -1,0 +1,154 @@
+#include "client/daemon_log.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "common/paths.h"
+#include "common/unique_fd.h"
+
+namespace kiln {
+namespace {
+
+constexpr int kMostRotated = 9;  // more than the daemon keeps: daemon/daemon.cc
+constexpr std::uint32_t kEvents = IN_MODIFY | IN_CREATE | IN_MOVED_TO | IN_ONLYDIR;
+
+UniqueFd open_to_read(const std::string& path) {
+  return UniqueFd{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
+}
+
+// As spdlog names them: kilnd.log, then kilnd.1.log.
+std::string rotated(const std::string& path, int number) {
+  if (number == 0) return path;
+  const std::string stem = path.substr(0, path.rfind('.'));
+  return stem + "." + std::to_string(number) + path.substr(stem.size());
+}
+
+bool is_same_file(int fd, const std::string& path) {
+  struct stat one {};
+  struct stat other {};
+  return ::fstat(fd, &one) == 0 && ::stat(path.c_str(), &other) == 0 && one.st_dev == other.st_dev &&
+         one.st_ino == other.st_ino;
+}
+
+// Those that are there, the oldest first. They are opened from the newest on, for a rotation makes each an
+// older one: none can be missed, but one be met again.
+std::vector<UniqueFd> open_all(const std::string& path) {
+  std::vector<UniqueFd> files;
+  for (int number = 0; number <= kMostRotated; ++number) {
+    const std::string name = rotated(path, number);
+    if (!files.empty() && is_same_file(files.back().get(), name)) continue;
+    if (UniqueFd file = open_to_read(name)) files.push_back(std::move(file));
+  }
+  std::ranges::reverse(files);
+  return files;
+}
+
+// What FILE was followed by: the file that was begun when it was renamed, under its present name. Not there:
+// the files are just between two names.
+UniqueFd open_successor(int file, const std::string& path) {
+  for (int number = 1; number <= kMostRotated; ++number) {
+    if (!is_same_file(file, rotated(path, number))) continue;
+    UniqueFd next = open_to_read(rotated(path, number - 1));
+    // Else they were renamed meanwhile, and there will be an event.
+    return is_same_file(file, rotated(path, number)) ? std::move(next) : UniqueFd{};
+  }
+  auto files = open_all(path);  // it is gone, and what is left begins after it
+  return files.empty() ? UniqueFd{} : std::move(files.front());
+}
+
+// From its position to its end.
+std::string read_rest(int fd) {
+  std::string text;
+  std::array<char, 65536> buffer;
+  while (true) {
+    const ssize_t size = ::read(fd, buffer.data(), buffer.size());
+    if (size < 0 && errno == EINTR) continue;
+    if (size <= 0) return text;
+    text.append(buffer.data(), static_cast<std::size_t>(size));
+  }
+}
+
+std::string_view last_lines(std::string_view text, std::size_t lines) {
+  if (lines == 0) return {};
+  std::size_t begin = text.ends_with('\n') ? text.size() - 1 : text.size();
+  for (; lines > 0 && begin > 0; --lines) {
+    begin = text.rfind('\n', begin - 1);
+    if (begin == std::string_view::npos) return text;
+  }
+  return lines > 0 ? text : text.substr(begin + 1);
+}
+
+void write_text(std::string_view text) {
+  std::fwrite(text.data(), 1, text.size(), stdout);
+  std::fflush(stdout);
+}
+
+// Returns the newest file, whose rest is still to come.
+Result<UniqueFd> print_all(const std::string& path, std::optional<std::size_t> lines) {
+  auto files = open_all(path);
+  if (files.empty()) return Error{Reason::not_found, "there is no log at " + path, "kiln daemon start"};
+  std::string text;
+  for (const auto& file : files) text += read_rest(file.get());
+  write_text(lines ? last_lines(text, *lines) : std::string_view(text));
+  return std::move(files.back());
+}
+
+// False: nobody reads what is printed any more.
+bool await_event(int events) {
+  pollfd fds[2] = {{events, POLLIN, 0}, {STDOUT_FILENO, 0, 0}};
+  while (::poll(fds, 2, -1) < 0) {
+  }
+  if ((fds[1].revents & POLLERR) != 0) return false;
+  std::array<char, 4096> buffer;
+  while (::read(events, buffer.data(), buffer.size()) > 0) {  // which event it was does not matter
+  }
+  return true;
+}
+
+// A file that was renamed has nothing added to it any more.
+void catch_up(UniqueFd& file, const std::string& path) {
+  while (true) {
+    const bool is_newest = is_same_file(file.get(), path);
+    write_text(read_rest(file.get()));
+    if (is_newest) return;
+    UniqueFd next = open_successor(file.get(), path);
+    if (!next) return;
+    file = std::move(next);
+  }
+}
+
+}  // namespace
+
+DaemonLog::DaemonLog(const std::string& cache_dir) : directory_(cache_dir), path_(log_path(cache_dir)) {}
+
+Result<void> DaemonLog::print(std::optional<std::size_t> lines) const {
+  TRY(print_all(path_, lines));
+  return {};
+}
+
+Result<void> DaemonLog::follow(std::optional<std::size_t> lines) const {
+  std::signal(SIGPIPE, SIG_DFL);  // as tail(1) ends
+  const UniqueFd events{::inotify_init1(IN_CLOEXEC | IN_NONBLOCK)};
+  if (!events) return errno_error("cannot follow the log");
+  // Before anything is read, so that nothing is added unseen in between.
+  const int watch = ::inotify_add_watch(events.get(), directory_.c_str(), kEvents);
+  if (watch < 0 && errno != ENOENT) return errno_error("cannot follow " + path_);
+  UniqueFd file = TRY(print_all(path_, lines));
+  catch_up(file, path_);
+  while (await_event(events.get())) catch_up(file, path_);
+  return {};
+}
+
+}  // namespace kiln

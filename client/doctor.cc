@@ -1,0 +1,159 @@
+// `kiln doctor`: what needs mending, and by which command.
+//
+// It looks, and leaves everything as it is: no daemon is started, no directory made, nothing damaged removed.
+// A check is a row of the table below.
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
+#include <cstdio>
+#include <vector>
+
+#include "client/command.h"
+#include "client/current_path.h"
+#include "client/daemon_findings.h"
+#include "client/finding.h"
+#include "client/output.h"
+#include "client/place_findings.h"
+#include "client/program_findings.h"
+#include "common/arguments.h"
+#include "common/json_text.h"
+#include "common/paths.h"
+#include "common/print_error.h"
+
+namespace kiln {
+namespace {
+
+namespace json = boost::json;
+
+constexpr int kFormat = 1;  // of the JSON document
+
+struct Patient {
+  std::string here;  // the current directory
+  std::string runtime_dir;
+  std::string cache_dir;
+  Examined examined;
+};
+
+struct Check {
+  const char* name;
+  Findings (*find)(const Patient&);
+};
+
+constexpr Check kChecks[] = {
+    {"installation", [](const Patient&) { return installation_findings(); }},
+    {"path", [](const Patient&) { return path_findings(); }},
+    {"python links", [](const Patient&) { return link_findings(); }},
+    {"interpreter", [](const Patient&) { return interpreter_findings(); }},
+    {"variables", [](const Patient&) { return variable_findings(); }},
+    {"configuration", [](const Patient& of) { return configuration_findings(of.here, of.examined); }},
+    {"runtime directory",
+     [](const Patient& of) { return directory_findings(of.runtime_dir, "KILN_RUNTIME_DIR"); }},
+    {"cache directory", [](const Patient& of) { return directory_findings(of.cache_dir, "KILN_CACHE_DIR"); }},
+    {"disk", [](const Patient& of) { return disk_findings(of.cache_dir); }},
+    {"file system", [](const Patient& of) { return file_system_findings(of.cache_dir); }},
+    {"socket", [](const Patient& of) { return socket_findings(socket_path(of.runtime_dir)); }},
+    {"daemon", [](const Patient& of) { return daemon_findings(of.examined); }},
+    {"systemd", [](const Patient&) { return unit_findings(); }},
+    {"index", [](const Patient& of) { return index_findings(of.cache_dir, of.examined); }},
+    {"store", [](const Patient& of) { return store_findings(of.examined); }},
+    {"images", [](const Patient& of) { return image_findings(of.examined); }},
+    {"watches", [](const Patient& of) { return watch_findings(of.examined); }},
+};
+
+struct Line {
+  const char* check;
+  Finding finding;
+};
+
+Result<Patient> admit() {
+  auto here = TRY(absolute_path_of("."));
+  auto runtime = TRY(runtime_dir());
+  auto cache = TRY(cache_dir());
+  auto examined = examine_by_daemon(runtime);
+  return Patient{std::move(here), std::move(runtime), std::move(cache), std::move(examined)};
+}
+
+std::vector<Line> examine(const Patient& patient) {
+  std::vector<Line> lines;
+  for (const Check& check : kChecks) {
+    for (Finding& finding : check.find(patient)) lines.push_back({check.name, std::move(finding)});
+  }
+  return lines;
+}
+
+std::size_t count_bad(const std::vector<Line>& lines) {
+  return static_cast<std::size_t>(
+      std::ranges::count(lines, Severity::bad, [](const Line& line) { return line.finding.severity; }));
+}
+
+const char* colour_of(Severity severity) {
+  switch (severity) {
+    case Severity::ok:
+      return "\x1b[32m";
+    case Severity::skip:
+      return "\x1b[2m";
+    case Severity::warn:
+      return "\x1b[33m";
+    case Severity::bad:
+      return "\x1b[1;31m";
+  }
+  return "";
+}
+
+void print_line(const Line& line, bool coloured) {
+  const auto& [severity, what, hint] = line.finding;
+  std::printf("%s%-4s%s  %-17s  %s\n", coloured ? colour_of(severity) : "", word(severity).data(),
+              coloured ? "\x1b[0m" : "", line.check, what.c_str());
+  if (!hint.empty()) std::printf("      hint: %s\n", hint.c_str());
+}
+
+void print_lines(const std::vector<Line>& lines) {
+  const bool coloured = wants_colour();
+  for (const Line& line : lines) print_line(line, coloured);
+  const std::size_t bad = count_bad(lines);
+  std::printf("\n%s\n", bad == 0   ? "Nothing needs mending."
+                        : bad == 1 ? "One thing needs mending."
+                                   : (std::to_string(bad) + " things need mending.").c_str());
+}
+
+json::object to_json(const std::vector<Line>& lines) {
+  json::array findings;
+  for (const Line& line : lines) {
+    findings.push_back({{"check", line.check},
+                        {"severity", word(line.finding.severity)},
+                        {"what", line.finding.what},
+                        {"hint", line.finding.hint}});
+  }
+  return {{"version", kFormat}, {"bad", count_bad(lines)}, {"findings", std::move(findings)}};
+}
+
+}  // namespace
+
+int doctor_command(std::span<char*> arguments) {
+  CLI::App app(
+      "Examines everything that Kiln needs: ok, warn (it works, with less than it could), bad (to be "
+      "mended), "
+      "or skip (only a running daemon can tell). Nothing is changed, and no daemon started",
+      "kiln doctor");
+  bool as_json = false;
+  app.add_flag("--json", as_json,
+               "one JSON document (keys version, bad: how many are, and findings, each with check, severity, "
+               "what, and hint, the command that mends it)");
+  app.footer("Exit code 1: something is bad.");
+  if (const auto code = parse_arguments(app, arguments)) return *code;
+  const auto patient = admit();
+  if (!patient) {
+    print_error(patient.error());
+    return kExitFix;
+  }
+  const auto lines = examine(*patient);
+  if (as_json) {
+    std::printf("%s\n", json_text(to_json(lines)).c_str());
+  } else {
+    print_lines(lines);
+  }
+  return count_bad(lines) == 0 ? kExitDone : kExitFix;
+}
+
+}  // namespace kiln

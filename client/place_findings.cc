@@ -1,0 +1,139 @@
+#include "client/place_findings.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <filesystem>
+
+#include "client/printable.h"
+#include "common/quantity.h"
+#include "common/unique_fd.h"
+
+namespace kiln {
+namespace {
+
+// Bytecode of a large project, and the index of it, fit into this.
+constexpr std::uint64_t kComfortable = 256U << 20;
+constexpr std::size_t kTrial = 64U << 10;
+constexpr char kAnother[] = "/a/directory/of/yours";
+
+std::string set_variable(const std::string& variable, const std::string& directory) {
+  return "export " + variable + "=" + shell_word(directory);
+}
+
+bool is_directory(const std::string& path) {
+  struct stat status {};
+  return ::stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode);
+}
+
+// PATH, or the nearest above it that is there.
+std::string nearest_existing(std::string path) {
+  struct stat status {};
+  while (path.size() > 1 && ::lstat(path.c_str(), &status) != 0) {
+    path.resize(path.rfind('/'));
+    if (path.empty()) path = "/";
+  }
+  return path;
+}
+
+Findings missing_directory(const std::string& directory, const std::string& variable) {
+  const std::string above = nearest_existing(directory);
+  const std::string cannot = printable(directory) + " cannot be made: " + printable(above);
+  const std::string hint = set_variable(variable, kAnother);
+  if (!is_directory(above)) return {{Severity::bad, cannot + " is no directory", hint}};
+  if (::access(above.c_str(), W_OK | X_OK) != 0)
+    return {{Severity::bad, cannot + ": " + std::strerror(errno), hint}};
+  return {{Severity::ok, printable(directory) + ", not there yet"}};
+}
+
+// Where it leads to is named, for that is what the user means.
+Finding linked_directory(const std::string& directory, const std::string& variable) {
+  std::error_code dangling;
+  const auto target = std::filesystem::canonical(directory, dangling).string();
+  return {Severity::bad, printable(directory) + " is a symbolic link, which Kiln does not follow",
+          set_variable(variable, dangling ? kAnother : target)};
+}
+
+// What root owns in a user's place was most likely made by sudo(8).
+Finding foreign_directory(const std::string& directory, const std::string& variable, uid_t owner) {
+  const std::string mine = "sudo chown -R " + std::to_string(::geteuid()) + " " + shell_word(directory);
+  return {Severity::bad, printable(directory) + " belongs to another user, of id " + std::to_string(owner),
+          owner == 0 ? mine : set_variable(variable, kAnother)};
+}
+
+// As an error number; 0: it can be written to.
+int try_to_write(const std::string& directory) {
+  std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is an error number, too
+  const UniqueFd file{::open(directory.c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600)};
+  if (!file) return errno;
+  const std::array<char, kTrial> zeros{};
+  const ssize_t written = ::write(file.get(), zeros.data(), zeros.size());
+  if (written < 0) return errno;
+  return written == static_cast<ssize_t>(kTrial) ? 0 : ENOSPC;
+}
+
+// Of those that have no files without names, and those that the check of the directory itself tells of.
+bool says_nothing_of_room(int error) {
+  return error == EOPNOTSUPP || error == EISDIR || error == EACCES || error == EROFS || error == ENOTDIR;
+}
+
+}  // namespace
+
+Findings directory_findings(const std::string& directory, const std::string& variable) {
+  struct stat status {};
+  if (::lstat(directory.c_str(), &status) != 0) {
+    if (errno == ENOENT || errno == ENOTDIR) return missing_directory(directory, variable);
+    return {{Severity::bad, printable(directory) + " cannot be reached: " + std::strerror(errno),
+             set_variable(variable, kAnother)}};
+  }
+  const std::string path = shell_word(directory);
+  if (S_ISLNK(status.st_mode)) return {linked_directory(directory, variable)};
+  if (!S_ISDIR(status.st_mode))
+    return {{Severity::bad, printable(directory) + " is no directory", "mv " + path + " " + path + ".aside"}};
+  if (status.st_uid != ::geteuid()) return {foreign_directory(directory, variable, status.st_uid)};
+  if ((status.st_mode & 022) != 0)
+    return {{Severity::bad, printable(directory) + " can be written by other users", "chmod 700 " + path}};
+  if (::access(directory.c_str(), R_OK | W_OK | X_OK) == 0) return {{Severity::ok, printable(directory)}};
+  return {{Severity::bad, printable(directory) + " cannot be written to: " + std::strerror(errno),
+           errno == EROFS ? set_variable(variable, kAnother) : "chmod 700 " + path}};
+}
+
+Finding room_finding(std::uint64_t free_bytes) {
+  const std::string text = bytes_text(free_bytes) + " are free";
+  if (free_bytes >= kComfortable) return {Severity::ok, text};
+  return {Severity::warn, "only " + text, "kiln gc --limit 0"};
+}
+
+Findings disk_findings(const std::string& directory) {
+  const std::string place = nearest_existing(directory);
+  const int error = try_to_write(place);
+  if (error == EFBIG)
+    return {{Severity::bad, "no file may grow here: a limit is set on their size", "ulimit -f unlimited"}};
+  if (error != 0 && !says_nothing_of_room(error)) {
+    return {{Severity::bad, "nothing can be written in " + printable(place) + ": " + std::strerror(error),
+             "kiln gc --limit 0"}};
+  }
+  struct statvfs space {};
+  if (::statvfs(place.c_str(), &space) != 0) return {{Severity::skip, "how much is free is not known"}};
+  return {room_finding(std::uint64_t{space.f_bavail} * space.f_frsize)};
+}
+
+Finding file_system_finding(const FileSystemKind& kind) {
+  if (!kind.remote) return {Severity::ok, "the cache lies on " + kind.name};
+  return {Severity::warn,
+          "the cache lies on " + kind.name + ", on another machine: the index may be slow, or damaged",
+          "export KILN_CACHE_DIR=/var/tmp/kiln-" + std::to_string(::geteuid())};
+}
+
+Findings file_system_findings(const std::string& directory) {
+  const UniqueFd fd{::open(nearest_existing(directory).c_str(), O_PATH | O_CLOEXEC)};
+  return {file_system_finding(file_system_kind(fd.get()))};
+}
+
+}  // namespace kiln

@@ -1,0 +1,24 @@
+// Findings about the places where Kiln keeps its things. Nothing is created.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "client/finding.h"
+#include "common/file_system_kind.h"
+
+namespace kiln {
+
+// Is DIRECTORY, which VARIABLE would set, as open_private_dir() wants it, and may it be written to?
+Findings directory_findings(const std::string& directory, const std::string& variable);
+
+// Is there room in DIRECTORY, which need not be there yet? It is tried with a file that has no name.
+Findings disk_findings(const std::string& directory);
+// The same, once it is known that it can be written to.
+Finding room_finding(std::uint64_t free_bytes);
+
+// May the index lie in DIRECTORY?
+Findings file_system_findings(const std::string& directory);
+Finding file_system_finding(const FileSystemKind& kind);
+
+}  // namespace kiln

@@ -1,0 +1,326 @@
+// Mistakes that users make, and what each is told: a row a mistake, in the words that are printed.
+#include <gtest/gtest.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+
+#include "tests/e2e/harness.h"
+
+namespace kiln::e2e {
+namespace fs = std::filesystem;
+namespace {
+
+struct Mistake {
+  std::string name;
+  std::vector<std::string> arguments;
+  std::string err;  // all of it; $W is the work directory, $H the home of the test
+  int exit_code = 0;
+  std::vector<std::string> changes = {};  // of the environment
+  std::string prepare = {};               // by the shell, in the work directory
+};
+
+void PrintTo(const Mistake& mistake, std::ostream* out) {
+  *out << mistake.name;
+}
+
+std::string filled(std::string text) {
+  for (const auto& [name, value] :
+       {std::pair<std::string, std::string>{"$W", work_dir()}, {"$H", home_dir()}}) {
+    for (std::size_t at = 0; (at = text.find(name, at)) != std::string::npos; at += value.size())
+      text.replace(at, name.size(), value);
+  }
+  return text;
+}
+
+std::string error(const std::string& what, const std::string& hint) {
+  return "error: " + what + "\n\nhint: " + hint + "\n";
+}
+
+const Mistake kMistakes[] = {
+    // Commands and options.
+    {"command",
+     {"precompil", "a.py"},
+     error("unknown command precompil; did you mean precompile?", "kiln --help"),
+     2},
+    {"command_like_none", {"frobnicate"}, error("unknown command frobnicate", "kiln --help"), 2},
+    {"option_before_command", {"--verbose"}, error("unknown command --verbose", "kiln --help"), 2},
+    {"action",
+     {"daemon", "sart"},
+     error("unknown action sart; did you mean start?", "kiln daemon --help"),
+     2},
+    {"no_action", {"daemon"}, error("which action?", "kiln daemon --help"), 2},
+    {"action_with_more",
+     {"daemon", "stop", "now"},
+     error("unexpected argument now", "kiln daemon --help"),
+     2},
+    {"option",
+     {"precompile", "--forec", "a.py"},
+     error("unknown option --forec; did you mean --force?", "kiln precompile --help"),
+     2},
+    {"option_with_value",
+     {"list", "--sate=error"},
+     error("unknown option --sate; did you mean --state?", "kiln list --help"),
+     2},
+    {"option_like_none", {"status", "--verbose"}, error("unknown option --verbose", "kiln status --help"), 2},
+    {"argument", {"stats", "today"}, error("unexpected argument today", "kiln stats --help"), 2},
+    {"no_path", {"precompile"}, error("PATH is required", "kiln precompile --help"), 2},
+    {"no_file", {"inspect"}, error("FILE is required", "kiln inspect --help"), 2},
+    {"no_program", {"x"}, error("the name of a program is missing", "kiln x pytest"), 2},
+    {"clean_without_what", {"clean"}, error("--orphans is required", "kiln clean --help"), 2},
+    {"excluding",
+     {"config", "--describe", "--json"},
+     error("--json excludes --describe", "kiln config --help"),
+     2},
+    // Values of options.
+    {"level",
+     {"precompile", "-o", "7", "a.py"},
+     error("-o: Value 7 not in range 0 to 2", "kiln precompile --help"),
+     2},
+    {"jobs",
+     {"precompile", "-j", "many", "a.py"},
+     error("--jobs: Value many not in range 0 to 256", "kiln precompile --help"),
+     2},
+    {"mode",
+     {"precompile", "--invalidation-mode", "md5", "a.py"},
+     error("--invalidation-mode: md5 not in {timestamp,checked-hash,unchecked-hash}",
+           "kiln precompile --help"),
+     2},
+    {"state",
+     {"list", "--state", "broken"},
+     error("--state: broken not in {fresh,stale,error,orphan}", "kiln list --help"),
+     2},
+    {"size",
+     {"gc", "--limit", "lots"},
+     error("--limit: not a size such as 500MB or 2GiB: lots", "kiln gc --help"),
+     2},
+    // Interpreters.
+    {"interpreter_name",
+     {"precompile", "--python", "nope", "a.py"},
+     error("no interpreter named nope on PATH", "kiln precompile --python /usr/bin/python3 ..."),
+     2},
+    {"interpreter_version",
+     {"run", "--python", "3.99", "a.py"},
+     error("no interpreter of Python 3.99 on PATH, in /usr/local/bin or /usr/bin, of pyenv or uv",
+           "uv python install 3.99"),
+     2},
+    {"interpreter_is_no_program",
+     {"run", "--python", "/etc/passwd", "a.py"},
+     error("no interpreter /etc/passwd", "kiln run --python /usr/bin/python3 ..."),
+     2},
+    {"interpreter_is_a_directory",
+     {"run", "--python", "d", "a.py"},
+     error("no interpreter d/bin/python", "kiln run --python /usr/bin/python3 ..."),
+     2},
+    {"environment_is_broken",
+     {"precompile", "--python", "venv", "a.py"},
+     error("no interpreter venv/bin/python", "kiln precompile --python /usr/bin/python3 ..."),
+     2,
+     {},
+     "mkdir -p venv/bin; ln -s /nowhere/python3 venv/bin/python"},
+    {"no_interpreter_on_path",
+     {"run", "a.py"},
+     error("no interpreter named python3 on PATH", "kiln run --python /usr/bin/python3 ..."),
+     2,
+     {"PATH=/nowhere"}},
+    {"interpreter_of_variable",
+     {"run", "a.py"},
+     error("no interpreter named pyhton3 on PATH", "kiln run --python /usr/bin/python3 ..."),
+     2,
+     {"KILN_PYTHON=pyhton3"}},
+    // Files and directories.
+    {"explain_missing",
+     {"explain", "nope.py"},
+     error("Kiln knows nothing of $W/nope.py, and there is no such file", "kiln list"),
+     1},
+    {"explain_directory", {"explain", "d"}, error("$W/d is a directory", "kiln list $W/d"), 1},
+    {"inspect_missing",
+     {"inspect", "nope.pyc"},
+     error("cannot open nope.pyc: No such file or directory", "kiln inspect --help"),
+     1},
+    {"inspect_source",
+     {"inspect", "a.py"},
+     error("a.py is no bytecode file of Python", "kiln inspect --help"),
+     1},
+    {"inspect_directory", {"inspect", "d"}, error("d is not a file", "kiln inspect --help"), 1},
+    {"watch_missing",
+     {"watch", "nope"},
+     error("cannot watch $W/nope: No such file or directory", "kiln watch --help"),
+     1},
+    {"watch_file", {"watch", "a.py"}, error("$W/a.py is no directory", "kiln watch $W"), 1},
+    {"unwatch_unwatched", {"unwatch", "d"}, error("$W/d is not watched", "kiln status"), 1},
+    {"program_missing",
+     {"x", "no-such-program"},
+     error("no program no-such-program on PATH", "kiln x /path/to/no-such-program"),
+     127},
+    {"source_missing",
+     {"precompile", "nope.py"},
+     "nope.py: FileNotFoundError: No such file or directory\n",
+     1},
+    {"source_does_not_compile", {"precompile", "bad.py"}, "bad.py:1:1: SyntaxError: ", 1},
+    {"log_missing",
+     {"daemon", "logs"},
+     error("there is no log at $W/d/kilnd.log", "kiln daemon start"),
+     1,
+     {"KILN_CACHE_DIR=$W/d"}},
+    // The configuration.
+    {"key",
+     {"config"},
+     error("$W/kiln.toml:2: unknown key store.limt; did you mean store.limit?", "kiln config --describe"),
+     1,
+     {"KILN_CONFIG=$W/kiln.toml"},
+     "printf '[store]\\nlimt = \"1GiB\"\\n' > kiln.toml"},
+    {"value",
+     {"precompile", "."},
+     error("$W/kiln.toml:1: images.limit is a number from 1 to 1024", "kiln config --describe"),
+     1,
+     {"KILN_CONFIG=$W/kiln.toml"},
+     "echo 'images.limit = 0' > kiln.toml"},
+    {"no_toml",
+     {"config"},
+     error("$W/kiln.toml:1: Error while parsing key-value pair: expected value, saw '\\n'",
+           "kiln config --describe"),
+     1,
+     {"KILN_CONFIG=$W/kiln.toml"},
+     "echo 'x =' > kiln.toml"},
+    {"key_of_the_daemon",
+     {"config"},
+     error("$W/kiln.toml:1: store.limit concerns the whole daemon: only the user's own file may set it",
+           "kiln config --describe"),
+     1,
+     {},
+     "echo 'store.limit = \"1GiB\"' > kiln.toml"},
+    {"configuration_is_a_directory",
+     {"config"},
+     error("cannot read $W/d: it is not a file", "kiln config --path"),
+     1,
+     {"KILN_CONFIG=$W/d"}},
+    {"variable",
+     {"config"},
+     error("KILN_STORE_LIMIT: store.limit is a size such as \"500MB\" or \"2GiB\"", "unset KILN_STORE_LIMIT"),
+     1,
+     {"KILN_STORE_LIMIT=lots"}},
+    // Where Kiln keeps its things.
+    {"relative_runtime_directory",
+     {"status"},
+     error("KILN_RUNTIME_DIR is not an absolute path: run", "export KILN_RUNTIME_DIR=/absolute/path"),
+     3,
+     {"KILN_RUNTIME_DIR=run"}},
+    {"no_home",
+     {"daemon", "logs"},
+     error("neither HOME nor KILN_CACHE_DIR is set", "export KILN_CACHE_DIR=/absolute/path"),
+     3,
+     {"HOME", "KILN_CACHE_DIR"}},
+    {"no_daemon",
+     {"status"},
+     error("no daemon is running", "kiln daemon start"),
+     3,
+     {"KILN_RUNTIME_DIR=$W/none"}},
+    {"runtime_directory_is_a_file",
+     {"daemon", "start"},
+     error("cannot open $W/a.py: Not a directory", "export KILN_RUNTIME_DIR=/a/directory/of/yours"),
+     3,
+     {"KILN_RUNTIME_DIR=$W/a.py"}},
+    {"cache_directory_is_a_file",
+     {"daemon", "start"},
+     error("cannot open $W/a.py: Not a directory", "export KILN_CACHE_DIR=/a/directory/of/yours"),
+     3,
+     {"KILN_RUNTIME_DIR=$W/run", "KILN_CACHE_DIR=$W/a.py"}},
+    {"cache_directory_is_open",
+     {"daemon", "start"},
+     error("$W/d can be written by other users", "chmod 700 $W/d"),
+     3,
+     {"KILN_RUNTIME_DIR=$W/run", "KILN_CACHE_DIR=$W/d"},
+     "chmod 777 d"},
+    {"runtime_directory_is_open",
+     {"daemon", "start"},
+     error("$W/d can be written by other users", "chmod 700 $W/d"),
+     3,
+     {"KILN_RUNTIME_DIR=$W/d"},
+     "chmod 777 d"},
+};
+
+class Mistakes : public testing::TestWithParam<Mistake> {
+ protected:
+  void SetUp() override {
+    kiln({"daemon", "start"});
+    reset_work_dir();
+    write_file(work_dir() + "/a.py", "x = 1\n");
+    write_file(work_dir() + "/bad.py", "?\n");
+    fs::create_directory(work_dir() + "/d");
+  }
+};
+
+TEST_P(Mistakes, AreToldWithTheCommandThatHelps) {
+  const Mistake& mistake = GetParam();
+  run({.argv = {"/bin/sh", "-c", mistake.prepare}});
+  std::vector<std::string> changes;
+  for (const auto& change : mistake.changes) changes.push_back(filled(change));
+  const Outcome outcome = kiln(mistake.arguments, changes);
+  const std::string expected = filled(mistake.err);
+  if (expected.ends_with('\n')) {
+    EXPECT_EQ(outcome.err, expected);
+  } else {  // the rest is the interpreter's own wording
+    EXPECT_EQ(outcome.err.substr(0, expected.size()), expected);
+  }
+  EXPECT_EQ(describe_status(outcome.status), "exit " + std::to_string(mistake.exit_code));
+}
+
+INSTANTIATE_TEST_SUITE_P(All, Mistakes, testing::ValuesIn(kMistakes),
+                         [](const auto& info) { return info.param.name; });
+
+// What only root can bring about.
+TEST(RootMistakes, ACacheOfAnotherUser) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root can give a directory away";
+  reset_work_dir();
+  const std::string place = work_dir() + "/cache";
+  fs::create_directory(place);
+  ASSERT_EQ(::chown(place.c_str(), 65534, 65534), 0);
+  const Outcome outcome =
+      kiln({"daemon", "start"}, {"KILN_CACHE_DIR=" + place, "KILN_RUNTIME_DIR=" + work_dir() + "/run"});
+  EXPECT_EQ(outcome.err,
+            error(place + " belongs to another user", "export KILN_CACHE_DIR=/a/directory/of/yours"));
+  EXPECT_EQ(describe_status(outcome.status), "exit 3");
+}
+
+// In a mount namespace of its own: daemon, commands and a disk of four blocks that are taken.
+TEST(RootMistakes, AFullDisk) {
+  reset_work_dir();
+  const std::string disk = work_dir() + "/disk";
+  fs::create_directories(disk);
+  const std::string script = "mkdir -m 700 disk/cache; cat /dev/zero > disk/all 2>&-; '" + kiln_binary() +
+                             "' daemon start > /dev/null; '" + kiln_binary() + "' list; code=$?; '" +
+                             kiln_binary() + "' daemon stop > /dev/null; exit $code";
+  Invocation invocation{.argv = {"/bin/sh", "-c", script},
+                        .environment = environment_with({"KILN_CACHE_DIR=" + disk + "/cache",
+                                                         "KILN_RUNTIME_DIR=" + work_dir() + "/run"})};
+  invocation.in_child = [&disk] {
+    if (::unshare(CLONE_NEWNS) != 0 || ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+        ::mount("disk", disk.c_str(), "tmpfs", 0, "size=16k,mode=0700") != 0)
+      ::_exit(126);
+  };
+  const Outcome outcome = run(invocation);
+  if (describe_status(outcome.status) == "exit 126") GTEST_SKIP() << "nothing can be mounted here";
+  EXPECT_EQ(outcome.err, error("the index failed: database or disk is full", "kiln doctor"));
+  EXPECT_EQ(describe_status(outcome.status), "exit 3");
+}
+
+// Who starts the daemon decides: its limits are those of its start.
+TEST(DaemonMistakes, ATreeThatIsTooLargeToBeWatched) {
+  reset_work_dir();
+  kiln({"daemon", "stop"});
+  kiln({"daemon", "start"}, {"KILN_WATCH_LIMIT=1"});
+  fs::create_directories(work_dir() + "/tree/deep");
+  const Outcome outcome = kiln({"watch", "tree"});
+  EXPECT_EQ(outcome.err,
+            error("changes in " + work_dir() + "/tree are not heard: no watch is left: watch.limit grants 1",
+                  "a greater watch.limit in kiln.toml, then kiln daemon restart"));
+  EXPECT_EQ(describe_status(outcome.status), "exit 1");
+  kiln({"unwatch", "tree"});
+  kiln({"daemon", "restart"});
+}
+
+}  // namespace
+}  // namespace kiln::e2e

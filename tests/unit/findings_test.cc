@@ -1,0 +1,70 @@
+// Findings of `kiln doctor` that no test can make come true on every machine.
+#include <gtest/gtest.h>
+
+#include "client/daemon_findings.h"
+#include "client/place_findings.h"
+
+namespace kiln {
+namespace {
+
+TEST(Findings, LittleRoom) {
+  EXPECT_EQ(room_finding(std::uint64_t{1} << 40), (Finding{Severity::ok, "1.0 TiB are free"}));
+  EXPECT_EQ(room_finding(1 << 20), (Finding{Severity::warn, "only 1.0 MiB are free", "kiln gc --limit 0"}));
+}
+
+TEST(Findings, FewWatches) {
+  EXPECT_EQ(watch_limit_finding(1'048'576).severity, Severity::ok);
+  EXPECT_EQ(watch_limit_finding(8'192),
+            (Finding{Severity::warn, "fs.inotify.max_user_watches is 8,192: few for large projects",
+                     "sudo sysctl fs.inotify.max_user_watches=524288"}));
+}
+
+TEST(Findings, ACacheOnAnotherMachine) {
+  EXPECT_EQ(file_system_finding(file_system_kind_of(0xEF53)),
+            (Finding{Severity::ok, "the cache lies on ext4"}));
+  EXPECT_EQ(file_system_finding(file_system_kind_of(0x794C7630)).severity, Severity::ok) << "a container's";
+  const auto finding = file_system_finding(file_system_kind_of(0x6969));
+  EXPECT_EQ(finding.severity, Severity::warn);
+  EXPECT_EQ(finding.what, "the cache lies on nfs, on another machine: the index may be slow, or damaged");
+}
+
+proto::ExamineReply watched(std::uint64_t used, std::uint64_t limit) {
+  proto::ExamineReply reply;
+  auto& status = *reply.mutable_status();
+  status.set_unwatched_imports(3);
+  auto& watches = *status.add_limits();
+  watches.set_name("watches");
+  watches.set_used(used);
+  watches.set_limit(limit);
+  return reply;
+}
+
+TEST(Findings, ImportsThatAreNotWatched) {
+  const Finding full{Severity::warn, "3 directories of what was imported are not watched",
+                     "sudo sysctl fs.inotify.max_user_watches=524288"};
+  EXPECT_EQ(watch_findings(watched(100, 100)).back(), full);
+  EXPECT_EQ(watch_findings(watched(10, 100)).back().hint, "") << "for another reason";
+}
+
+TEST(Findings, AnIndexThatCannotBeOpened) {
+  proto::ExamineReply reply;
+  reply.set_index_problem("the index failed: unable to open database file");
+  EXPECT_EQ(
+      index_findings("/nowhere", reply).front(),
+      (Finding{Severity::bad, "the index failed: unable to open database file", "kiln daemon restart"}));
+}
+
+TEST(Findings, AnIndexWithoutRoom) {
+  proto::ExamineReply reply;
+  reply.set_index_problem("the index failed: database or disk is full");
+  EXPECT_EQ(index_findings("/nowhere", reply).front().hint, "kiln gc --limit 0");
+}
+
+TEST(Findings, AStoreThatCannotBeRead) {
+  proto::ExamineReply reply;
+  reply.set_store_problem("cannot read /x/store: Permission denied");
+  EXPECT_EQ(store_findings(reply), (Findings{{Severity::bad, "cannot read /x/store: Permission denied"}}));
+}
+
+}  // namespace
+}  // namespace kiln
