@@ -14,6 +14,7 @@ _kiln_options() {
     gc) echo --limit --json --help ;;
     inspect) echo --dis --json --help ;;
     stats) echo --json --reset --help ;;
+    doctor) echo --json --help ;;
     config) echo --json --path --describe --help ;;
     *) echo --help ;;
   esac
@@ -45,7 +46,7 @@ _kiln() {
   local current=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} command=${COMP_WORDS[1]} first=2
   COMPREPLY=()
   if ((COMP_CWORD == 1)); then
-    local commands='run x warm precompile list explain clean gc watch unwatch inspect status stats config daemon'
+    local commands='run x warm precompile list explain clean gc watch unwatch inspect status stats doctor config daemon'
     [[ $current == -* ]] && commands=$(_kiln_options '')
     _kiln_words "$commands" "$current"
     return

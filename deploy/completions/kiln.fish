@@ -54,10 +54,11 @@ complete -c kiln -n __fish_is_first_token -a unwatch -d 'Watch directories no lo
 complete -c kiln -n __fish_is_first_token -a inspect -d 'Show what a bytecode file holds'
 complete -c kiln -n __fish_is_first_token -a status -d 'Daemon, images, cache, interpreters'
 complete -c kiln -n __fish_is_first_token -a stats -d 'How many runs were served'
+complete -c kiln -n __fish_is_first_token -a doctor -d 'What is wrong with Kiln here'
 complete -c kiln -n __fish_is_first_token -a config -d 'Every setting and its origin'
 complete -c kiln -n __fish_is_first_token -a daemon -d 'Start, stop, restart, run the daemon; its logs'
 
-complete -c kiln -n '__kiln_command_is precompile watch unwatch list explain clean inspect status stats config daemon gc' -s h -l help -d 'The options'
+complete -c kiln -n '__kiln_command_is precompile watch unwatch list explain clean inspect status stats doctor config daemon gc' -s h -l help -d 'The options'
 
 # Programs
 complete -c kiln -n '__kiln_before_program run' -l timing -d 'Tell where the milliseconds went'
@@ -93,7 +94,7 @@ complete -c kiln -n '__kiln_command_is watch' -l follow -d 'Print what is compil
 complete -c kiln -n '__kiln_command_is watch unwatch' -x -a '(__fish_complete_directories (commandline -ct))'
 
 # Knowing
-complete -c kiln -n '__kiln_command_is precompile list explain gc inspect status stats config' -l json -d 'One JSON document'
+complete -c kiln -n '__kiln_command_is precompile list explain gc inspect status stats doctor config' -l json -d 'One JSON document'
 complete -c kiln -n '__kiln_command_is stats' -l reset -d 'Count from zero from now on'
 complete -c kiln -n '__kiln_command_is config' -l path -d 'The files that are read'
 complete -c kiln -n '__kiln_command_is config' -l describe -d 'All keys, in the form of a kiln.toml'

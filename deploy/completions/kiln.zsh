@@ -56,6 +56,7 @@ _kiln_command() {
       _arguments $help '(--json)--dis[disassemble it]' '(--dis)--json[one JSON document]' \
         '1:bytecode file:_files -g "*.pyc"' ;;
     status) _arguments $help $json ;;
+    doctor) _arguments $help $json ;;
     stats) _arguments $help $json '--reset[count from zero from now on]' ;;
     config)
       _arguments $help '(--describe)--json[one JSON document]' '(--describe)--path[the files that are read]' \
@@ -81,6 +82,7 @@ _kiln() {
     'inspect:show what a bytecode file holds, and whether it is fresh'
     'status:daemon, images, cache, interpreters'
     'stats:how many runs were served, and why others were not'
+    'doctor:what is wrong with Kiln here, and what mends it'
     'config:every setting, with its value and where that comes from'
     'daemon:start, stop, restart, run the daemon; show its logs'
   )
