@@ -21,6 +21,7 @@ int inspect_command(std::span<char*> arguments);
 int status_command(std::span<char*> arguments);
 int doctor_command(std::span<char*> arguments);
 int config_command(std::span<char*> arguments);
+int shell_init_command(std::span<char*> arguments);
 int watch_command(std::span<char*> arguments);
 int unwatch_command(std::span<char*> arguments);
 int daemon_command(std::span<char*> arguments);

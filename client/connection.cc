@@ -104,13 +104,24 @@ Result<void> Connection::await_answer(std::chrono::milliseconds limit) {
                "kill -CONT " + pid};
 }
 
+namespace {
+
 // A request without content.
-Result<void> Connection::ping() {
-  Connection connection = TRY(open());
+Result<void> ask_for_an_answer(Connection& connection) {
   TRY_VOID(connection.send({}));
   TRY_VOID(connection.await_answer());
   TRY(connection.receive());
   return {};
+}
+
+}  // namespace
+
+Result<void> Connection::ping() {
+  Connection connection = TRY(open());
+  const auto answered = ask_for_an_answer(connection);
+  const bool is_cut =
+      !answered && answered.error().reason == Reason::system;  // its daemon has just been killed
+  return is_cut ? Error{Reason::no_daemon, "no daemon is running", {}} : answered;
 }
 
 Result<Connection> Connection::open_or_start() {

@@ -85,7 +85,7 @@ std::string text_of_executed(const proto::ExplainRunReply& reply, const std::str
   std::string text = "Executed: " + printable(python) + " itself runs it (" + reply.reason() + ": " +
                      printable(why) + ").\n";
   if (reason == Reason::no_daemon || reason == Reason::no_image || reason == Reason::image_starting)
-    text += "That run starts what the next one needs.\n";
+    text += "That run starts what the next one may need.\n";
   return text;
 }
 

@@ -30,6 +30,7 @@ constexpr std::array kCommands{
     Command{"run", kiln::run_command, "run a program as python would, warm"},
     Command{"x", kiln::x_command, "run a program that is written in Python, such as pytest, warm"},
     Command{"warm", kiln::warm_command, "have a program run ahead before it is run"},
+    Command{"shell-init", kiln::shell_init_command, "have new terminals warm what is run most often"},
     Command{"precompile", kiln::precompile_command, "compile files and directories to bytecode"},
     Command{"list", kiln::list_command, "the bytecode files that Kiln knows of, and how they are"},
     Command{"explain", kiln::explain_command, "why a file's bytecode is as it is, and who imports it"},

@@ -77,6 +77,7 @@ class Parser {
   void value_option(char letter, const std::string& value) {
     if (letter == 'c' || letter == 'm') {
       command_.kind = letter == 'c' ? TargetKind::command : TargetKind::module;
+      if (letter == 'm' && value.empty()) return leave_to_python(Reason::usage);
       command_.target = value;
       settled_ = true;
     } else if (letter == 'X' && !is_served_setting(value)) {

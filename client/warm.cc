@@ -1,5 +1,9 @@
 // `kiln warm`: has a program run ahead before it is run, and waits until that is done.
+#include <unistd.h>
+
+#include <cstdio>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -7,7 +11,10 @@
 #include "client/command.h"
 #include "client/connection.h"
 #include "client/explain_run.h"
+#include "client/printable.h"
+#include "client/process_group.h"
 #include "client/run.h"
+#include "common/print_error.h"
 
 namespace kiln {
 namespace {
@@ -19,9 +26,12 @@ constexpr char kHelp[] =
     "Usage: kiln warm [--json] [--python PY] [python options] (SCRIPT | -m MODULE | -c CMD | DIR | ZIP | "
     "FILE.pyc)\n"
     "                 [ARGS...]\n"
-    "       kiln warm [--json] x NAME [ARGS...]     as kiln x\n\n"
+    "       kiln warm [--json] x NAME [ARGS...]     as kiln x\n"
+    "       kiln warm --most-used [--quiet]         the programs that are run most often, as for a new "
+    "terminal\n\n"
     "  --json        one JSON document, as of kiln explain run\n"
     "  --python PY   interpreter, as for kiln run\n"
+    "  --most-used   those that were run most often, by any interpreter; with --quiet nothing is told\n"
     "  -h, --help    this text\n\n"
     "Programs are run ahead where images.programs is true (kiln config), which is not the default.\n"
     "Tells what kiln explain run tells. Exit code 1: such a run will not be warm. Session, environment and "
@@ -50,7 +60,66 @@ Result<proto::ExplainRunReply> warm(const ChosenInterpreter& interpreter, std::s
 
 }  // namespace
 
+namespace {
+
+constexpr std::uint32_t kMostUsed = 8;  // programs
+
+Result<std::vector<proto::MostUsedReply::Program>> most_used() {
+  Connection connection = TRY(Connection::open_or_start());
+  proto::Request request;
+  request.mutable_most_used()->set_count(kMostUsed);
+  TRY_VOID(connection.send(std::move(request)));
+  const proto::Reply reply = TRY(connection.receive());
+  return std::vector<proto::MostUsedReply::Program>(reply.most_used().programs().begin(),
+                                                    reply.most_used().programs().end());
+}
+
+// As whoever names no interpreter would have it, where that is the same: its name is a part of an image's
+// key.
+Result<ChosenInterpreter> interpreter_of(const proto::MostUsedReply::Program& program) {
+  auto usual = choose_interpreter(std::nullopt, "warm");
+  return usual && usual->path == program.python() ? usual : choose_interpreter(program.python(), "warm");
+}
+
+Result<proto::ExplainRunReply> warm_used(const proto::MostUsedReply::Program& program) {
+  constexpr std::string_view kModule = "-m ";
+  const ChosenInterpreter interpreter = TRY(interpreter_of(program));
+  const bool is_module = program.entry().starts_with(kModule);
+  std::vector<std::string> words{is_module ? program.entry().substr(kModule.size()) : program.entry()};
+  if (is_module) words.insert(words.begin(), "-m");
+  std::vector<char*> arguments;
+  for (std::string& word : words) arguments.push_back(word.data());
+  return warm(interpreter, arguments);
+}
+
+// Of none it is an error that it cannot be warm, or is gone: it is tried in passing.
+int warm_most_used(bool quiet) {
+  // A shell has no job control yet while it reads its start-up file, so this is in its own group, where no
+  // run would be served (process_group.h).
+  if (is_orphaned(::getpgrp())) (void)::setpgid(0, 0);
+  const auto programs = most_used();
+  if (!programs) {
+    if (!quiet) print_error(programs.error());
+    return quiet ? kExitDone : exit_code(programs.error());
+  }
+  for (const auto& program : *programs) {
+    const auto answer = warm_used(program);
+    const bool is_starting = answer && answer->reason() == word(Reason::image_starting);
+    const std::string how = is_starting ? "starting" : answer ? answer->how() : "exec";
+    if (!quiet) std::printf("%-8s %s\n", how.c_str(), printable(program.entry()).c_str());
+  }
+  return kExitDone;
+}
+
+}  // namespace
+
 int warm_command(std::span<char*> arguments) {
+  if (!arguments.empty() && std::string_view(arguments[0]) == "--most-used") {
+    const bool quiet = arguments.size() == 2 && std::string_view(arguments[1]) == "--quiet";
+    if (arguments.size() == 1 || quiet) return warm_most_used(quiet);
+    print_error({Reason::usage, "--most-used takes no program", "kiln warm --most-used --quiet"});
+    return kExitUsage;
+  }
   const auto told = tell_of_run({"warm", kHelp, "kiln warm SCRIPT", warm}, arguments);
   if (const int* const code = std::get_if<int>(&told)) return *code;
   return std::get<proto::ExplainRunReply>(told).how() == "program" ? kExitDone : kExitFix;

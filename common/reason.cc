@@ -49,7 +49,7 @@ constexpr std::array kRows{
     Row{Reason::build_mismatch, "build-mismatch", "client and daemon are of different builds"},
     Row{Reason::interpreter, "interpreter", "not an interpreter that Kiln is tested with"},
     Row{Reason::self_test, "self-test", "the interpreter failed the image's self-test"},
-    Row{Reason::startup_code, "startup-code", "start-up code left threads or descriptors behind"},
+    Row{Reason::startup_code, "startup-code", "start-up code does what an image cannot do once for all runs"},
     Row{Reason::namespace_differs, "namespace", "the daemon lives in another mount namespace or root"},
     Row{Reason::overloaded, "overloaded", "too many runs at once"},
     Row{Reason::shutting_down, "shutting-down", "the daemon is shutting down"},

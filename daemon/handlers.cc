@@ -166,6 +166,8 @@ asio::awaitable<void> Handlers::handle(Session& session, const proto::Request& r
       co_return co_await explain_run(session, request.explain_run().run());
     case proto::Request::kWarm:
       co_return co_await warm(session, request.warm().run());
+    case proto::Request::kMostUsed:
+      co_return co_await most_used(session, request.most_used());
     case proto::Request::kSettle:
       co_return co_await settle(session);
     case proto::Request::kExamine:
@@ -353,6 +355,19 @@ asio::awaitable<void> Handlers::gc(Session& session, const proto::GcRequest& req
   done.set_removed_objects(usage->removed_objects);
   done.set_removed_bytes(usage->removed_bytes);
   describe(*overlay, *done.mutable_overlay());
+  co_await session.reply(reply);
+}
+
+asio::awaitable<void> Handlers::most_used(Session& session, const proto::MostUsedRequest& request) {
+  const auto programs = co_await index_.most_used(request.count());
+  if (!programs) co_return co_await session.refuse(programs.error());
+  proto::Reply reply;
+  reply.mutable_most_used();
+  for (const EntryPoint& program : *programs) {
+    auto& one = *reply.mutable_most_used()->add_programs();
+    one.set_entry(program.entry);
+    one.set_python(program.executable);
+  }
   co_await session.reply(reply);
 }
 

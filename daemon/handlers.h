@@ -78,6 +78,7 @@ class Handlers {
   boost::asio::awaitable<void> clean(Session& session, const proto::CleanRequest& request);
   boost::asio::awaitable<void> explain(Session& session, const proto::ExplainRequest& request);
   boost::asio::awaitable<void> explain_run(Session& session, const proto::RunRequest& request);
+  boost::asio::awaitable<void> most_used(Session& session, const proto::MostUsedRequest& request);
   boost::asio::awaitable<void> settle(Session& session);
   boost::asio::awaitable<void> gc(Session& session, const proto::GcRequest& request);
   boost::asio::awaitable<void> stop(Session& session);

@@ -1,6 +1,7 @@
 #include "daemon/index.h"
 
 #include <SQLiteCpp/SQLiteCpp.h>
+#include <fcntl.h>
 #include <sqlite3.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -8,11 +9,13 @@
 #include <array>
 #include <cerrno>
 #include <cstdio>
+#include <filesystem>
 #include <set>
 #include <utility>
 #include <vector>
 
 #include "common/pyc.h"
+#include "common/unique_fd.h"
 #include "daemon/background.h"
 #include "daemon/bytecode_place.h"
 #include "daemon/freshness.h"
@@ -79,6 +82,7 @@ constexpr std::array kMigrations = {
     R"(ALTER TABLE entries ADD COLUMN gone INTEGER NOT NULL DEFAULT 0;
        DROP INDEX entries_by_state;
        CREATE INDEX entries_by_state ON entries (state, gone);)",
+    R"(ALTER TABLE entry_points ADD COLUMN runs INTEGER NOT NULL DEFAULT 1;)",
 };
 constexpr int kSchemaVersion = static_cast<int>(kMigrations.size());
 
@@ -208,10 +212,11 @@ struct Finding {
   bool dropped = false;
   bool gone = false;  // source and bytecode
   EntryState state{};
-  FileStamp source;         // fresh only
-  FileStamp pyc;            // fresh only
-  bool doubtful = false;    // stale only: to be told by who compiles
-  bool misleading = false;  // stale only: Python's own rule takes it for fresh
+  FileStamp source;       // fresh only
+  FileStamp pyc;          // fresh only
+  bool doubtful = false;  // stale only: to be told by who compiles
+  bool misleading =
+      false;  // stale only: Python's own rule takes it for fresh, or may take what lies beside it
 };
 
 std::optional<FileStamp> look_at(const std::string& path) {
@@ -224,6 +229,15 @@ std::optional<FileStamp> look_at(const std::string& path) {
 // Whether it is hidden rather than gone: by a directory that may not be searched now.
 bool was_hidden(const std::optional<FileStamp>& stamp) {
   return !stamp && errno == EACCES;
+}
+
+// 0: it cannot be read.
+std::uint32_t magic_of(const std::string& pyc) {
+  const UniqueFd fd{::open(pyc.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
+  char start[kMaxPycHeaderSize];
+  const ssize_t size = fd ? ::read(fd.get(), start, sizeof start) : 0;
+  const auto header = parse_pyc_header({start, static_cast<std::size_t>(std::max<ssize_t>(size, 0))});
+  return header ? header->magic : 0;
 }
 
 bool remove_bytecode(const std::string& pyc) {
@@ -256,6 +270,26 @@ Finding superseded(const Row& row) {
   return {.changed = row.gone || row.state != EntryState::stale, .state = EntryState::stale};
 }
 
+bool misleads(const PycCheck& check) {
+  return check.kind == PycKind::timestamp &&
+         (check.freshness == Freshness::doubtful || check.freshness == Freshness::changed);
+}
+
+// Other bytecode of the source, in the same directory.
+std::vector<std::string> misleading_beside(const Row& row) {
+  std::vector<std::string> found;
+  const auto source = look_at(row.source);
+  std::error_code failed;
+  std::filesystem::directory_iterator at(directory_of(row.pyc), failed);
+  for (const std::filesystem::directory_iterator end; source && !failed && at != end; at.increment(failed)) {
+    const std::string pyc = at->path();
+    if (pyc == row.pyc || source_from_cache(pyc) != row.source) continue;
+    const PycQuestion question{magic_of(pyc), *source, {}, {}, false};
+    if (misleads(check_pyc(pyc, question))) found.push_back(pyc);
+  }
+  return found;
+}
+
 Finding examine(const Row& row, bool sealed) {
   const auto source = look_at(row.source);
   if (was_hidden(source)) return {};
@@ -271,12 +305,11 @@ Finding examine(const Row& row, bool sealed) {
   const auto check = check_pyc(row.pyc, question);
   if (check.freshness != Freshness::fresh) {
     const bool doubtful = check.freshness == Freshness::doubtful;
-    const bool misleads = doubtful || check.freshness == Freshness::changed;
     const bool changed = row.gone || row.state != EntryState::stale;
     return {.changed = changed,
             .state = EntryState::stale,
             .doubtful = doubtful,
-            .misleading = misleads && !sealed && check.kind == PycKind::timestamp};
+            .misleading = !sealed && (misleads(check) || check.freshness == Freshness::missing)};
   }
   Finding fresh{.changed = true, .state = EntryState::fresh, .source = *source, .pyc = check.stamp};
   if (!is_settled(*source)) fresh.source.changed_ns = 0;
@@ -377,7 +410,7 @@ class Index::Database {
     SQLite::Transaction transaction(*database_, SQLite::TransactionBehavior::IMMEDIATE);
     const auto id = record_interpreter(interpreter);
     record_files(id, optimize, files);
-    if (!record_time(interpreter.executable, run)) {
+    if (!record_time(interpreter.executable, run, 1)) {
       record_imports(insert_entry_point(id, run, modules.size()), modules);
       forget_beyond(limits);
     }
@@ -386,7 +419,7 @@ class Index::Database {
 
   void record_times(std::span<const RunTime> runs) {
     SQLite::Transaction transaction(*database_, SQLite::TransactionBehavior::IMMEDIATE);
-    for (const auto& [executable, run] : runs) record_time(executable, run);
+    for (const auto& [executable, run, count] : runs) record_time(executable, run, count);
     transaction.commit();
   }
 
@@ -429,6 +462,14 @@ class Index::Database {
   }
 
   std::vector<EntryPoint> runs_of(const std::string& entry) { return entry_points("p.entry = ?", entry); }
+
+  std::vector<EntryPoint> most_used(std::size_t count) {
+    SQLite::Statement select(*database_, std::string(kSelectEntryPoints) +
+                                             "p.entry <> '-c' GROUP BY p.entry, p.interpreter"
+                                             " ORDER BY sum(p.runs) DESC, 4 DESC LIMIT ?");
+    select.bind(1, as_signed(count));
+    return read_entry_points(select);
+  }
 
   std::vector<std::string> imported_modules(std::size_t count) {
     SQLite::Statement select(*database_,
@@ -630,13 +671,18 @@ class Index::Database {
     return part;
   }
 
-  // Others may have made good what was found: it is looked at again.
+  // Others may have made good what was found: it is looked at again. What misleads in one file does so in
+  // those for other versions and levels, which may have no entry.
   std::vector<std::string> remove_misleading() {
     std::vector<std::string> removed;
     for (const auto& pyc : std::exchange(misleading_, {})) {
       const auto row = read_row_of(pyc);
-      if (!row || !examine(*row, false).misleading || !may_write_unasked(pyc, ::geteuid())) continue;
-      if (::unlink(pyc.c_str()) == 0) removed.push_back(pyc);
+      if (!row || !may_write_unasked(pyc, ::geteuid())) continue;
+      std::vector<std::string> found = misleading_beside(*row);
+      if (examine(*row, false).misleading) found.push_back(pyc);  // which may be gone, too
+      for (auto& file : found) {
+        if (::unlink(file.c_str()) == 0) removed.push_back(std::move(file));
+      }
     }
     return removed;
   }
@@ -766,15 +812,17 @@ class Index::Database {
   }
 
   // False: its imports are not recorded. An older time, written behind, does not replace a newer one.
-  bool record_time(const std::string& executable, const EndedRun& run) {
-    SQLite::Statement update(*database_,
-                             "UPDATE entry_points SET last_run_ns = max(last_run_ns, ?1) WHERE entry = ?2"
-                             " AND interpreter = (SELECT id FROM interpreters WHERE executable = ?3)"
-                             " AND imports_hash = ?4");
+  bool record_time(const std::string& executable, const EndedRun& run, std::uint64_t runs) {
+    SQLite::Statement update(
+        *database_,
+        "UPDATE entry_points SET last_run_ns = max(last_run_ns, ?1), runs = runs + ?5 WHERE entry = ?2"
+        " AND interpreter = (SELECT id FROM interpreters WHERE executable = ?3)"
+        " AND imports_hash = ?4");
     update.bind(1, run.ended_ns);
     bind_text(update, 2, run.entry);
     bind_text(update, 3, executable);
     update.bind(4, as_signed(run.imports_hash));
+    update.bind(5, as_signed(runs));
     return update.exec() > 0;
   }
 
@@ -826,11 +874,17 @@ class Index::Database {
 
   // Those for which CONDITION holds, with VALUE for its question mark.
   std::vector<EntryPoint> entry_points(const std::string& condition, const std::string& value) {
-    SQLite::Statement select(*database_,
-                             "SELECT p.entry, i.executable, i.version, max(p.last_run_ns) FROM entry_points p"
-                             " JOIN interpreters i ON i.id = p.interpreter WHERE " +
-                                 condition + " GROUP BY p.entry, p.interpreter ORDER BY 4 DESC, 1, 2");
+    SQLite::Statement select(*database_, std::string(kSelectEntryPoints) + condition +
+                                             " GROUP BY p.entry, p.interpreter ORDER BY 4 DESC, 1, 2");
     bind_text(select, 1, value);
+    return read_entry_points(select);
+  }
+
+  static constexpr std::string_view kSelectEntryPoints =
+      "SELECT p.entry, i.executable, i.version, max(p.last_run_ns) FROM entry_points p"
+      " JOIN interpreters i ON i.id = p.interpreter WHERE ";
+
+  static std::vector<EntryPoint> read_entry_points(SQLite::Statement& select) {
     std::vector<EntryPoint> found;
     while (select.executeStep()) {
       found.push_back({select.getColumn(0).getString(), select.getColumn(1).getString(),
@@ -1068,6 +1122,10 @@ Result<std::vector<EntryPoint>> Index::importers(const std::string& module) {
 
 Result<std::vector<EntryPoint>> Index::runs_of(const std::string& entry) {
   return guarded([&] { return database_->runs_of(entry); });
+}
+
+Result<std::vector<EntryPoint>> Index::most_used(std::size_t count) {
+  return guarded([&] { return database_->most_used(count); });
 }
 
 Result<std::vector<std::string>> Index::imported_modules(std::size_t count) {

@@ -41,7 +41,7 @@
 //     entry TEXT: a script, directory or zip file, absolute and without symlinks; "-m NAME"; "-c", whatever
 //     its text; interpreter: id
 //     imports_hash: names the set (common/imported_sources.h), UNIQUE with the two above
-//     imports: how many there are, last_run_ns: when such a run ended last
+//     imports: how many there are, last_run_ns: when such a run ended last, runs: how many ended
 //   modules       one row a source that was imported
 //     path TEXT UNIQUE absolute; gone with the last of its imports
 //   imports       one row for each entry_point (id) and module (id) that it imported
@@ -118,7 +118,8 @@ struct KeptCounts {
 // The same of an interpreter that the index knows.
 struct RunTime {
   std::string executable;
-  EndedRun run;
+  EndedRun run;            // the last one
+  std::uint64_t runs = 1;  // how many there were
 
   bool operator==(const RunTime&) const = default;
 };
@@ -239,6 +240,8 @@ class Index {
   Result<std::vector<EntryPoint>> importers(const std::string& module);
   // With which interpreters ENTRY was run, newest first.
   Result<std::vector<EntryPoint>> runs_of(const std::string& entry);
+  // At most COUNT programs, those that were run most often first; what is given by -c is none.
+  Result<std::vector<EntryPoint>> most_used(std::size_t count);
   // At most COUNT sources that were imported, latest first.
   Result<std::vector<std::string>> imported_modules(std::size_t count);
   // That of the bytecode file PYC. Nothing: it has no entry.

@@ -119,6 +119,14 @@ asio::awaitable<Result<std::vector<std::string>>> IndexThread::imported_modules(
   return run_blocking(thread_, [this, count] { return imported_modules_here(count); });
 }
 
+asio::awaitable<Result<std::vector<EntryPoint>>> IndexThread::most_used(std::size_t count) {
+  write_times();
+  return run_blocking(thread_, [this, count]() -> Result<std::vector<EntryPoint>> {
+    Index* index = TRY(this->index());
+    return index->most_used(count);
+  });
+}
+
 Result<KnownFile> IndexThread::known_file_here(const std::string& path) {
   Index* index = TRY(this->index());
   const auto recorded = TRY(index->source_of(path));

@@ -64,6 +64,8 @@ class IndexThread {
   boost::asio::awaitable<Result<CleanedOrphans>> clean_orphans(std::vector<IndexFilter> filters);
   // What was imported and is still there, latest first; at most COUNT.
   boost::asio::awaitable<Result<std::vector<std::string>>> imported_modules(std::size_t count);
+  // As of Index, with the runs that are gathered in memory.
+  boost::asio::awaitable<Result<std::vector<EntryPoint>>> most_used(std::size_t count);
   // What the index has about the file PATH, absolute, a source or its bytecode.
   boost::asio::awaitable<Result<KnownFile>> known_file(std::string path);
   // As of Index; what is added or removed is kept when they return.

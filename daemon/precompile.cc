@@ -29,6 +29,7 @@
 namespace kiln {
 namespace {
 
+constexpr int kMostTries = 3;  // of a source that is edited while it is compiled
 constexpr std::uint64_t kProgressSteps = 100;
 
 // A descriptor that becomes readable once somebody wants the end, so that a poll can wait for that, too.
@@ -323,14 +324,20 @@ class Precompilation {
     auto& batch = done_.batches[task.batch];
     auto& result = batch.files[task.source];  // no other thread touches it
     const bool to_overlay = !place_in_overlay(result.pyc).empty() && is_unwritable_here(result.pyc);
-    const auto source = read_source(result.source);
-    if (!source) return settle(task, source.error());
-    result.source_stamp = source->stamp;
-    leave_unsettled(result);
     const BytecodeWish wish{batch.interpreter, batch.optimize, sources_[task.source].spelling,
                             request_.force()};
+    auto source = read_source(result.source);
+    if (!source) return settle(task, source.error());
     auto made = make_bytecode(wish, source->bytes, services_.compilers, services_.store, cancel_.fd());
+    // It was edited meanwhile: written now, the bytecode would be newer than the edit that it does not have.
+    for (int tries = 0; made && tries < kMostTries && stamp_of(result.source) != source->stamp; ++tries) {
+      source = read_source(result.source);
+      if (!source) return settle(task, source.error());
+      made = make_bytecode(wish, source->bytes, services_.compilers, services_.store, cancel_.fd());
+    }
     if (!made) return fail(made.error());
+    result.source_stamp = source->stamp;
+    leave_unsettled(result);
     result.warnings = made->compiled.warnings;
     result.source_content = made->source_content;
     if (!result.warnings.empty()) report_warning(name_file_in(result.warnings, wish.filename));

@@ -1,5 +1,5 @@
-// When programs ran last, gathered in memory: a run whose imports are recorded costs the daemon no write, and
-// many of them one transaction.
+// When programs ran last, and how often, gathered in memory: a run whose imports are recorded costs the
+// daemon no write, and many of them one transaction.
 //
 // Whoever reads the record has them written first; so do a timer and the daemon's end. A daemon that is
 // killed loses those since the timer.
@@ -23,12 +23,17 @@ class RunTimes {
   // True: there are as many as it holds, so take() them now.
   bool note(const std::string& executable, const EndedRun& run);
 
-  // All that were noted since the last call: each program with each set of imports once, at its last time.
+  // All that were noted since the last call: each program with each set of imports once, at its last time,
+  // with the number of its runs.
   std::vector<RunTime> take();
 
  private:
   using Key = std::tuple<std::string, std::string, std::uint64_t>;  // executable, entry, imports' hash
-  std::map<Key, std::int64_t> ended_ns_;
+  struct Last {
+    std::int64_t ended_ns = 0;
+    std::uint64_t runs = 0;
+  };
+  std::map<Key, Last> last_;
 };
 
 }  // namespace kiln

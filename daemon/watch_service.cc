@@ -14,6 +14,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <chrono>
 #include <functional>
+#include <iterator>
 #include <memory>
 #include <utility>
 
@@ -49,6 +50,31 @@ std::string_view word(RootState state) {
 
 }  // namespace
 
+namespace {
+
+// What is not one source that was written waits until nothing more has happened for a moment. Bytecode that
+// is removed, perhaps with all around it, must not be made again at once: `rm -r` would find a directory that
+// it has emptied not to be empty.
+constexpr std::chrono::seconds kQuiet{1};
+constexpr std::chrono::seconds kMostPatience{10};
+using Clock = asio::steady_timer::clock_type;
+
+// False: it is closed.
+asio::awaitable<bool> is_readable(asio::posix::stream_descriptor& descriptor) {
+  boost::system::error_code failed;
+  co_await descriptor.async_wait(asio::posix::stream_descriptor::wait_read,
+                                 asio::redirect_error(asio::use_awaitable, failed));
+  co_return !failed;
+}
+
+asio::awaitable<bool> is_over(asio::steady_timer& timer) {
+  boost::system::error_code failed;
+  co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, failed));
+  co_return !failed;
+}
+
+}  // namespace
+
 asio::awaitable<void> WatchService::run() {
   auto roots = co_await index_.roots();
   if (!roots) spdlog::error("no directory is watched: {}", roots.error().message);
@@ -59,11 +85,16 @@ asio::awaitable<void> WatchService::run() {
   recompiler_.set_roots(roots_);
   renew();
   asio::posix::stream_descriptor changes(co_await asio::this_coro::executor, ::dup(watcher_.changes_fd()));
-  boost::system::error_code failed;
+  asio::steady_timer quiet(co_await asio::this_coro::executor);
   while (true) {
-    co_await changes.async_wait(asio::posix::stream_descriptor::wait_read,
-                                asio::redirect_error(asio::use_awaitable, failed));
-    if (failed) co_return;
+    quiet.expires_at(later_.is_empty() ? Clock::time_point::max()
+                                       : std::min(Clock::now() + kQuiet, later_since_ + kMostPatience));
+    const auto heard = co_await (is_readable(changes) || is_over(quiet));
+    if (heard.index() == 1) {
+      recompiler_.look_at(std::exchange(later_, {}));
+      continue;
+    }
+    if (!std::get<0>(heard)) co_return;
     pass_on(watcher_.take_changes());
     if (!waiting_.empty() && watcher_.is_settled()) tell_settled();
   }
@@ -86,16 +117,18 @@ std::optional<std::string> source_meant_by(const std::string& file) {
 void WatchService::pass_on(Changes changes) {
   renew();
   Changes sources;
+  if (later_.is_empty()) later_since_ = Clock::now();
   for (auto& file : changes.files) {
-    if (auto source = source_meant_by(file)) sources.files.push_back(std::move(*source));
-    if (file.ends_with(kCache)) sources.directories.push_back(directory_of(file));
+    Changes& hints = file.ends_with(".py") ? sources : later_;
+    if (auto source = source_meant_by(file)) hints.files.push_back(std::move(*source));
+    if (file.ends_with(kCache)) later_.directories.push_back(directory_of(file));
   }
   for (auto& directory : changes.directories) {
     const bool is_cache = directory.ends_with(kCache);
-    sources.directories.push_back(is_cache ? directory_of(directory) : std::move(directory));
+    later_.directories.push_back(is_cache ? directory_of(directory) : std::move(directory));
   }
-  sources.trees = std::move(changes.trees);
-  recompiler_.look_at(std::move(sources));
+  std::ranges::move(changes.trees, std::back_inserter(later_.trees));
+  if (!sources.is_empty()) recompiler_.look_at(std::move(sources));
 }
 
 asio::awaitable<void> WatchService::serve(Session& session, const proto::WatchRequest& request) {

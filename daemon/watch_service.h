@@ -9,6 +9,7 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <chrono>
 #include <cstddef>
 #include <map>
 #include <set>
@@ -67,6 +68,9 @@ class WatchService {
   bool is_watched(const std::string& path) const;
   void follow(Follower& follower, const boost::asio::any_io_executor& executor);
   void unfollow(Follower& follower);
+
+  Changes later_;  // hints for when it is quiet
+  std::chrono::steady_clock::time_point later_since_;
 
   Settings& settings_;
   IndexThread& index_;

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "common/name_pattern.h"
+#include "daemon/image/fence.h"
 #include "daemon/image/interpreter_state.h"
 #include "daemon/image/python_ref.h"
 
@@ -92,7 +93,10 @@ void watch(std::string_view event, PyObject* arguments) {
 }
 
 int hook(const char* event, PyObject* arguments, void*) {
-  if (std::string_view(event) == "sys.addaudithook") interpreter_state().audited = true;
+  if (std::string_view(event) == "sys.addaudithook") {
+    stop_at_fence("adds an audit hook");  // which would hear of what Kiln does at a stop
+    interpreter_state().audited = true;
+  }
   if (watched != nullptr) watch(event, arguments);
   return 0;
 }

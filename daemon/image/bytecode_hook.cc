@@ -206,15 +206,19 @@ bool may_be_newer(const std::string& source, int fd) {
   return changed && ::fstat(fd, &bytecode) == 0 && *changed + kCompiling_ns > changed_ns(bytecode);
 }
 
+// As importlib places it, below sys.pycache_prefix if that is set.
+std::optional<std::string> source_of(const std::string& path) {
+  return source_from_cache(path, text_of(PySys_GetObject("pycache_prefix")));
+}
+
 // Whether FILE, the bytecode of PATH, had better be made anew by the import that opened it: then that
-// rewrites it, and it is good from then on. Where it cannot be rewritten Python's own rule has to do. The
-// looks into frames come last, for they cost most.
+// rewrites it, and it is good from then on. Where it never can be rewritten, in a tree of somebody else's,
+// Python's own rule has to do. The looks into frames come last, for they cost most.
 bool is_suspicious(const std::string& path, PyObject* file) {
   const OpenFence own;
   const int fd = PyObject_AsFileDescriptor(file);
-  const auto source = source_from_cache(path);
-  if (fd < 0 || !source || !may_be_newer(*source, fd)) return false;
-  if (!may_write_bytecode() || is_unwritable(path)) return false;
+  const auto source = fd >= 0 ? source_of(path) : std::nullopt;
+  if (!source || !may_be_newer(*source, fd) || is_unwritable(path)) return false;
   std::array<char, kMaxPycHeaderSize> bytes{};
   const ssize_t size = ::pread(fd, bytes.data(), bytes.size(), 0);
   const auto header = parse_pyc_header({bytes.data(), static_cast<std::size_t>(std::max<ssize_t>(size, 0))});

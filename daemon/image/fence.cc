@@ -232,7 +232,7 @@ void on_fault(int, siginfo_t* info, void* raw) {
   } else if (state.keeper != nullptr && arguments == ArgumentsFault::look) {
     go_on_with(state.keeper->look_at_arguments(blocked_at(context)), context);
   } else if (!is_clock || state.keeper == nullptr) {
-    ::signal(SIGSEGV, SIG_DFL);  // a fault of the program's own: again, without us
+    ::_exit(1);  // a fault of the program's own, which leaves no core file of a process that nobody knows
   } else if (former == kAllow || number_of(at) == SYS_clock_getres || state.keeper->may_read_clock()) {
     emulate_vdso(context);
   } else {

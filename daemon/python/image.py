@@ -170,6 +170,23 @@ def paths_in_pth(directory, name):
             yield line if line.startswith("/") else directory + "/" + line
 
 
+def discard_old_bytecode(posix):
+    """Start-up code whose bytecode may be older than its source, though Python took it: that bytecode is removed, and the
+    path returned; else None. By the source's ctime, which nothing sets back (daemon/image/bytecode_hook.cc)."""
+    for module in list(sys.modules.values()):
+        source, bytecode = getattr(module, "__file__", None), getattr(module, "__cached__", None)
+        if not isinstance(source, str) or not isinstance(bytecode, str):
+            continue
+        try:
+            changed, made = posix.stat(source), posix.stat(bytecode)
+            if changed.st_ctime_ns + 1000000000 > made.st_ctime_ns and made.st_ino != changed.st_ino:
+                posix.unlink(bytecode)
+                return source
+        except OSError:
+            pass  # one of them is not there, or is not ours to remove
+    return None
+
+
 def unknowable(posix, inputs, asked):
     """Why start-up code may have depended on what an image cannot reproduce, or None."""
     for stream in (sys.stdout, sys.stderr):
@@ -229,7 +246,8 @@ def prepare(with_site):
         reads = sorted(recorded.names)
         whole = recorded.whole or loaded_foreign_library()
     inputs = start_up_inputs(posix)
-    problem = unknowable(posix, inputs, asked)
+    changed = discard_old_bytecode(posix)
+    problem = changed + " has changed a moment ago" if changed else unknowable(posix, inputs, asked)
     if problem:
         return "startup-code", problem, version, tag, magic, int(whole), reads, inputs
     sys.path_importer_cache.pop(sys.argv[0], None)

@@ -16,6 +16,8 @@ struct Changes {
   std::vector<std::string> directories;  // its entries should be looked at, not what is below them
   std::vector<std::string>
       trees;  // it should be looked at with all below it; it may be gone, or a file by now
+
+  bool is_empty() const { return files.empty() && directories.empty() && trees.empty(); }
 };
 
 // Absolute paths throughout, without trailing slashes.

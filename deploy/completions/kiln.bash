@@ -5,7 +5,8 @@ _kiln_options() {
   case $1 in
     '') echo --version --help ;;
     run) echo --timing --python --help ;;
-    warm | 'explain run') echo --json --python --help ;;
+    warm) echo --json --python --most-used --help ;;
+    'explain run') echo --json --python --help ;;
     precompile) echo --python -j --jobs -o --invalidation-mode --legacy --exclude --force --check -q --quiet --json --help ;;
     watch) echo --policy --python --follow --help ;;
     list) echo --state --json --help ;;
@@ -46,7 +47,7 @@ _kiln() {
   local current=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} command=${COMP_WORDS[1]} first=2
   COMPREPLY=()
   if ((COMP_CWORD == 1)); then
-    local commands='run x warm precompile list explain clean gc watch unwatch inspect status stats doctor config daemon'
+    local commands='run x warm shell-init precompile list explain clean gc watch unwatch inspect status stats doctor config daemon'
     [[ $current == -* ]] && commands=$(_kiln_options '')
     _kiln_words "$commands" "$current"
     return
@@ -71,6 +72,7 @@ _kiln() {
     return
   fi
   case $command in
+    shell-init) _kiln_words 'bash zsh fish' "$current" ;;
     daemon) ((COMP_CWORD > 2)) || _kiln_words 'start stop restart run logs' "$current" ;;
     x) mapfile -t COMPREPLY < <(compgen -c -- "$current" | sort -u) ;;
     watch | unwatch)

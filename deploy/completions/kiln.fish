@@ -44,6 +44,7 @@ complete -c kiln -n __fish_is_first_token -s h -l help -d 'The commands'
 complete -c kiln -n __fish_is_first_token -a run -d 'Run a program as python would, warm'
 complete -c kiln -n __fish_is_first_token -a x -d 'Run a program that is written in Python, warm'
 complete -c kiln -n __fish_is_first_token -a warm -d 'Have a program run ahead before it is run'
+complete -c kiln -n __fish_is_first_token -a shell-init -d 'Have new terminals warm what is run most often'
 complete -c kiln -n __fish_is_first_token -a precompile -d 'Compile files and directories to bytecode'
 complete -c kiln -n __fish_is_first_token -a list -d 'The bytecode files that Kiln knows of'
 complete -c kiln -n __fish_is_first_token -a explain -d 'Why bytecode is as it is, and who imports it'
@@ -58,11 +59,12 @@ complete -c kiln -n __fish_is_first_token -a doctor -d 'What is wrong with Kiln 
 complete -c kiln -n __fish_is_first_token -a config -d 'Every setting and its origin'
 complete -c kiln -n __fish_is_first_token -a daemon -d 'Start, stop, restart, run the daemon; its logs'
 
-complete -c kiln -n '__kiln_command_is precompile watch unwatch list explain clean inspect status stats doctor config daemon gc' -s h -l help -d 'The options'
+complete -c kiln -n '__kiln_command_is precompile watch unwatch list explain clean inspect status stats doctor config daemon gc shell-init' -s h -l help -d 'The options'
 
 # Programs
 complete -c kiln -n '__kiln_before_program run' -l timing -d 'Tell where the milliseconds went'
 complete -c kiln -n '__kiln_before_program warm explain-run' -l json -d 'One JSON document'
+complete -c kiln -n '__kiln_before_program warm' -l most-used -d 'The programs that are run most often'
 complete -c kiln -n '__kiln_before_program run warm explain-run' -l python -x -a '(__kiln_interpreters)' -d 'The interpreter'
 complete -c kiln -n '__kiln_before_program run warm explain-run' -s h -l help -d 'The options'
 complete -c kiln -n '__kiln_command_is run warm explain-run' -F

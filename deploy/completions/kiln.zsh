@@ -19,7 +19,8 @@ _kiln_command() {
   local json='--json[one JSON document]'
   case $1 in
     run) _kiln_program '--timing[tell where the milliseconds went]' ;;
-    warm) _kiln_program $json ;;
+    warm) _kiln_program $json '--most-used[the programs that are run most often]' ;;
+    shell-init) _arguments $help '1:shell:(bash zsh fish)' ;;
     x) _arguments $help '(-)1:program:_path_commands' '*:argument:_files' ;;
     explain)
       if [[ $words[2] == run ]] && (( CURRENT > 2 )); then
@@ -72,6 +73,7 @@ _kiln() {
     'run:run a program as python would, warm'
     'x:run a program that is written in Python, such as pytest, warm'
     'warm:have a program run ahead before it is run'
+    'shell-init:have new terminals warm what is run most often'
     'precompile:compile files and directories to bytecode'
     'list:the bytecode files that Kiln knows of, and how they are'
     "explain:why a file's bytecode is as it is, and who imports it"

@@ -114,6 +114,35 @@ TEST_P(Freshness, TheProjectIsSwappedByRename) {
   });
 }
 
+// Who writes no bytecode still reads it, and the daemon's may be of a moment ago.
+TEST_P(Freshness, OfRunsThatWriteNone) {
+  write_version(module(), 0);
+  const std::string script = project() + "/main.py";
+  ASSERT_EQ(run_until_bare(GetParam(), {"-B", script}, environment_with({})).mode, "bare");
+  for (int version = 1; version <= edits(); ++version) {
+    write_version(module(), version);
+    run({.argv = {GetParam().path, "-m", "compileall", "-q", "-f", project()}});
+    write_version(module(), version + 50'000);
+    const Outcome outcome = run({.argv = {kiln_binary(), "run", "--python", GetParam().path, "-B", script}});
+    ASSERT_EQ(outcome.out, std::to_string(150'000 + version) + "\n") << outcome.err;
+  }
+}
+
+TEST_P(Freshness, OfBytecodeBelowAPrefix) {
+  write_version(module(), 0);
+  const std::vector<std::string> environment =
+      environment_with({"PYTHONPYCACHEPREFIX=" + work_dir() + "/prefix"});
+  const std::string script = project() + "/main.py";
+  ASSERT_EQ(run_until_bare(GetParam(), {script}, environment).mode, "bare");
+  for (int version = 1; version <= edits(); ++version) {
+    write_version(module(), version);
+    Outcome outcome = run(
+        {.argv = {kiln_binary(), "run", "--python", GetParam().path, script}, .environment = environment});
+    EXPECT_EQ(take_log_line(outcome.err).mode, "bare");
+    ASSERT_EQ(outcome.out, std::to_string(100'000 + version) + "\n") << outcome.err;
+  }
+}
+
 // Python itself follows its own rule, so nothing may be left that would mislead it.
 TEST_P(Freshness, OfRunsThatAreExecuted) {
   const std::string known = work_dir() + "/known";  // to the index, which keeps what it knows for other tests
@@ -134,6 +163,9 @@ TEST_P(Freshness, OfRunsThatAreExecuted) {
   for (int version = 1; version <= edits(); version += 2) {
     expect_version(version, {"-X", "dev"}, "UNUSED=1");            // the client alone decides
     expect_version(version + 1, {}, "KILN_IMAGES_ENABLED=false");  // the daemon does
+    // With bytecode of its own, which has no entry.
+    expect_version(version + 100, {"-O", "-X", "dev"}, "UNUSED=1");
+    expect_version(version + 101, {"-O", "-X", "dev"}, "UNUSED=1");
   }
 }
 

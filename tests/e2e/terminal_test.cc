@@ -880,5 +880,52 @@ std::string name(const testing::TestParamInfo<std::tuple<Shell, Python>>& info) 
 INSTANTIATE_TEST_SUITE_P(Each, Terminals,
                          testing::Combine(testing::ValuesIn(shells()), testing::Values(any_python())), name);
 
+// `kiln shell-init`: the first run in a new terminal finds an image.
+TEST(ShellInit, WarmsWhatIsRunMostOften) {
+  const std::string script = work_dir() + "/used.py";
+  write_file(script, "import json\n");
+  std::filesystem::remove(home_dir() + "/kiln.toml");  // which says that no runs are recorded
+  kiln({"daemon", "restart"});
+  const std::string python = any_python().path;
+  ASSERT_EQ(run_until_bare(any_python(), {script}, environment_with({"KILN_PYTHON=" + python})).mode, "bare");
+  ASSERT_TRUE(await([&] { return kiln({"warm", "--most-used"}).out.find("used.py") != std::string::npos; }));
+  const std::string bin = std::filesystem::path(kiln_binary()).parent_path();
+  const auto hook = [&](const std::string& shell, const std::string& file, const std::string& text) {
+    write_file(home_dir() + "/" + file, "PATH='" + bin + "':$PATH\nPS1='" + kPrompt + "'\n" + text + "\n");
+    return std::pair(shell, home_dir() + "/" + file);
+  };
+  const std::vector<std::pair<std::string, std::vector<std::string>>> found{
+      {"bash",
+       {"/bin/bash", "--noprofile", "--noediting", "--rcfile",
+        hook("bash", "bashrc", "eval \"$(kiln shell-init bash)\"").second, "-i"}},
+      {"zsh", {"/bin/zsh", "-i", "+Z", "+o", "PROMPT_SP"}}};
+  hook("zsh", ".zshrc", "eval \"$(kiln shell-init zsh)\"");
+  for (const auto& [name, argv] : found) {
+    if (::access(argv[0].c_str(), X_OK) != 0) continue;
+    SCOPED_TRACE(name);
+    Terminal terminal(argv, environment_with({"KILN_PYTHON=" + python, "ZDOTDIR=" + home_dir(), "TERM=dumb",
+                                              "HISTFILE=/dev/null", std::string("PS1=") + kPrompt}));
+    ASSERT_TRUE(terminal.wait_for(kPrompt));
+    EXPECT_EQ(comparable(terminal.output()).find("["), std::string::npos)
+        << "a job is told: " << terminal.output();
+    const std::string jobs = terminal.enter("jobs");
+    EXPECT_EQ(jobs.find("kiln warm"), std::string::npos) << jobs;
+    std::string said;  // of a run in this session
+    EXPECT_TRUE(await([&] {
+      said = terminal.enter("kiln explain run " + script);
+      return said.find("Bare: ") != std::string::npos;
+    })) << said;
+    const std::string first = terminal.enter("kiln run " + script);
+    EXPECT_NE(first.find("reason=served"), std::string::npos) << first;
+  }
+  write_file(home_dir() + "/kiln.toml", "watch.policy = \"none\"\n");
+}
+
+TEST(ShellInit, KnowsThreeShells) {
+  EXPECT_NE(kiln({"shell-init", "fish"}).out.find("kiln warm --most-used --quiet &"), std::string::npos);
+  const Outcome unknown = kiln({"shell-init", "tcsh"});
+  EXPECT_EQ(describe_status(unknown.status), "exit 2");
+}
+
 }  // namespace
 }  // namespace kiln::e2e

@@ -392,6 +392,17 @@ TEST_F(DependencyRecord, TimesGoForwardOfWhatIsKnown) {
   EXPECT_THAT(importers("/a.py"), ElementsAre("/main.py python3 30"));
 }
 
+TEST_F(DependencyRecord, WhatRunsMostOftenComesFirst) {
+  record({"/seldom.py", 1, 90}, {"/a.py"});
+  record({"/often.py", 1, 10}, {"/a.py"});
+  record({"/often.py", 2, 20}, {"/b.py"});
+  record({"-c", 3, 30}, {"/a.py"});
+  ASSERT_TRUE(index_.record_times(std::vector<RunTime>{{"/usr/bin/python3", {"-c", 3, 99}, 50}}));
+  EXPECT_THAT(lines(index_.most_used(9)), ElementsAre("/often.py python3 20", "/seldom.py python3 90"));
+  ASSERT_TRUE(index_.record_times(std::vector<RunTime>{{"/usr/bin/python3", {"/seldom.py", 1, 99}, 5}}));
+  EXPECT_THAT(lines(index_.most_used(1)), ElementsAre("/seldom.py python3 99"));
+}
+
 TEST_F(DependencyRecord, ARunWithoutImportsIsRecorded) {
   record({"/hello.py", 0, 10}, {});
   EXPECT_THAT(lines(index_.runs_of("/hello.py")), ElementsAre("/hello.py python3 10"));

@@ -8,13 +8,13 @@ namespace {
 
 using testing::ElementsAre;
 
-TEST(RunTimes, KeepsTheLastTimeOfEach) {
+TEST(RunTimes, KeepsTheLastTimeAndTheNumberOfEach) {
   RunTimes times;
   EXPECT_FALSE(times.note("/python", {"/main.py", 1, 10}));
   EXPECT_FALSE(times.note("/python", {"/main.py", 2, 20}));
   EXPECT_FALSE(times.note("/python", {"/main.py", 1, 30}));
   EXPECT_THAT(times.take(),
-              ElementsAre(RunTime{"/python", {"/main.py", 1, 30}}, RunTime{"/python", {"/main.py", 2, 20}}));
+              ElementsAre(RunTime{"/python", {"/main.py", 1, 30}, 2}, RunTime{"/python", {"/main.py", 2, 20}, 1}));
   EXPECT_THAT(times.take(), ElementsAre());
 }
 
