@@ -78,8 +78,7 @@ class Run {
   [[noreturn]] void go() {
     const Reason why = serve();
     connection_.reset();
-    settle_bytecode(why);
-    timing_.passed("to have bytecode settled");
+    if (settle_bytecode(why)) timing_.passed("to have bytecode settled");
     timing_.tell("then " + interpreter_.path + " itself was started (" + std::string(word(why)) + ")");
     exec_interpreter();
   }

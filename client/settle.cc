@@ -37,15 +37,16 @@ bool may_open_sockets() {
 
 }  // namespace
 
-void settle_bytecode(Reason why) {
-  if (is_out_of_reach(why) || !may_open_sockets()) return;
+bool settle_bytecode(Reason why) {
+  if (is_out_of_reach(why) || !may_open_sockets()) return false;
   auto connection = Connection::open();
-  if (!connection) return;
+  if (!connection) return false;
   ::setsockopt(connection->fd(), SOL_SOCKET, SO_RCVTIMEO, &kLimit, sizeof kLimit);
   ::setsockopt(connection->fd(), SOL_SOCKET, SO_SNDTIMEO, &kLimit, sizeof kLimit);
   proto::Request request;
   request.mutable_settle();
   if (connection->send(std::move(request))) (void)connection->receive();
+  return true;
 }
 
 }  // namespace kiln

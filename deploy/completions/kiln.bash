@@ -5,7 +5,7 @@ _kiln_options() {
   case $1 in
     '') echo --version --help ;;
     run) echo --timing --python --help ;;
-    warm) echo --json --python --most-used --help ;;
+    warm) echo --json --python --most-used --quiet --help ;;
     'explain run') echo --json --python --help ;;
     precompile) echo --python -j --jobs -o --invalidation-mode --legacy --exclude --force --check -q --quiet --json --help ;;
     watch) echo --policy --python --follow --help ;;

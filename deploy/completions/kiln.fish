@@ -65,6 +65,7 @@ complete -c kiln -n '__kiln_command_is precompile watch unwatch list explain cle
 complete -c kiln -n '__kiln_before_program run' -l timing -d 'Tell where the milliseconds went'
 complete -c kiln -n '__kiln_before_program warm explain-run' -l json -d 'One JSON document'
 complete -c kiln -n '__kiln_before_program warm' -l most-used -d 'The programs that are run most often'
+complete -c kiln -n '__kiln_before_program warm' -l quiet -d 'Tell nothing'
 complete -c kiln -n '__kiln_before_program run warm explain-run' -l python -x -a '(__kiln_interpreters)' -d 'The interpreter'
 complete -c kiln -n '__kiln_before_program run warm explain-run' -s h -l help -d 'The options'
 complete -c kiln -n '__kiln_command_is run warm explain-run' -F

@@ -19,7 +19,7 @@ _kiln_command() {
   local json='--json[one JSON document]'
   case $1 in
     run) _kiln_program '--timing[tell where the milliseconds went]' ;;
-    warm) _kiln_program $json '--most-used[the programs that are run most often]' ;;
+    warm) _kiln_program $json '--most-used[the programs that are run most often]' '--quiet[tell nothing]' ;;
     shell-init) _arguments $help '1:shell:(bash zsh fish)' ;;
     x) _arguments $help '(-)1:program:_path_commands' '*:argument:_files' ;;
     explain)

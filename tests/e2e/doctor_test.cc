@@ -366,7 +366,7 @@ TEST_F(Doctor, AnInterpreterThatNoImageIsOf) {
   }));
   expect_warning(examine(), line("warn", "images",
                                  "runs of " + any_python().path +
-                                     " are executed: start-up code left threads or descriptors behind",
+                                     " are executed: start-up code does what an image cannot do once for all runs",
                                  "kiln daemon logs -n 20"));
 }
 

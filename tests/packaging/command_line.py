@@ -17,7 +17,7 @@ def options_in(text):
 
 def commands(kiln):
     listed = help_text(kiln).split("Commands:\n")[1].split("\n\n")[0]
-    return re.findall(r"^  (\w+) ", listed, re.MULTILINE)
+    return re.findall(r"^  ([\w-]+) ", listed, re.MULTILINE)
 
 
 def options_of_commands(kiln):
