@@ -10,6 +10,7 @@
 #include "client/run.h"
 #include "common/json_text.h"
 #include "common/print_error.h"
+#include "common/screen.h"
 
 namespace kiln {
 namespace {
@@ -59,7 +60,7 @@ std::variant<int, proto::ExplainRunReply> tell_of_run(const RunInquiry& inquiry,
     as_json = true;
   if (!arguments.empty() &&
       (std::string_view(arguments[0]) == "-h" || std::string_view(arguments[0]) == "--help")) {
-    std::fputs(inquiry.help, stdout);
+    show(inquiry.help);
     return kExitDone;
   }
   const auto python = take_python_option(arguments, inquiry.command);
@@ -79,7 +80,7 @@ std::variant<int, proto::ExplainRunReply> tell_of_run(const RunInquiry& inquiry,
   if (as_json) {
     std::puts(json_text(run_explanation_json(reply)).c_str());
   } else {
-    std::fputs(run_explanation_text(reply, interpreter->path).c_str(), stdout);
+    show(run_explanation_text(reply, interpreter->path));
   }
   return reply;
 }

@@ -28,6 +28,7 @@
 #include "common/paths.h"
 #include "common/print_error.h"
 #include "common/run_tally.h"
+#include "common/screen.h"
 
 namespace kiln {
 namespace {
@@ -289,7 +290,7 @@ int run_command(std::span<char*> arguments) {
   // Further on, --help is for Python or for the program.
   if (!arguments.empty() &&
       (std::string_view(arguments[0]) == "-h" || std::string_view(arguments[0]) == "--help")) {
-    std::fputs(kHelp, stdout);
+    show(kHelp);
     return kExitDone;
   }
   const bool timed = !arguments.empty() && std::string_view(arguments[0]) == "--timing";

@@ -5,8 +5,8 @@
 
 #include "client/background.h"
 #include "client/command.h"
-#include "client/connection.h"
 #include "client/explain_run.h"
+#include "client/patience.h"
 #include "client/run.h"
 
 namespace kiln {
@@ -40,7 +40,7 @@ Result<proto::ExplainRunReply> warm(const ChosenInterpreter& interpreter, std::s
     *request.mutable_warm()->mutable_run() = run;
     TRY_VOID(connection.send(std::move(request)));
     std::vector<UniqueFd> fds;
-    const proto::Reply reply = TRY(connection.receive(&fds));
+    const proto::Reply reply = TRY(receive_patiently(connection, "running it ahead", &fds));
     if (reply.has_explain_run()) return reply.explain_run();
     if (!reply.has_start_image() || fds.size() != 1) break;
     start_image_in_background(run.key(), reply.start_image(), std::move(fds[0]), HeadStart::none);

@@ -10,6 +10,7 @@
 #include "client/named_program.h"
 #include "client/run.h"
 #include "common/print_error.h"
+#include "common/screen.h"
 
 namespace kiln {
 namespace {
@@ -40,7 +41,7 @@ int execute(const std::string& path, std::span<char*> arguments) {
 int x_command(std::span<char*> arguments) {
   const std::string_view first = arguments.empty() ? "" : arguments[0];
   if (first == "-h" || first == "--help") {
-    std::fputs(kHelp, stdout);
+    show(kHelp);
     return kExitDone;
   }
   if (first.empty() || first.starts_with('-')) {
