@@ -33,7 +33,7 @@ void print(const proto::ExplainReply& reply, bool as_json) {
   }
   std::error_code gone;
   const std::string cwd = std::filesystem::current_path(gone).string();
-  show(explanation_text(reply, std::time(nullptr), cwd));
+  show(explanation_text(reply, std::time(nullptr), cwd), Indented::others);
 }
 
 }  // namespace

@@ -35,10 +35,9 @@ constexpr std::array kWhyStale{
     Wording{"body", "is damaged: what follows its header is no whole code object"},
     Wording{"changed",
             "is older than the source, whose time and size do not show it: Python would run old code"},
-    Wording{
-        "doubtful",
-        "may be older than the source, whose inode has changed since, or at the same moment: the code is\n"
-        "  looked at by `kiln precompile`"},
+    Wording{"doubtful",
+            "may be older than the source, whose inode has changed since, or at the same moment: the code is "
+            "looked at by `kiln precompile`"},
 };
 
 // By kind of bytecode: why it is fresh, and what would change that.
@@ -140,7 +139,7 @@ std::string fresh_text(const Entry& entry) {
   std::string text = "  Its bytecode, " + printable(entry.pyc()) + ", " + std::string(rule.holds) + ".\n";
   text += tag_text(entry);
   text += "  It is compiled anew when " + std::string(rule.until) + ", or when " + printable(entry.python()) +
-          "\n  becomes another version of Python.\n";
+          " becomes another version of Python.\n";
   return text;
 }
 
@@ -162,8 +161,8 @@ std::string error_text(const Entry& entry) {
 std::string orphan_text(const Entry& entry) {
   const std::string gone =
       "  Its source is gone. The bytecode, " + printable(entry.pyc()) + ", is still there";
-  if (entry.sourceless()) return gone + ",\n  and Python imports it without its source.\n";
-  return gone + ";\n  Python does not use it without its source, and kiln clean --orphans removes it.\n";
+  if (entry.sourceless()) return gone + ", and Python imports it without its source.\n";
+  return gone + "; Python does not use it without its source, and kiln clean --orphans removes it.\n";
 }
 
 std::string indented(const std::string& text) {

@@ -235,7 +235,7 @@ constexpr char kHelp[] =
     "  -h, --help    this text\n"
     "\n"
     "Everything else is Python's own command line. KILN_LOG=1 tells on standard error how the run was "
-    "served;\n"
+    "served; "
     "KILN_DISABLE=1 always executes the interpreter itself.\n";
 
 }  // namespace

@@ -14,19 +14,17 @@ namespace {
 
 constexpr char kHelp[] =
     "Has a program run ahead, up to its first step that is more than reading files, and waits until `kiln "
-    "run`\n"
+    "run` "
     "with these arguments goes on from there. The program is not run.\n"
     "Usage: kiln warm [--json] [--python PY] [python options] (SCRIPT | -m MODULE | -c CMD | DIR | ZIP | "
-    "FILE.pyc)\n"
-    "                 [ARGS...]\n"
+    "FILE.pyc) [ARGS...]\n"
     "       kiln warm [--json] x NAME [ARGS...]     as kiln x\n\n"
     "  --json        one JSON document, as of kiln explain run\n"
     "  --python PY   interpreter, as for kiln run\n"
     "  -h, --help    this text\n\n"
-    "Programs are run ahead where images.programs is true (kiln config), which is not the default.\n"
+    "Programs are run ahead where images.programs is true (kiln config), which is not the default. "
     "Tells what kiln explain run tells. Exit code 1: such a run will not be warm. Session, environment and "
-    "the kinds of\n"
-    "the standard streams count: warm for a pipe what will write to a pipe.\n";
+    "the kinds of the standard streams count: warm for a pipe what will write to a pipe.\n";
 
 // An image that the daemon let go of between two questions is started again, but not for ever.
 constexpr int kMostStarts = 3;

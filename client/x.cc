@@ -19,8 +19,7 @@ constexpr const char* kHelp =
     "Runs a program that is written in Python, such as pytest or black, warm.\n"
     "Usage: kiln x NAME [ARGUMENTS...]\n\n"
     "NAME is looked up on PATH, unless there is a slash in it. Its interpreter is that of its first line. "
-    "What is no\n"
-    "Python script is executed as it is.\n";
+    "What is no Python script is executed as it is.\n";
 constexpr int kNotFound = 127;  // as shells answer
 constexpr int kNotExecutable = 126;
 

@@ -13,7 +13,8 @@ namespace {
 constexpr unsigned kDefaultColumns = 80;
 constexpr unsigned kDefaultRows = 24;
 constexpr std::string_view kEllipsis = "...";
-constexpr std::string_view kVerbatim = "    ";
+constexpr std::string_view kFourSpaces = "    ";
+constexpr std::size_t kBehindLabel = 2;
 constexpr std::string_view kHint = "hint: ";
 
 // Nothing: FD is no terminal, or a dumb one.
@@ -53,16 +54,18 @@ std::size_t prefix_size(std::string_view text, std::size_t width) {
   return size;
 }
 
-bool is_as_it_is(std::string_view line) {
+bool is_as_it_is(std::string_view line, Indented indented) {
+  if (indented == Indented::others && line.starts_with(kFourSpaces)) return true;
   const std::size_t begin = line.find_first_not_of(' ');
-  return line.starts_with(kVerbatim) ||
-         (begin != std::string_view::npos && line.substr(begin).starts_with(kHint));
+  return begin != std::string_view::npos && line.substr(begin).starts_with(kHint);
 }
 
-// Where what goes on from LINE begins: at its last column, if that leaves half of the width, or at its own.
+// Where what goes on from LINE begins: at its last column, if that leaves half of the width, or at its own,
+// or behind a label, "Watched: ...", a little further in.
 std::size_t hanging_indent(std::string_view line, std::size_t columns) {
   std::size_t indent = std::min(line.find_first_not_of(' '), line.size());
   const std::size_t most = prefix_size(line, columns / 2);
+  if (indent == 0 && line.find(": ") < most) return kBehindLabel;
   for (std::size_t at = line.find("  ", indent); at < most; at = line.find("  ", at)) {
     const std::size_t next = std::min(line.find_first_not_of(' ', at), line.size());
     if (next >= most || next == line.size()) break;
@@ -129,13 +132,13 @@ std::string shortened(std::string_view text, std::size_t width) {
   return shown.append(text.substr(prefix_size(text, whole - (kept - front))));
 }
 
-std::string wrapped(std::string_view text, unsigned columns) {
+std::string wrapped(std::string_view text, unsigned columns, Indented indented) {
   if (columns == 0) return std::string(text);
   std::string lines;
   while (!text.empty()) {
     const std::size_t end = std::min(text.find('\n'), text.size());
     const std::string_view line = text.substr(0, end);
-    if (display_width(line) <= columns || is_as_it_is(line)) {
+    if (display_width(line) <= columns || is_as_it_is(line, indented)) {
       lines.append(line).append(end < text.size() ? "\n" : "");
     } else {
       append_wrapped(lines, line, columns);
@@ -146,8 +149,8 @@ std::string wrapped(std::string_view text, unsigned columns) {
   return lines;
 }
 
-void show(std::string_view text) {
-  const std::string lines = wrapped(text, terminal_columns(STDOUT_FILENO));
+void show(std::string_view text, Indented indented) {
+  const std::string lines = wrapped(text, terminal_columns(STDOUT_FILENO), indented);
   std::fwrite(lines.data(), 1, lines.size(), stdout);
 }
 

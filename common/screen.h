@@ -19,12 +19,15 @@ std::size_t display_width(std::string_view text);
 // TEXT with its middle, which of a path says least, left out, so that it takes WIDTH columns at most.
 std::string shortened(std::string_view text, std::size_t width);
 
+// Whose lines are behind four spaces: a source's, with its caret below, must stay as they are.
+enum class Indented { ours, others };
+
 // TEXT with each line that is longer than COLUMNS broken at spaces, and gone on with below where its last
-// column begins. Left as they are: lines behind four spaces, which are others' (a line of source with its
-// caret), and hints, which are to be copied. COLUMNS 0: all are.
-std::string wrapped(std::string_view text, unsigned columns);
+// column begins, or a little further in behind a label. Hints stay whole, for they are to be copied. COLUMNS
+// 0: all do.
+std::string wrapped(std::string_view text, unsigned columns, Indented indented = Indented::ours);
 
 // Prints TEXT on standard output, wrapped for it.
-void show(std::string_view text);
+void show(std::string_view text, Indented indented = Indented::ours);
 
 }  // namespace kiln

@@ -29,7 +29,8 @@ WorkCounts work_counts(WorkOf whose, std::span<const FileResult> files) {
   for (const auto& file : files) {
     const std::string name(word(file.outcome));
     const bool is_made = file.outcome == FileOutcome::compiled || file.outcome == FileOutcome::restored;
-    const bool is_look = whose == WorkOf::background && file.outcome == FileOutcome::fresh;
+    // An error that was known took no time.
+    const bool is_look = whose == WorkOf::background && !is_made && file.elapsed_us == 0;
     if (name.empty() || is_look) continue;
     ++counts[prefix + name];
     if (!is_made) continue;

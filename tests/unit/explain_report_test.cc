@@ -49,8 +49,8 @@ TEST_F(ExplainReport, Fresh) {
   EXPECT_EQ(text(),
             "/app/mod.py: fresh for /usr/bin/python3 (Python 3.11.2)\n"
             "  Its bytecode, /app/__pycache__/mod.cpython-311.pyc, has the time and size of the source.\n"
-            "  It is compiled anew when the source's time or size changes, or when /usr/bin/python3\n"
-            "  becomes another version of Python.\n"
+            "  It is compiled anew when the source's time or size changes, or when /usr/bin/python3 "
+            "becomes another version of Python.\n"
             "Imported by: no program that `kiln run` served\n"
             "Watched: no. To have changes compiled by themselves: kiln watch /app\n");
 }
