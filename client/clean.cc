@@ -1,12 +1,16 @@
 // `kiln clean --orphans`: removes bytecode whose source is gone.
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <cstdio>
 
 #include "client/command.h"
 #include "client/connection.h"
 #include "client/current_path.h"
+#include "client/printable.h"
 #include "common/arguments.h"
 #include "common/print_error.h"
+#include "common/screen.h"
 
 namespace kiln {
 namespace {
@@ -18,6 +22,14 @@ Result<proto::CleanReply> clean(const std::vector<std::string>& paths) {
   Connection connection = TRY(Connection::open_or_start());
   TRY_VOID(connection.send(std::move(request)));
   return TRY(connection.receive()).clean();
+}
+
+void print(const proto::CleanReply& done) {
+  const unsigned columns = terminal_columns(STDOUT_FILENO);
+  for (const auto& path : done.removed()) {
+    const std::string line = "removed " + printable(path);
+    std::puts((columns == 0 ? line : shortened(line, columns)).c_str());
+  }
 }
 
 }  // namespace
@@ -38,7 +50,7 @@ int clean_command(std::span<char*> arguments) {
     print_error(done.error());
     return kExitUnable;
   }
-  for (const auto& path : done->removed()) std::printf("removed %s\n", path.c_str());
+  print(*done);
   for (const auto& path : done->kept()) print_error({Reason::system, "cannot remove " + path, {}});
   return done->kept().empty() ? kExitDone : kExitFix;
 }

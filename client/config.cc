@@ -16,6 +16,7 @@
 #include "common/config_key.h"
 #include "common/json_text.h"
 #include "common/print_error.h"
+#include "common/screen.h"
 
 namespace kiln {
 namespace {
@@ -38,6 +39,11 @@ std::string origin_text(const Config& config, const ConfigKey& key) {
   return text;
 }
 
+// A column, and the gap behind it.
+std::string padded(const std::string& text, std::size_t width) {
+  return text + std::string(width - text.size() + 2, ' ');
+}
+
 void print_settings(const Config& config) {
   std::vector<Line> lines;
   for (const ConfigKey& key : config_keys()) {
@@ -45,13 +51,14 @@ void print_settings(const Config& config) {
   }
   const auto width = [&](std::string Line::*column) {
     const auto widest = std::ranges::max(lines, {}, [&](const Line& line) { return (line.*column).size(); });
-    return static_cast<int>((widest.*column).size());
+    return (widest.*column).size();
   };
-  const int keys = width(&Line::key);
-  const int values = width(&Line::value);
-  for (const auto& [key, value, origin] : lines) {
-    std::printf("%-*s  %-*s  %s\n", keys, key.c_str(), values, value.c_str(), origin.c_str());
-  }
+  const auto keys = width(&Line::key);
+  const auto values = width(&Line::value);
+  std::string text;
+  for (const auto& [key, value, origin] : lines)
+    text += padded(key, keys) + padded(value, values) + origin + "\n";
+  show(text);
 }
 
 // One overload a type: bytes and seconds as numbers, "never" as null.
@@ -117,8 +124,7 @@ bool is_there(const std::string& path) {
 void print_paths(const ConfigPaths& paths) {
   const std::string user = paths.user.value_or("none: neither HOME nor KILN_CONFIG is set");
   const char* missing = paths.user && !is_there(*paths.user) ? " (not there)" : "";
-  std::printf("user     %s%s\n", user.c_str(), missing);
-  std::printf("project  %s\n", paths.project.value_or("none").c_str());
+  show("user     " + user + missing + "\nproject  " + paths.project.value_or("none") + "\n");
 }
 
 json::object to_json(const ConfigPaths& paths) {

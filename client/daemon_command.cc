@@ -16,6 +16,7 @@
 #include "common/arguments.h"
 #include "common/paths.h"
 #include "common/print_error.h"
+#include "common/screen.h"
 #include "common/suggestion.h"
 
 namespace kiln {
@@ -28,7 +29,7 @@ constexpr char kHelp[] =
     "  stop      end it; programs that run are not disturbed\n"
     "  restart   stop, then start\n"
     "  run       run it here, in the foreground, logging to standard error\n"
-    "  logs      print its log: -n N for its last N lines alone, --follow for what is added, too\n"
+    "  logs      print its log: -n N for its last N lines alone, --follow for what is added, too, --json\n"
     "\n"
     "A running daemon reads its configuration again, log.level included, when it gets SIGHUP:\n"
     "pkill -HUP -u $USER -x kilnd. The environment is that of its start; restart takes the present one.\n"
@@ -77,12 +78,14 @@ int logs(std::span<char*> arguments) {
   CLI::App app("Prints the daemon's log, from the oldest line that is kept", "kiln daemon logs");
   std::optional<std::size_t> lines;
   bool follow = false;
+  bool as_json = false;
   app.add_option("-n,--lines", lines, "only the last N lines")->type_name("N")->check(CLI::NonNegativeNumber);
   app.add_flag("-f,--follow", follow, "then what is added, until Ctrl-C");
+  app.add_flag("--json", as_json, "one JSON object a line (keys version, time, pid, level, message)");
   if (const auto code = parse_arguments(app, arguments)) return *code;
   const auto dir = cache_dir();
   if (!dir) return report(dir.error(), "");
-  const DaemonLog log(*dir);
+  const DaemonLog log(*dir, as_json);
   const auto printed = follow ? log.follow(lines) : log.print(lines);
   if (printed) return kExitDone;
   print_error(printed.error());
@@ -115,7 +118,7 @@ int daemon_command(std::span<char*> arguments) {
   if (name == "logs") return logs(arguments.subspan(1));
   for (const std::string_view argument : arguments) {
     if (argument != "-h" && argument != "--help") continue;
-    std::fputs(kHelp, stdout);
+    show(kHelp);
     return kExitDone;
   }
   if (arguments.size() > 1) return wrong_usage("unexpected argument " + std::string(arguments[1]));

@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "client/log_line.h"
 #include "common/paths.h"
 #include "common/unique_fd.h"
 
@@ -90,18 +91,43 @@ std::string_view last_lines(std::string_view text, std::size_t lines) {
   return lines > 0 ? text : text.substr(begin + 1);
 }
 
-void write_text(std::string_view text) {
-  std::fwrite(text.data(), 1, text.size(), stdout);
-  std::fflush(stdout);
-}
+// Prints what is added to a log: as it is, or as an object for each line that has come to its end.
+class LogPrinter {
+ public:
+  explicit LogPrinter(bool as_json) : as_json_(as_json) {}
+
+  void print(std::string_view text) {
+    if (!as_json_) {
+      write(text);
+      return;
+    }
+    rest_ += text;
+    std::string objects;
+    std::size_t begin = 0;
+    for (std::size_t end = 0; (end = rest_.find('\n', begin)) != std::string::npos; begin = end + 1) {
+      objects += log_line_json(std::string_view(rest_).substr(begin, end - begin)) + "\n";
+    }
+    rest_.erase(0, begin);
+    write(objects);
+  }
+
+ private:
+  static void write(std::string_view text) {
+    std::fwrite(text.data(), 1, text.size(), stdout);
+    std::fflush(stdout);
+  }
+
+  bool as_json_;
+  std::string rest_;  // of a line that has not ended
+};
 
 // Returns the newest file, whose rest is still to come.
-Result<UniqueFd> print_all(const std::string& path, std::optional<std::size_t> lines) {
+Result<UniqueFd> print_all(const std::string& path, std::optional<std::size_t> lines, LogPrinter& printer) {
   auto files = open_all(path);
   if (files.empty()) return Error{Reason::not_found, "there is no log at " + path, "kiln daemon start"};
   std::string text;
   for (const auto& file : files) text += read_rest(file.get());
-  write_text(lines ? last_lines(text, *lines) : std::string_view(text));
+  printer.print(lines ? last_lines(text, *lines) : std::string_view(text));
   return std::move(files.back());
 }
 
@@ -118,10 +144,10 @@ bool await_event(int events) {
 }
 
 // A file that was renamed has nothing added to it any more.
-void catch_up(UniqueFd& file, const std::string& path) {
+void catch_up(UniqueFd& file, const std::string& path, LogPrinter& printer) {
   while (true) {
     const bool is_newest = is_same_file(file.get(), path);
-    write_text(read_rest(file.get()));
+    printer.print(read_rest(file.get()));
     if (is_newest) return;
     UniqueFd next = open_successor(file.get(), path);
     if (!next) return;
@@ -131,10 +157,12 @@ void catch_up(UniqueFd& file, const std::string& path) {
 
 }  // namespace
 
-DaemonLog::DaemonLog(const std::string& cache_dir) : directory_(cache_dir), path_(log_path(cache_dir)) {}
+DaemonLog::DaemonLog(const std::string& cache_dir, bool as_json)
+    : directory_(cache_dir), path_(log_path(cache_dir)), as_json_(as_json) {}
 
 Result<void> DaemonLog::print(std::optional<std::size_t> lines) const {
-  TRY(print_all(path_, lines));
+  LogPrinter printer(as_json_);
+  TRY(print_all(path_, lines, printer));
   return {};
 }
 
@@ -145,9 +173,10 @@ Result<void> DaemonLog::follow(std::optional<std::size_t> lines) const {
   // Before anything is read, so that nothing is added unseen in between.
   const int watch = ::inotify_add_watch(events.get(), directory_.c_str(), kEvents);
   if (watch < 0 && errno != ENOENT) return errno_error("cannot follow " + path_);
-  UniqueFd file = TRY(print_all(path_, lines));
-  catch_up(file, path_);
-  while (await_event(events.get())) catch_up(file, path_);
+  LogPrinter printer(as_json_);
+  UniqueFd file = TRY(print_all(path_, lines, printer));
+  catch_up(file, path_, printer);
+  while (await_event(events.get())) catch_up(file, path_, printer);
   return {};
 }
 

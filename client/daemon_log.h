@@ -12,7 +12,8 @@ namespace kiln {
 
 class DaemonLog {
  public:
-  explicit DaemonLog(const std::string& cache_dir);
+  // With AS_JSON what is printed is an object for each line (client/log_line.h).
+  explicit DaemonLog(const std::string& cache_dir, bool as_json = false);
 
   // Prints the last LINES of what is there, or all, the oldest first. Fails with Reason::not_found if there
   // is no log.
@@ -25,6 +26,7 @@ class DaemonLog {
  private:
   std::string directory_;
   std::string path_;
+  bool as_json_;
 };
 
 }  // namespace kiln

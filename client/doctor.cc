@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <vector>
 
+#include "client/colour.h"
 #include "client/command.h"
 #include "client/current_path.h"
 #include "client/daemon_findings.h"
@@ -20,6 +21,7 @@
 #include "common/json_text.h"
 #include "common/paths.h"
 #include "common/print_error.h"
+#include "common/screen.h"
 
 namespace kiln {
 namespace {
@@ -87,34 +89,27 @@ std::size_t count_bad(const std::vector<Line>& lines) {
       std::ranges::count(lines, Severity::bad, [](const Line& line) { return line.finding.severity; }));
 }
 
-const char* colour_of(Severity severity) {
-  switch (severity) {
-    case Severity::ok:
-      return "\x1b[32m";
-    case Severity::skip:
-      return "\x1b[2m";
-    case Severity::warn:
-      return "\x1b[33m";
-    case Severity::bad:
-      return "\x1b[1;31m";
-  }
-  return "";
-}
-
-void print_line(const Line& line, bool coloured) {
+std::string text_of(const Line& line, bool coloured) {
+  constexpr std::size_t kSeverityColumn = 6;
+  constexpr std::size_t kCheckColumn = 19;
   const auto& [severity, what, hint] = line.finding;
-  std::printf("%s%-4s%s  %-17s  %s\n", coloured ? colour_of(severity) : "", word(severity).data(),
-              coloured ? "\x1b[0m" : "", line.check, what.c_str());
-  if (!hint.empty()) std::printf("      hint: %s\n", hint.c_str());
+  const std::string_view severe = word(severity);
+  const std::string check = line.check;
+  std::string text = in_colour(severe, colour_of(severe), coloured);
+  text += std::string(kSeverityColumn - severe.size(), ' ') + check;
+  text += std::string(kCheckColumn - std::min(kCheckColumn - 2, check.size()), ' ') + what + "\n";
+  return hint.empty() ? text : text + "      hint: " + hint + "\n";
 }
 
 void print_lines(const std::vector<Line>& lines) {
   const bool coloured = wants_colour();
-  for (const Line& line : lines) print_line(line, coloured);
+  std::string text;
+  for (const Line& line : lines) text += text_of(line, coloured);
   const std::size_t bad = count_bad(lines);
-  std::printf("\n%s\n", bad == 0   ? "Nothing needs mending."
-                        : bad == 1 ? "One thing needs mending."
-                                   : (std::to_string(bad) + " things need mending.").c_str());
+  text += bad == 0   ? "\nNothing needs mending.\n"
+          : bad == 1 ? "\nOne thing needs mending.\n"
+                     : "\n" + std::to_string(bad) + " things need mending.\n";
+  show(text);
 }
 
 json::object to_json(const std::vector<Line>& lines) {

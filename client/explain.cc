@@ -13,6 +13,7 @@
 #include "common/arguments.h"
 #include "common/json_text.h"
 #include "common/print_error.h"
+#include "common/screen.h"
 
 namespace kiln {
 namespace {
@@ -32,7 +33,7 @@ void print(const proto::ExplainReply& reply, bool as_json) {
   }
   std::error_code gone;
   const std::string cwd = std::filesystem::current_path(gone).string();
-  std::fputs(explanation_text(reply, std::time(nullptr), cwd).c_str(), stdout);
+  show(explanation_text(reply, std::time(nullptr), cwd), Indented::others);
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <boost/json/array.hpp>
+#include <cstdio>
 #include <string_view>
 
 #include "client/printable.h"
@@ -34,10 +35,9 @@ constexpr std::array kWhyStale{
     Wording{"body", "is damaged: what follows its header is no whole code object"},
     Wording{"changed",
             "is older than the source, whose time and size do not show it: Python would run old code"},
-    Wording{
-        "doubtful",
-        "may be older than the source, whose inode has changed since, or at the same moment: the code is\n"
-        "  looked at by `kiln precompile`"},
+    Wording{"doubtful",
+            "may be older than the source, whose inode has changed since, or at the same moment: the code is "
+            "looked at by `kiln precompile`"},
 };
 
 // By kind of bytecode: why it is fresh, and what would change that.
@@ -119,11 +119,27 @@ std::string with_caret(std::string_view code, int column) {
   return "    " + line + "\n" + caret;
 }
 
+// What the last time cost. Empty: it was Python's, or long ago.
+std::string cost_text(const Entry& entry) {
+  if (entry.made_us() == 0) return {};
+  char time[32];
+  std::snprintf(time, sizeof time, "%.1f ms.\n", static_cast<double>(entry.made_us()) / 1000);
+  if (entry.state() == "error") return std::string("  Finding that out took ") + time;
+  return (entry.restored() ? "  It was restored from the store, in " : "  Compiling it took ") +
+         std::string(time);
+}
+
+std::string tag_text(const Entry& entry) {
+  if (entry.tag().empty()) return {};
+  return "  Its tag is " + entry.tag() + ", its magic number " + std::to_string(entry.magic()) + ".\n";
+}
+
 std::string fresh_text(const Entry& entry) {
   const Rule rule = rule_of(entry);
   std::string text = "  Its bytecode, " + printable(entry.pyc()) + ", " + std::string(rule.holds) + ".\n";
+  text += tag_text(entry);
   text += "  It is compiled anew when " + std::string(rule.until) + ", or when " + printable(entry.python()) +
-          "\n  becomes another version of Python.\n";
+          " becomes another version of Python.\n";
   return text;
 }
 
@@ -145,8 +161,8 @@ std::string error_text(const Entry& entry) {
 std::string orphan_text(const Entry& entry) {
   const std::string gone =
       "  Its source is gone. The bytecode, " + printable(entry.pyc()) + ", is still there";
-  if (entry.sourceless()) return gone + ",\n  and Python imports it without its source.\n";
-  return gone + ";\n  Python does not use it without its source, and kiln clean --orphans removes it.\n";
+  if (entry.sourceless()) return gone + ", and Python imports it without its source.\n";
+  return gone + "; Python does not use it without its source, and kiln clean --orphans removes it.\n";
 }
 
 std::string indented(const std::string& text) {
@@ -166,7 +182,7 @@ std::string state_text(const proto::ExplainReply& reply, const Entry& entry) {
 }
 
 std::string entry_text(const proto::ExplainReply& reply, const Entry& entry) {
-  std::string text = title(reply, entry) + state_text(reply, entry);
+  std::string text = title(reply, entry) + state_text(reply, entry) + cost_text(entry);
   if (entry.other_version()) {
     text += "  " + printable(entry.python()) + " is another version by now, which does not use this file.\n";
   }
@@ -254,6 +270,9 @@ json::object to_json(const Entry& entry) {
           {"overlaid", entry.overlaid()},
           {"other_version", entry.other_version()},
           {"sourceless", entry.sourceless()},
+          {"magic", entry.magic()},
+          {"made_us", entry.made_us() != 0 ? json::value(entry.made_us()) : json::value(nullptr)},
+          {"restored", entry.restored()},
           {"error", entry.has_error() ? to_json(entry.error()) : json::value(nullptr)},
           {"warnings", text_or_null(entry.warnings())}};
 }

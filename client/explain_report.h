@@ -14,6 +14,9 @@
 //     overlaid   it lies in Kiln's overlay
 //     other_version  the interpreter is of another version by now, which has bytecode of its own
 //     sourceless     Python imports it without its source
+//     magic      the magic number of the bytecode that is wanted
+//     made_us    that Kiln took to make it, the last time; null if others made it, or that is not known
+//     restored   then it was not compiled, but taken from the store
 //     error      {type, message, line, column, text}, or null
 //     warnings   what compiling it said, or null
 //   imported_by  programs that imported it, newest first: [{entry, python, version, last_run_s}]; entry is a

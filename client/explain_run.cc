@@ -10,6 +10,7 @@
 #include "client/run.h"
 #include "common/json_text.h"
 #include "common/print_error.h"
+#include "common/screen.h"
 
 namespace kiln {
 namespace {
@@ -19,11 +20,10 @@ constexpr char kHelp[] =
     "run.\n"
     "Usage: kiln explain run [--json] [--python PY] [python options] (SCRIPT | -m MODULE | -c CMD | DIR | "
     "ZIP | "
-    "FILE.pyc)\n"
-    "                        [ARGS...]\n"
+    "FILE.pyc) [ARGS...]\n"
     "       kiln explain run [--json] x NAME [ARGS...]     as kiln x\n\n"
-    "  --json        one JSON document (keys version, how, reason, detail, run_ahead, not_ahead, in_vain,\n"
-    "                stops)\n"
+    "  --json        one JSON document (keys version, how, reason, detail, run_ahead, not_ahead, in_vain, "
+    "stops)\n"
     "  --python PY   interpreter, as for kiln run\n"
     "  -h, --help    this text\n\n"
     "Standard streams count: a program that was run ahead for a pipe does not serve a run on a terminal.\n";
@@ -59,7 +59,7 @@ std::variant<int, proto::ExplainRunReply> tell_of_run(const RunInquiry& inquiry,
     as_json = true;
   if (!arguments.empty() &&
       (std::string_view(arguments[0]) == "-h" || std::string_view(arguments[0]) == "--help")) {
-    std::fputs(inquiry.help, stdout);
+    show(inquiry.help);
     return kExitDone;
   }
   const auto python = take_python_option(arguments, inquiry.command);
@@ -79,7 +79,7 @@ std::variant<int, proto::ExplainRunReply> tell_of_run(const RunInquiry& inquiry,
   if (as_json) {
     std::puts(json_text(run_explanation_json(reply)).c_str());
   } else {
-    std::fputs(run_explanation_text(reply, interpreter->path).c_str(), stdout);
+    show(run_explanation_text(reply, interpreter->path));
   }
   return reply;
 }

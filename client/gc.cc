@@ -4,7 +4,7 @@
 #include <optional>
 
 #include "client/command.h"
-#include "client/connection.h"
+#include "client/patience.h"
 #include "common/arguments.h"
 #include "common/json_text.h"
 #include "common/print_error.h"
@@ -14,6 +14,8 @@ namespace kiln {
 namespace {
 
 namespace json = boost::json;
+
+constexpr int kFormat = 1;  // of the JSON document
 
 std::string check_size(const std::string& text) {
   return parse_bytes(text) ? std::string() : "not a size such as 500MB or 2GiB: " + text;
@@ -25,12 +27,13 @@ Result<proto::GcReply> collect(std::optional<std::uint64_t> limit) {
   auto& gc = *request.mutable_gc();
   if (limit) gc.set_limit(*limit);
   TRY_VOID(connection.send(std::move(request)));
-  return TRY(connection.receive()).gc();
+  return TRY(receive_patiently(connection, "collecting")).gc();
 }
 
 json::object to_json(const proto::GcReply& done) {
   const auto& overlay = done.overlay();
-  return {{"objects", done.objects()},
+  return {{"version", kFormat},
+          {"objects", done.objects()},
           {"bytes", done.bytes()},
           {"removed_objects", done.removed_objects()},
           {"removed_bytes", done.removed_bytes()},
@@ -67,7 +70,7 @@ int gc_command(std::span<char*> arguments) {
       ->type_name("SIZE")
       ->check(check_size);
   app.add_flag("--json", as_json,
-               "one JSON document (keys objects, bytes, removed_objects, removed_bytes, overlay)");
+               "one JSON document (keys version, objects, bytes, removed_objects, removed_bytes, overlay)");
   if (const auto code = parse_arguments(app, arguments)) return *code;
   const auto done = collect(parse_bytes(limit));
   if (!done) {

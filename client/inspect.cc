@@ -2,6 +2,7 @@
 //
 // The document of --json; what does not apply is null:
 //
+//   version  1
 //   file     as it was given
 //   size     bytes
 //   python   "3.12"
@@ -34,12 +35,15 @@
 #include "common/code_list.h"
 #include "common/json_text.h"
 #include "common/print_error.h"
+#include "common/screen.h"
 #include "common/surrogate_escape.h"
 
 namespace kiln {
 namespace {
 
 namespace json = boost::json;
+
+constexpr int kFormat = 1;  // of the JSON document
 
 struct InspectArguments {
   std::string path;
@@ -127,13 +131,10 @@ json::object code_json(const PycReport& report, const Result<std::vector<CodeObj
 json::object to_json(const PycReport& report, const Result<std::vector<CodeObject>>& code) {
   json::object source{{"path", nullptr}, {"state", word(report.state)}};
   if (!report.source.empty()) source["path"] = escape_surrogates(report.source);
-  return {{"file", escape_surrogates(report.path)},
-          {"size", report.size},
-          {"python", version_text({report.format.version})},
-          {"magic", report.header.magic},
-          {"header", header_json(report)},
-          {"source", std::move(source)},
-          {"code", code_json(report, code)}};
+  return {{"version", kFormat},           {"file", escape_surrogates(report.path)},
+          {"size", report.size},          {"python", version_text({report.format.version})},
+          {"magic", report.header.magic}, {"header", header_json(report)},
+          {"source", std::move(source)},  {"code", code_json(report, code)}};
 }
 
 std::string kind_line(const PycReport& report) {
@@ -168,27 +169,26 @@ std::string source_line(const PycReport& report) {
   return "unknown: the file's name does not tell";
 }
 
-void print_code(const PycReport& report, const std::vector<CodeObject>& code) {
-  std::printf("code    whole, compiled as %s\n", printable(raw_text(report, code.front().filename)).c_str());
-  std::puts("   line");
+std::string code_text(const PycReport& report, const std::vector<CodeObject>& code) {
+  std::string text =
+      "code    whole, compiled as " + printable(raw_text(report, code.front().filename)) + "\n   line\n";
   for (const auto& one : code) {
     const auto name = one.qualname.empty() ? one.name : one.qualname;
-    std::printf("%7d  %*s%s\n", one.first_line, 2 * one.depth, "", printable(raw_text(report, name)).c_str());
+    char line[32];
+    std::snprintf(line, sizeof line, "%7d  ", one.first_line);
+    text += line + std::string(2 * static_cast<std::size_t>(one.depth), ' ') +
+            printable(raw_text(report, name)) + "\n";
   }
+  return text;
 }
 
-void print_screen(const PycReport& report, const Result<std::vector<CodeObject>>& code) {
-  const auto header_size = pyc_header_size(report.header.magic);
-  std::printf("file    %s, %zu bytes\n", printable(report.path).c_str(), report.size);
-  std::printf("python  %s, magic number %u\n", version_text({report.format.version}).c_str(),
-              report.header.magic & 0xffff);
-  std::printf("header  %zu bytes, %s\n", header_size, kind_line(report).c_str());
-  std::printf("source  %s\n", source_line(report).c_str());
-  if (code) {
-    print_code(report, *code);
-  } else {
-    std::puts("code    damaged");
-  }
+std::string screen_text(const PycReport& report, const Result<std::vector<CodeObject>>& code) {
+  return "file    " + printable(report.path) + ", " + std::to_string(report.size) + " bytes\n" +  //
+         "python  " + version_text({report.format.version}) + ", magic number " +
+         std::to_string(report.header.magic & 0xffff) + "\n" +  //
+         "header  " + std::to_string(pyc_header_size(report.header.magic)) + " bytes, " + kind_line(report) +
+         "\n" + "source  " + source_line(report) + "\n" +
+         (code ? code_text(report, *code) : "code    damaged\n");
 }
 
 int fail(Error error, int exit_code) {
@@ -222,7 +222,7 @@ int inspect(const InspectArguments& wanted) {
   if (wanted.json) {
     std::printf("%s\n", json_text(to_json(*report, code)).c_str());
   } else {
-    print_screen(*report, code);
+    show(screen_text(*report, code));
   }
   if (!code) return fail(damage(*report), kExitFix);
   return wanted.dis ? disassemble(*report) : kExitDone;
@@ -236,7 +236,7 @@ int inspect_command(std::span<char*> arguments) {
   app.add_option("FILE", wanted.path, "a .pyc file")->type_name("")->required();
   auto* dis = app.add_flag("--dis", wanted.dis, "disassemble it, by an interpreter of its version");
   app.add_flag("--json", wanted.json,
-               "one JSON document (keys file, size, python, magic, header, source, code)")
+               "one JSON document (keys version, file, size, python, magic, header, source, code)")
       ->excludes(dis);
   if (const auto code = parse_arguments(app, arguments)) return *code;
   return inspect(wanted);

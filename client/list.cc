@@ -1,88 +1,140 @@
 // `kiln list`: the bytecode files that Kiln knows of, and how they are.
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
-#include <boost/json/object.hpp>
+#include <algorithm>
 #include <cstdio>
+#include <filesystem>
+#include <optional>
+#include <utility>
 
 #include "client/command.h"
 #include "client/connection.h"
 #include "client/current_path.h"
-#include "client/printable.h"
+#include "client/interpreter_choice.h"
+#include "client/list_report.h"
+#include "client/output.h"
 #include "common/arguments.h"
-#include "common/json_text.h"
 #include "common/print_error.h"
+#include "common/screen.h"
 
 namespace kiln {
 namespace {
 
-namespace json = boost::json;
-using Entry = proto::ListReply::Entry;
+struct ListArguments {
+  std::vector<std::string> paths;
+  std::string state;
+  std::optional<std::string> python;
+  std::string sort = "path";
+  std::uint64_t limit = 0;  // 0: none
+  bool json = false;
+};
 
-json::object to_json(const Entry& entry) {
-  json::object object{{"source", entry.source()}, {"pyc", entry.pyc()},           {"python", entry.python()},
-                      {"tag", entry.tag()},       {"optimize", entry.optimize()}, {"state", entry.state()}};
-  if (!entry.error_type().empty()) {
-    object["error"] = {{"type", entry.error_type()},
-                       {"message", entry.error_message()},
-                       {"line", entry.line()},
-                       {"column", entry.column()}};
-  }
-  if (!entry.warnings().empty()) object["warnings"] = json::string(entry.warnings());
-  return object;
+// What is to be mended first.
+int urgency(const ListEntry& entry) {
+  constexpr std::string_view kStates[] = {"error", "stale", "orphan", "fresh"};
+  return static_cast<int>(std::ranges::find(kStates, entry.state()) - std::begin(kStates));
 }
 
-// "stale   /app/a.py cpython-311", with the place and text of an error behind it.
-void print_line(const Entry& entry) {
-  std::printf("%-6s  %s  %s", entry.state().c_str(), printable(entry.source()).c_str(), entry.tag().c_str());
-  if (entry.optimize() > 0) std::printf(" opt-%d", entry.optimize());
-  if (!entry.error_type().empty()) {
-    std::printf("  %d:%d: %s: %s", entry.line(), entry.column(), entry.error_type().c_str(),
-                printable(entry.error_message()).c_str());
-  }
-  std::putchar('\n');
+struct Order {
+  std::string_view name;
+  bool (*is_before)(const ListEntry&, const ListEntry&);
+};
+
+// By path it comes.
+constexpr Order kOrders[] = {
+    {"state", [](const ListEntry& a, const ListEntry& b) { return urgency(a) < urgency(b); }},
+    {"size", [](const ListEntry& a, const ListEntry& b) { return a.size() > b.size(); }},
+    {"time", [](const ListEntry& a, const ListEntry& b) { return a.modified_ns() > b.modified_ns(); }},
+    {"cost", [](const ListEntry& a, const ListEntry& b) { return a.made_us() > b.made_us(); }},
+};
+
+// Of an interpreter that is gone the bytecode is still listed, by its path.
+Result<std::string> binary_of(const std::string& python) {
+  std::string path = python;
+  const bool is_gone = python.find('/') != std::string::npos && ::access(python.c_str(), F_OK) != 0;
+  if (is_gone) return absolute_path_of(python);
+  path = TRY(choose_interpreter(python, "list")).path;
+  std::error_code failed;
+  const auto real = std::filesystem::canonical(path, failed);
+  return failed ? path : real.string();
+}
+
+Result<proto::Request> build_request(const ListArguments& arguments) {
+  proto::Request request;
+  auto& list = *request.mutable_list();
+  list.set_state(arguments.state);
+  for (const auto& path : TRY(absolute_paths(arguments.paths))) list.add_paths(path);
+  if (arguments.python) list.set_python(TRY(binary_of(*arguments.python)));
+  if (arguments.sort == "path") list.set_limit(arguments.limit);
+  return request;
 }
 
 // Calls VISIT for each entry as it comes.
 template <class Visit>
-Result<void> ask(const std::string& state, const std::vector<std::string>& paths, Visit visit) {
-  proto::Request request;
-  request.mutable_list()->set_state(state);
-  for (const auto& path : TRY(absolute_paths(paths))) request.mutable_list()->add_paths(path);
+Result<void> ask(proto::Request request, Visit visit) {
   Connection connection = TRY(Connection::open_or_start());
   TRY_VOID(connection.send(std::move(request)));
   while (true) {
-    const proto::Reply reply = TRY(connection.receive());
-    for (const auto& entry : reply.list().entries()) visit(entry);
+    proto::Reply reply = TRY(connection.receive());
+    for (auto& entry : *reply.mutable_list()->mutable_entries()) visit(entry);
     if (!reply.has_list() || reply.list().last()) return {};
   }
+}
+
+// What comes by path is printed as it comes.
+Result<void> list(const ListArguments& arguments, ListReport& report) {
+  auto request = TRY(build_request(arguments));
+  const auto* const order = std::ranges::find(kOrders, arguments.sort, &Order::name);
+  if (order == std::end(kOrders)) {
+    TRY_VOID(ask(std::move(request), [&](const ListEntry& entry) { report.add(entry); }));
+    report.finish();
+    return {};
+  }
+  std::vector<ListEntry> entries;
+  TRY_VOID(ask(std::move(request), [&](ListEntry& entry) { entries.push_back(std::move(entry)); }));
+  std::ranges::stable_sort(entries, order->is_before);
+  if (arguments.limit != 0 && entries.size() > arguments.limit) entries.resize(arguments.limit);
+  for (const ListEntry& entry : entries) report.add(entry);
+  report.finish();
+  return {};
+}
+
+void define_options(CLI::App& app, ListArguments& parsed) {
+  app.add_option("PATH", parsed.paths, "sources, or directories with all below them (default: everything)")
+      ->type_name("");
+  app.add_option("--state", parsed.state, "only these: fresh, stale, error, orphan")
+      ->type_name("STATE")
+      ->check(CLI::IsMember({"fresh", "stale", "error", "orphan"}));
+  app.add_option("--python", parsed.python,
+                 "only those of this interpreter: a path, a version such as 3.12, or a name on PATH")
+      ->type_name("PY");
+  app.add_option(
+         "--sort", parsed.sort,
+         "by path, or what comes first by state: errors; size: the largest; time: what was written last; "
+         "cost: what took Kiln longest to make")
+      ->type_name("ORDER")
+      ->check(CLI::IsMember({"path", "state", "size", "time", "cost"}));
+  app.add_option("--limit", parsed.limit, "only the first N")->type_name("N")->check(CLI::PositiveNumber);
+  app.add_flag("--json", parsed.json,
+               "one JSON document (keys version, entries; of each source, pyc, python, tag, optimize, state, "
+               "overlaid, size, modified_ns, made_us, restored, error, warnings)");
 }
 
 }  // namespace
 
 int list_command(std::span<char*> arguments) {
   CLI::App app("Lists the bytecode files that Kiln knows of, by source", "kiln list");
-  std::string state;
-  std::vector<std::string> paths;
-  bool as_json = false;
-  app.add_option("PATH", paths, "sources, or directories with all below them (default: everything)")
-      ->type_name("");
-  app.add_option("--state", state, "only these: fresh, stale, error, orphan")
-      ->type_name("STATE")
-      ->check(CLI::IsMember({"fresh", "stale", "error", "orphan"}));
-  app.add_flag("--json", as_json,
-               "one JSON array of objects (keys source, pyc, python, tag, optimize, state, error, warnings)");
+  ListArguments parsed;
+  define_options(app, parsed);
   if (const auto code = parse_arguments(app, arguments)) return *code;
-  const char* before = "[";  // of the next entry
-  const auto done = ask(state, paths, [&](const Entry& entry) {
-    if (!as_json) return print_line(entry);
-    std::printf("%s%s", before, json_text(to_json(entry)).c_str());
-    before = ",\n ";
-  });
-  if (!done) {
-    print_error(done.error());
-    return kExitUnable;
-  }
-  if (as_json) std::puts(*before == '[' ? "[]" : "]");
-  return kExitDone;
+  const auto form = parsed.json ? ListReport::Form::json : ListReport::Form::lines;
+  ListReport report(form, {terminal_columns(STDOUT_FILENO), wants_colour()},
+                    [](std::string_view text) { std::fwrite(text.data(), 1, text.size(), stdout); });
+  const auto listed = list(parsed, report);
+  if (listed) return kExitDone;
+  print_error(listed.error());
+  return exit_code(listed.error());
 }
 
 }  // namespace kiln

@@ -3,6 +3,7 @@
 #include <array>
 #include <cstdio>
 #include <cstring>
+#include <string>
 #include <string_view>
 
 #include "client/command.h"
@@ -12,6 +13,7 @@
 #include "client/program_path.h"
 #include "client/run.h"
 #include "common/print_error.h"
+#include "common/screen.h"
 #include "common/suggestion.h"
 #include "common/version.h"
 
@@ -47,13 +49,13 @@ constexpr std::array kCommands{
 };
 
 void print_help() {
-  std::puts(
-      "Usage: kiln COMMAND [ARGUMENTS...]\n\nKeeps Python bytecode, and Python itself, warm.\n\nCommands:");
+  std::string text =
+      "Usage: kiln COMMAND [ARGUMENTS...]\n\nKeeps Python bytecode, and Python itself, warm.\n\nCommands:\n";
   for (const auto& command : kCommands) {
-    std::printf("  %-12.*s %.*s\n", static_cast<int>(command.name.size()), command.name.data(),
-                static_cast<int>(command.summary.size()), command.summary.data());
+    text += "  " + std::string(command.name) + std::string(13 - command.name.size(), ' ');
+    text.append(command.summary) += '\n';
   }
-  std::puts(
+  text +=
       "\n  --version    version of this program\n  --help       this text; `kiln COMMAND --help` for a "
       "command's own\n"
       "\nEnvironment:\n"
@@ -64,7 +66,8 @@ void print_help() {
       "  KILN_CACHE_DIR    index, store, log (default $XDG_CACHE_HOME/kiln, else ~/.cache/kiln)\n"
       "  KILN_CONFIG       configuration (default $XDG_CONFIG_HOME/kiln/kiln.toml, else "
       "~/.config/kiln/kiln.toml)\n"
-      "  KILN_SECTION_KEY  in the place of a key of the configuration: see `kiln config --describe`");
+      "  KILN_SECTION_KEY  in the place of a key of the configuration: see `kiln config --describe`\n";
+  kiln::show(text);
 }
 
 int be_python(const std::string& name, std::span<char*> arguments) {

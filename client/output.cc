@@ -7,7 +7,7 @@
 #include <cstdio>
 #include <cstdlib>
 
-#include "client/progress.h"
+#include "common/screen.h"
 
 namespace kiln {
 

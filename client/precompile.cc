@@ -63,9 +63,10 @@ void define_options(CLI::App& app, PrecompileArguments& parsed) {
   app.add_flag("--check", parsed.check,
                "write nothing; name what is missing or stale, and exit with 1 if it is");
   app.add_flag("-q,--quiet", parsed.quiet, "print errors only");
-  app.add_flag("--json", parsed.json,
-               "one JSON document (keys compiled, restored, fresh, overlaid, elapsed_s, errors, warnings, "
-               "left_out; with --check stale)");
+  app.add_flag(
+      "--json", parsed.json,
+      "one JSON document (keys version, compiled, restored, fresh, overlaid, elapsed_s, errors, warnings, "
+      "left_out; with --check stale)");
 }
 
 // What the configuration of its project leaves out below a target. Of a file nothing is left out.

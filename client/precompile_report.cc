@@ -1,7 +1,5 @@
 #include "client/precompile_report.h"
 
-#include <unistd.h>
-
 #include <boost/json/object.hpp>
 #include <cstdio>
 #include <iterator>
@@ -13,6 +11,8 @@ namespace kiln {
 namespace {
 
 namespace json = boost::json;
+
+constexpr int kFormat = 1;  // of the JSON document
 
 void write_error(std::string_view text) {
   std::fwrite(text.data(), 1, text.size(), stderr);
@@ -63,9 +63,7 @@ std::string left_out_line(const proto::PrecompileEvent::Summary& summary) {
 }
 
 PrecompileReport::PrecompileReport(Form form, bool check)
-    : form_(form),
-      check_(check),
-      progress_("compiling", terminal_columns(STDERR_FILENO), Progress::Clock::now(), write_error) {}
+    : form_(form), check_(check), progress_("compiling") {}
 
 void PrecompileReport::add(const proto::PrecompileEvent& event) {
   if (form_ == Form::json) {
@@ -93,7 +91,8 @@ void PrecompileReport::finish(const proto::PrecompileEvent::Summary& summary) {
     return;
   }
   json::array left_out(summary.left_out().begin(), summary.left_out().end());
-  json::object document{{"compiled", summary.compiled()},
+  json::object document{{"version", kFormat},
+                        {"compiled", summary.compiled()},
                         {"restored", summary.restored()},
                         {"fresh", summary.fresh()},
                         {"overlaid", summary.overlaid()},

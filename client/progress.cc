@@ -1,32 +1,56 @@
 #include "client/progress.h"
 
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdlib>
+#include <cstdio>
+
+#include "common/screen.h"
 
 namespace kiln {
 namespace {
 
-constexpr auto kQuietTime = std::chrono::milliseconds(500);
+using std::chrono::milliseconds;
+
+constexpr auto kQuietTime = milliseconds(500);
 constexpr auto kLineInterval = std::chrono::seconds(5);
-constexpr unsigned kDefaultColumns = 80;
+constexpr auto kStep = milliseconds(100);  // of a bar that moves
 constexpr unsigned kMaxBar = 40;
+constexpr unsigned kMaxMovingBar = 20;
+constexpr unsigned kMoving = 3;  // columns of it that are filled
 
 std::string counts(std::uint64_t done, std::uint64_t total) {
   return std::to_string(done) + "/" + std::to_string(total);
 }
 
+void write_to_stderr(std::string_view text) {
+  std::fwrite(text.data(), 1, text.size(), stderr);
+}
+
 }  // namespace
+
+Progress::Progress(std::string label)
+    : Progress(std::move(label), terminal_columns(STDERR_FILENO), Clock::now(), write_to_stderr) {}
 
 void Progress::update(std::uint64_t done, std::uint64_t total, Clock::time_point now) {
   if (total == 0 || now - start_ < kQuietTime) return;
+  show(columns_ != 0 ? bar(done, total) : "", label_ + " " + counts(done, total), now);
+}
+
+void Progress::go_on(const std::string& so_far, Clock::time_point now) {
+  if (now - start_ < kQuietTime) return;
+  const auto elapsed = std::chrono::duration_cast<milliseconds>(now - start_);
+  const std::string seconds = std::to_string(elapsed.count() / 1000) + " s";
+  const std::string text = so_far.empty() ? seconds : so_far + ", " + seconds;
+  show(columns_ != 0 ? moving_bar(text, elapsed) : "", label_ + " " + text, now);
+}
+
+void Progress::show(const std::string& bar, const std::string& line, Clock::time_point now) {
   if (columns_ != 0) {
-    write_("\r\x1b[K" + bar(done, total));
+    write_("\r\x1b[K" + bar);
     shown_ = true;
   } else if (now - last_line_ >= kLineInterval) {
-    write_(label_ + " " + counts(done, total) + "\n");
+    write_(line + "\n");
     last_line_ = now;
   }
 }
@@ -46,11 +70,14 @@ std::string Progress::bar(std::uint64_t done, std::uint64_t total) const {
   return label_ + " [" + std::string(filled, '#') + std::string(width - filled, '.') + "] " + numbers;
 }
 
-unsigned terminal_columns(int fd) {
-  const char* terminal = std::getenv("TERM");
-  if (::isatty(fd) == 0 || terminal == nullptr || std::string_view(terminal) == "dumb") return 0;
-  winsize size{};
-  return ::ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : kDefaultColumns;
+// "watching [..###.....] 12 directories, 3 s"
+std::string Progress::moving_bar(const std::string& so_far, milliseconds elapsed) const {
+  const auto taken = static_cast<unsigned>(label_.size() + so_far.size()) + 5;
+  if (taken + 2 * kMoving > columns_) return so_far.substr(0, columns_ > 0 ? columns_ - 1 : 0);
+  const auto width = std::min(kMaxMovingBar, columns_ - taken);
+  const auto at = static_cast<unsigned>(elapsed / kStep) % (width - kMoving + 1);
+  const std::string filled = std::string(at, '.') + std::string(kMoving, '#');
+  return label_ + " [" + filled + std::string(width - filled.size(), '.') + "] " + so_far;
 }
 
 }  // namespace kiln

@@ -25,13 +25,22 @@ class Progress {
         last_line_(start),
         write_(std::move(write)) {}
 
+  // The same, on standard error, from now on.
+  explicit Progress(std::string label);
+
   void update(std::uint64_t done, std::uint64_t total, Clock::time_point now);
+
+  // For work of which nobody knows how much there is: it goes on. SO_FAR says what was done, if that is
+  // known: "12 directories".
+  void go_on(const std::string& so_far, Clock::time_point now);
 
   // Takes the bar away, so that other text can be written; the next update brings it back.
   void clear();
 
  private:
   std::string bar(std::uint64_t done, std::uint64_t total) const;
+  std::string moving_bar(const std::string& so_far, std::chrono::milliseconds elapsed) const;
+  void show(const std::string& bar, const std::string& line, Clock::time_point now);
 
   std::string label_;
   unsigned columns_;
@@ -40,8 +49,5 @@ class Progress {
   std::function<void(std::string_view)> write_;
   bool shown_ = false;
 };
-
-// Width of the terminal that FD is; 0: it is none, or a dumb one.
-unsigned terminal_columns(int fd);
 
 }  // namespace kiln

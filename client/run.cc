@@ -28,6 +28,7 @@
 #include "common/paths.h"
 #include "common/print_error.h"
 #include "common/run_tally.h"
+#include "common/screen.h"
 
 namespace kiln {
 namespace {
@@ -233,7 +234,7 @@ constexpr char kHelp[] =
     "  -h, --help    this text\n"
     "\n"
     "Everything else is Python's own command line. KILN_LOG=1 tells on standard error how the run was "
-    "served;\n"
+    "served; "
     "KILN_DISABLE=1 always executes the interpreter itself.\n";
 
 }  // namespace
@@ -288,7 +289,7 @@ int run_command(std::span<char*> arguments) {
   // Further on, --help is for Python or for the program.
   if (!arguments.empty() &&
       (std::string_view(arguments[0]) == "-h" || std::string_view(arguments[0]) == "--help")) {
-    std::fputs(kHelp, stdout);
+    show(kHelp);
     return kExitDone;
   }
   const bool timed = !arguments.empty() && std::string_view(arguments[0]) == "--timing";

@@ -22,8 +22,8 @@ namespace kiln {
 Result<proto::RunRequest> describe_run(const ChosenInterpreter& interpreter,
                                        std::span<char* const> arguments);
 
-// Has who would serve the run prepare it, up to the program's first instruction, and lets go of it there. Fails
-// with the reason for which it would be executed, that the program does not compile among them.
+// Has who would serve the run prepare it, up to the program's first instruction, and lets go of it there.
+// Fails with the reason for which it would be executed, that the program does not compile among them.
 Result<void> try_run(const ChosenInterpreter& interpreter, std::span<char* const> arguments);
 
 // Takes --python PY off the front of ARGUMENTS. Fails with Reason::usage. COMMAND: for the hint, "run".

@@ -9,8 +9,8 @@
 
 #include "client/background.h"
 #include "client/command.h"
-#include "client/connection.h"
 #include "client/explain_run.h"
+#include "client/patience.h"
 #include "client/printable.h"
 #include "client/process_group.h"
 #include "client/run.h"
@@ -21,23 +21,20 @@ namespace {
 
 constexpr char kHelp[] =
     "Has a program run ahead, up to its first step that is more than reading files, and waits until `kiln "
-    "run`\n"
+    "run` "
     "with these arguments goes on from there. The program is not run.\n"
     "Usage: kiln warm [--json] [--python PY] [python options] (SCRIPT | -m MODULE | -c CMD | DIR | ZIP | "
-    "FILE.pyc)\n"
-    "                 [ARGS...]\n"
+    "FILE.pyc) [ARGS...]\n"
     "       kiln warm [--json] x NAME [ARGS...]     as kiln x\n"
-    "       kiln warm --most-used [--quiet]         the programs that are run most often, as for a new "
-    "terminal\n\n"
+    "       kiln warm --most-used [--quiet]         the programs that are run most often\n\n"
     "  --json        one JSON document, as of kiln explain run\n"
     "  --python PY   interpreter, as for kiln run\n"
     "  --most-used   those that were run most often, by any interpreter\n"
     "  --quiet       with --most-used: nothing is told\n"
     "  -h, --help    this text\n\n"
-    "Programs are run ahead where images.programs is true (kiln config), which is not the default.\n"
+    "Programs are run ahead where images.programs is true (kiln config), which is not the default. "
     "Tells what kiln explain run tells. Exit code 1: such a run will not be warm. Session, environment and "
-    "the kinds of\n"
-    "the standard streams count: warm for a pipe what will write to a pipe.\n";
+    "the kinds of the standard streams count: warm for a pipe what will write to a pipe.\n";
 
 // An image that the daemon let go of between two questions is started again, but not for ever.
 constexpr int kMostStarts = 3;
@@ -51,7 +48,7 @@ Result<proto::ExplainRunReply> warm(const ChosenInterpreter& interpreter, std::s
     *request.mutable_warm()->mutable_run() = run;
     TRY_VOID(connection.send(std::move(request)));
     std::vector<UniqueFd> fds;
-    const proto::Reply reply = TRY(connection.receive(&fds));
+    const proto::Reply reply = TRY(receive_patiently(connection, "running it ahead", &fds));
     if (reply.has_explain_run()) return reply.explain_run();
     if (!reply.has_start_image() || fds.size() != 1) break;
     start_image_in_background(run.key(), reply.start_image(), std::move(fds[0]), HeadStart::none);

@@ -8,11 +8,11 @@
 #include <optional>
 
 #include "client/command.h"
-#include "client/connection.h"
 #include "client/current_path.h"
 #include "client/follow.h"
 #include "client/interpreter_choice.h"
 #include "client/own_umask.h"
+#include "client/patience.h"
 #include "client/printable.h"
 #include "common/arguments.h"
 #include "common/config.h"
@@ -40,7 +40,7 @@ Result<proto::WatchReply> ask(proto::WatchRequest wanted) {
   proto::Request request;
   *request.mutable_watch() = std::move(wanted);
   TRY_VOID(connection.send(std::move(request)));
-  return TRY(connection.receive()).watch();
+  return TRY(receive_patiently(connection, "watching")).watch();
 }
 
 struct WatchArguments {

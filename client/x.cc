@@ -10,6 +10,7 @@
 #include "client/named_program.h"
 #include "client/run.h"
 #include "common/print_error.h"
+#include "common/screen.h"
 
 namespace kiln {
 namespace {
@@ -18,8 +19,7 @@ constexpr const char* kHelp =
     "Runs a program that is written in Python, such as pytest or black, warm.\n"
     "Usage: kiln x NAME [ARGUMENTS...]\n\n"
     "NAME is looked up on PATH, unless there is a slash in it. Its interpreter is that of its first line. "
-    "What is no\n"
-    "Python script is executed as it is.\n";
+    "What is no Python script is executed as it is.\n";
 constexpr int kNotFound = 127;  // as shells answer
 constexpr int kNotExecutable = 126;
 
@@ -40,7 +40,7 @@ int execute(const std::string& path, std::span<char*> arguments) {
 int x_command(std::span<char*> arguments) {
   const std::string_view first = arguments.empty() ? "" : arguments[0];
   if (first == "-h" || first == "--help") {
-    std::fputs(kHelp, stdout);
+    show(kHelp);
     return kExitDone;
   }
   if (first.empty() || first.starts_with('-')) {

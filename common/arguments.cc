@@ -8,6 +8,7 @@
 
 #include "common/exit_code.h"
 #include "common/print_error.h"
+#include "common/screen.h"
 #include "common/suggestion.h"
 
 namespace kiln {
@@ -42,6 +43,9 @@ std::optional<int> parse_arguments(CLI::App& app, std::span<char*> arguments) {
   std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());  // CLI11 takes them from the back
   try {
     app.parse(std::move(reversed));
+  } catch (const CLI::CallForHelp&) {
+    show(app.help());
+    return kExitDone;
   } catch (const CLI::Success& asked) {
     return app.exit(asked);
   } catch (const CLI::ExtrasError& problem) {

@@ -155,6 +155,7 @@ class Daemon {
                                  const UncachedSources& sources) { fill_overlay(path, greeting, sources); };
     images_.on_run = [this](const std::string& path, const ImageGreeting& greeting, const RunRecord& run,
                             bool same_imports) { note_run(path, greeting, run, same_imports); };
+    images_.on_warm_run = [this](std::chrono::microseconds saved) { counts_.add_warm(saved); };
     recompiler_.look_at_interpreters();
     tasks_.spawn(watch_.run());
     tasks_.spawn(watch_recorded_imports());

@@ -7,6 +7,7 @@
 #include "common/pyc.h"
 #include "daemon/bytecode_place.h"
 #include "daemon/freshness.h"
+#include "daemon/shown_tag.h"
 #include "daemon/source_text.h"
 #include "daemon/source_walk.h"
 #include "daemon/temporary_file.h"
@@ -92,9 +93,12 @@ void describe(const IndexEntry& entry, const Sight& sight, proto::ExplainReply::
   const EntryState state = state_of(entry, sight);
   described.set_pyc(entry.pyc);
   described.set_python(entry.executable);
-  described.set_tag(entry.cache_tag);
+  described.set_tag(shown_tag(entry));
   described.set_optimize(entry.optimize);
   described.set_state(std::string(word(state)));
+  described.set_made_us(entry.made_us);
+  described.set_restored(entry.restored);
+  described.set_magic(entry.magic & 0xffff);
   described.set_sourceless(directory_of(entry.pyc) == directory_of(entry.source));
   described.set_warnings(name_file_in(entry.warnings, entry.source));
   if (sight.check.kind) described.set_kind(kind_word(*sight.check.kind));
@@ -102,12 +106,12 @@ void describe(const IndexEntry& entry, const Sight& sight, proto::ExplainReply::
   if (state == EntryState::error) describe(*entry.error, entry.source, *described.mutable_error());
 }
 
-void add_interpreter(const std::vector<InterpreterInfo>& interpreters,
+void add_interpreter(const std::vector<InterpreterInfo>& interpreters, const IndexEntry& entry,
                      proto::ExplainReply::Entry& described) {
-  const auto found = std::ranges::find(interpreters, described.python(), &InterpreterInfo::executable);
+  const auto found = std::ranges::find(interpreters, entry.executable, &InterpreterInfo::executable);
   if (found == interpreters.end()) return;
   described.set_version(found->version);
-  described.set_other_version(found->cache_tag != described.tag());
+  described.set_other_version(found->cache_tag != entry.cache_tag);
 }
 
 void describe(const EntryPoint& program, proto::ExplainReply::Program& described) {
@@ -134,7 +138,7 @@ proto::ExplainReply explain(const KnownFile& file, const std::string& overlay) {
     auto& described = *reply.add_entries();
     describe(entry, sight, described);
     described.set_overlaid(overlaid);
-    add_interpreter(file.interpreters, described);
+    add_interpreter(file.interpreters, entry, described);
   }
   const std::size_t shown = std::min(file.importers.size(), kMaxImporters);
   for (std::size_t at = 0; at < shown; ++at) describe(file.importers[at], *reply.add_importers());

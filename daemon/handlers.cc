@@ -3,8 +3,11 @@
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <ctime>
 #include <fstream>
+#include <limits>
+#include <span>
 
 #include "common/overlay.h"
 #include "common/version.h"
@@ -15,6 +18,7 @@
 #include "daemon/recompile.h"
 #include "daemon/run_counts.h"
 #include "daemon/settings.h"
+#include "daemon/shown_tag.h"
 #include "daemon/store_thread.h"
 #include "daemon/watch_service.h"
 
@@ -48,14 +52,23 @@ std::vector<IndexFilter> filters_of(const google::protobuf::RepeatedPtrField<std
   return filters;
 }
 
+// With the "all" of a request as a number that is never reached.
+std::uint64_t limit_of(const proto::ListRequest& request) {
+  return request.limit() != 0 ? request.limit() : std::numeric_limits<std::uint64_t>::max();
+}
+
 void describe(const IndexEntry& entry, proto::ListReply::Entry& listed) {
   listed.set_source(entry.source);
   listed.set_pyc(entry.pyc);
   listed.set_python(entry.executable);
-  listed.set_tag(entry.cache_tag);
+  listed.set_tag(shown_tag(entry));
   listed.set_optimize(entry.optimize);
   listed.set_state(std::string(word(entry.state)));
-  listed.set_warnings(name_file_in(entry.warnings, entry.source));
+  if (!entry.warnings.empty()) listed.set_warnings(name_file_in(entry.warnings, entry.source));
+  listed.set_size(entry.pyc_size);
+  listed.set_modified_ns(entry.pyc_mtime_ns);
+  listed.set_made_us(entry.made_us);
+  listed.set_restored(entry.restored);
   if (!entry.error) return;
   listed.set_error_type(entry.error->type);
   listed.set_error_message(entry.error->message);
@@ -273,11 +286,13 @@ asio::awaitable<void> Handlers::examine(Session& session) {
 
 asio::awaitable<void> Handlers::list(Session& session, const proto::ListRequest& request) {
   recompiler_.look_at_interpreters();
-  const auto filters = filters_of(request.paths(), entry_state_from_word(request.state()));
+  auto filters = filters_of(request.paths(), entry_state_from_word(request.state()));
+  for (IndexFilter& filter : filters) filter.binary = request.python();
   const auto refreshed = co_await index_.refresh();
   if (!refreshed) co_return co_await session.refuse(refreshed.error());
+  std::uint64_t left = limit_of(request);
   for (const IndexFilter& filter : filters) {
-    if (!co_await list_all(session, filter)) co_return;
+    if (!co_await list_all(session, filter, left)) co_return;
   }
   proto::Reply last;
   last.mutable_list()->set_last(true);
@@ -286,18 +301,26 @@ asio::awaitable<void> Handlers::list(Session& session, const proto::ListRequest&
 
 // In parts: neither the whole list nor a client that reads slowly is anybody's burden. False: the session has
 // ended.
-asio::awaitable<bool> Handlers::list_all(Session& session, const IndexFilter& filter) {
+asio::awaitable<bool> Handlers::list_all(Session& session, const IndexFilter& filter, std::uint64_t& left) {
+  const std::string overlaid = overlay_.dir() + "/";
   std::string after;
-  while (true) {
-    const auto part = co_await index_.list_part(filter, after, kListedAtOnce);
+  while (left > 0) {
+    const std::size_t wanted = std::min<std::uint64_t>(left, kListedAtOnce);
+    const auto part = co_await index_.list_part(filter, after, wanted);
     if (!part) co_await session.refuse(part.error());
     if (!part) co_return false;
     if (part->empty()) co_return true;
     after = part->back().source;
     proto::Reply reply;
-    for (const IndexEntry& entry : *part) describe(entry, *reply.mutable_list()->add_entries());
+    for (const IndexEntry& entry : std::span(*part).first(std::min<std::uint64_t>(left, part->size()))) {
+      auto& listed = *reply.mutable_list()->add_entries();
+      describe(entry, listed);
+      listed.set_overlaid(entry.pyc.starts_with(overlaid));
+    }
+    left -= static_cast<std::uint64_t>(reply.list().entries_size());
     if (!co_await session.reply(reply)) co_return false;
   }
+  co_return true;
 }
 
 asio::awaitable<void> Handlers::clean(Session& session, const proto::CleanRequest& request) {

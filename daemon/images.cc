@@ -59,6 +59,9 @@ Images::Images(asio::any_io_executor executor, TaskGroup& tasks, Watcher& watche
   programs_.on_run = [this](const auto&... told) {
     if (on_run) on_run(told...);
   };
+  programs_.on_warm_run = [this](std::chrono::microseconds saved) {
+    if (on_warm_run) on_warm_run(saved);
+  };
 }
 
 Images::Decision Images::route(const proto::RunRequest& request, int connection, bool run_ahead) {

@@ -82,6 +82,10 @@ class Images {
   // in this image had them, RunRecord::imported is left out.
   std::function<void(const std::string&, const ImageGreeting&, const RunRecord&, bool same_imports)> on_run;
 
+  // Told of every run that has ended and went on from where its program was run ahead to: what computing it
+  // was spared.
+  std::function<void(std::chrono::microseconds)> on_warm_run;
+
   // Lets go of all images: they end after the last of their programs.
   void close();
 

@@ -83,6 +83,9 @@ constexpr std::array kMigrations = {
        DROP INDEX entries_by_state;
        CREATE INDEX entries_by_state ON entries (state, gone);)",
     R"(ALTER TABLE entry_points ADD COLUMN runs INTEGER NOT NULL DEFAULT 1;)",
+    R"(ALTER TABLE entries ADD COLUMN made_us INTEGER NOT NULL DEFAULT 0;
+       ALTER TABLE entries ADD COLUMN restored INTEGER NOT NULL DEFAULT 0;
+       CREATE TABLE work (name TEXT NOT NULL PRIMARY KEY, count INTEGER NOT NULL);)",
 };
 constexpr int kSchemaVersion = static_cast<int>(kMigrations.size());
 
@@ -173,9 +176,11 @@ auto guarded(Function function) -> Result<decltype(function())> {
   }
 }
 
+// One thread at a time uses the connection, which needs no locks of its own then: a fifth of a long list's
+// time.
 std::unique_ptr<SQLite::Database> open_database(const std::string& path) {
-  auto database =
-      std::make_unique<SQLite::Database>(path, SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE, kBusyTimeoutMs);
+  const int flags = SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE | SQLite::OPEN_NOMUTEX;
+  auto database = std::make_unique<SQLite::Database>(path, flags, kBusyTimeoutMs);
   configure(*database);
   check(*database);
   migrate(*database);
@@ -356,6 +361,10 @@ IndexEntry read_entry(SQLite::Statement& select) {
   entry.made = read_made(select, 13);
   entry.source_mtime_ns = select.getColumn(17).getInt64();
   entry.source_size = static_cast<std::uint64_t>(select.getColumn(18).getInt64());
+  entry.pyc_mtime_ns = select.getColumn(19).getInt64();
+  entry.pyc_size = static_cast<std::uint64_t>(select.getColumn(20).getInt64());
+  entry.made_us = static_cast<std::uint64_t>(select.getColumn(21).getInt64());
+  entry.restored = select.getColumn(22).getInt() != 0;
   return entry;
 }
 
@@ -437,7 +446,21 @@ class Index::Database {
     transaction.commit();
   }
 
-  // A reset leaves one row of no runs, for its time.
+  void add_work(const WorkCounts& work) {
+    SQLite::Transaction transaction(*database_, SQLite::TransactionBehavior::IMMEDIATE);
+    for (const auto& [name, count] : work) {
+      SQLite::Statement add(*database_,
+                            "INSERT INTO work VALUES (?, ?)"
+                            " ON CONFLICT (name) DO UPDATE SET count = count + excluded.count");
+      bind_text(add, 1, name);
+      add.bind(2, as_signed(count));
+      add.exec();
+    }
+    database_->exec("INSERT OR IGNORE INTO runs VALUES ('', 0, CAST(strftime('%s', 'now') AS INTEGER))");
+    transaction.commit();
+  }
+
+  // A reset leaves one row of no runs, for its time. So does what is counted beside runs.
   KeptCounts take_counts(bool reset, std::int64_t now_s) {
     SQLite::Transaction transaction(*database_, SQLite::TransactionBehavior::IMMEDIATE);
     KeptCounts kept;
@@ -446,7 +469,11 @@ class Index::Database {
       kept.counts[select.getColumn(0).getString()] =
           static_cast<std::uint64_t>(select.getColumn(1).getInt64());
     kept.since_s = database_->execAndGet("SELECT ifnull(min(since_s), 0) FROM runs").getInt64();
+    SQLite::Statement work(*database_, "SELECT name, count FROM work");
+    while (work.executeStep())
+      kept.work[work.getColumn(0).getString()] = static_cast<std::uint64_t>(work.getColumn(1).getInt64());
     if (reset) {
+      database_->exec("DELETE FROM work");
       database_->exec("DELETE FROM runs");
       database_->exec("INSERT INTO runs VALUES ('', 0, " + std::to_string(now_s) + ")");
     }
@@ -732,17 +759,20 @@ class Index::Database {
         *database_,
         "SELECT s.path, e.pyc, i.executable, i.cache_tag, e.optimize, e.state, e.error_type, e.error_message,"
         " e.error_line, e.error_column, e.warnings, e.umask, e.magic, e.made_inode, e.made_mtime_ns,"
-        " e.source_changed_ns, e.source_content, e.source_mtime_ns, e.source_size"
+        " e.source_changed_ns, e.source_content, e.source_mtime_ns, e.source_size, e.pyc_mtime_ns, "
+        "e.pyc_size,"
+        " e.made_us, e.restored"
         " FROM sources s CROSS JOIN entries e ON s.id = e.source"
         " JOIN interpreters i ON i.id = e.interpreter"
         " WHERE s.path >= ?5 AND s.path < ?1 || '0' AND s.path <> ?6 AND (?4 = '' OR e.state = ?4)"
-        " AND (?7 OR NOT e.gone) AND " +
+        " AND (?7 OR NOT e.gone) AND (?8 = '' OR ?8 IN (i.executable, i.real_path)) AND " +
             condition(filter, "+s.path") + " ORDER BY s.path, e.pyc");
     bind_filter(select, filter);
     bind_text(select, 4, filter.state ? word(*filter.state) : "");
     bind_text(select, 5, after.empty() ? filter.path : after);
     bind_text(select, 6, after);
     select.bind(7, filter.with_gone ? 1 : 0);
+    bind_text(select, 8, filter.binary);
     return select;
   }
 
@@ -762,10 +792,10 @@ class Index::Database {
       "INSERT INTO entries (pyc, source, interpreter, optimize, source_mtime_ns, source_size, pyc_mtime_ns, "
       "pyc_size,"
       " state, error_type, error_message, error_line, error_column, error_is_of_source, warnings, magic, "
-      "umask, made_inode, made_mtime_ns, source_changed_ns, source_content)"
+      "umask, made_inode, made_mtime_ns, source_changed_ns, source_content, made_us, restored)"
       " VALUES (?1, (SELECT id FROM sources WHERE path = ?2), ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13,"
       " ?14, ?15, (SELECT magic FROM interpreters WHERE id = ?3), ?17, iif(?20, ?18, 0), iif(?20, ?7, 0),"
-      " ?19, ?20)"
+      " ?19, ?20, ?21, ?22)"
       " ON CONFLICT (pyc) DO UPDATE SET source = excluded.source, interpreter = excluded.interpreter,"
       " optimize = excluded.optimize, source_mtime_ns = excluded.source_mtime_ns, source_size = "
       "excluded.source_size,"
@@ -780,6 +810,9 @@ class Index::Database {
       " made_inode = iif(?16 AND ?20 = 0, made_inode, excluded.made_inode),"
       " made_mtime_ns = iif(?16 AND ?20 = 0, made_mtime_ns, excluded.made_mtime_ns),"
       " source_content = iif(?16 AND ?20 = 0, source_content, excluded.source_content),"
+      // What is as it was took what it took; what others made took nobody knows what.
+      " made_us = iif(?21 != 0, ?21, iif(pyc_mtime_ns = ?7, made_us, 0)),"
+      " restored = iif(?21 != 0 OR pyc_mtime_ns != ?7, ?22, restored),"
       " source_changed_ns = excluded.source_changed_ns, gone = 0"
       " WHERE (interpreter, magic, source_mtime_ns, source_size, source_changed_ns, pyc_mtime_ns, pyc_size,"
       " state, error_message)"
@@ -968,6 +1001,8 @@ class Index::Database {
     upsert.bind(18, as_signed(file.pyc_stamp.inode));
     upsert.bind(19, file.source_stamp.changed_ns);
     upsert.bind(20, as_signed(file.source_content));
+    upsert.bind(21, as_signed(file.elapsed_us));
+    upsert.bind(22, file.outcome == FileOutcome::restored ? 1 : 0);
     upsert.exec();
   }
 
@@ -1018,11 +1053,13 @@ class Index::Database {
       drop.bind(1, id);
       drop.exec();
     } else if (finding.state == EntryState::fresh) {
-      SQLite::Statement update(*database_,
-                               "UPDATE entries SET state = 'fresh', source_mtime_ns = ?2, source_size = ?3,"
-                               " pyc_mtime_ns = ?4, pyc_size = ?5, source_changed_ns = ?6, error_type = "
-                               "NULL, error_message = NULL,"
-                               " error_line = NULL, error_column = NULL, gone = 0 WHERE id = ?1");
+      SQLite::Statement update(
+          *database_,
+          "UPDATE entries SET state = 'fresh', source_mtime_ns = ?2, source_size = ?3,"
+          " made_us = iif(pyc_mtime_ns = ?4, made_us, 0), pyc_mtime_ns = ?4, pyc_size = ?5,"
+          " source_changed_ns = ?6, error_type = "
+          "NULL, error_message = NULL,"
+          " error_line = NULL, error_column = NULL, gone = 0 WHERE id = ?1");
       update.bind(1, id);
       update.bind(2, finding.source.modified_ns);
       update.bind(3, as_signed(finding.source.size));
@@ -1106,6 +1143,10 @@ Result<void> Index::record_run(const InterpreterInfo& interpreter, int optimize,
 
 Result<void> Index::add_counts(const CountsByReason& counts, std::int64_t now_s) {
   return guarded([&] { database_->add_counts(counts, now_s); });
+}
+
+Result<void> Index::add_work(const WorkCounts& work) {
+  return guarded([&] { database_->add_work(work); });
 }
 
 Result<KeptCounts> Index::take_counts(bool reset, std::int64_t now_s) {

@@ -28,7 +28,8 @@
 //     source_changed_ns: ctime of the source when the entry became what it is
 //     made_inode, made_mtime_ns: of the bytecode as we wrote it last, or found it right by its code; else 0
 //     source_content: of the source whose code that is (daemon/made_file.h)
-//     An entry with neither source nor bytecode is dropped.
+//     made_us: that we took to make it, the last time, 0 if others did or that is not known; restored: 1 if
+//     it was then taken from the store An entry with neither source nor bytecode is dropped.
 //
 //   roots         one row a directory that the user has watched with all below it
 //     path TEXT absolute; ignore: patterns, each with a NUL behind it; policy: the word of the configuration;
@@ -49,6 +50,9 @@
 // The three are the dependency record. Whoever runs the same program again moves one time in one row. It is
 // bounded (RecordLimits): sets that nobody has run for the longest time are forgotten. Rejected: a time for
 // each import, which each run would have to move for all of them.
+//
+//   runs          one row a reason (common/reason.h): count, of runs; since_s: of the first
+//   work          one row for what else is counted: name TEXT (daemon/work_counts.h), count
 //
 // Paths are bytes, whatever their encoding. PRAGMA application_id is "kiln", user_version the version of the
 // schema; index.cc has the migrations.
@@ -75,6 +79,7 @@
 #include "daemon/known_error.h"
 #include "daemon/made_file.h"
 #include "daemon/watched_root.h"
+#include "daemon/work_counts.h"
 
 namespace kiln {
 
@@ -97,6 +102,10 @@ struct IndexEntry {
   std::uint32_t umask = 0;           // of the user for whom it was written
   std::int64_t source_mtime_ns = 0;  // of the source that was compiled, or failed to be
   std::uint64_t source_size = 0;     // bytes
+  std::int64_t pyc_mtime_ns = 0;     // of the bytecode file, as it was seen last; 0: there was none
+  std::uint64_t pyc_size = 0;        // bytes
+  std::uint64_t made_us = 0;         // that making it took; 0: that is not known
+  bool restored = false;             // then it was taken from the store
 };
 
 // A run that has ended: which program, and which set of modules it imported.
@@ -112,6 +121,7 @@ using CountsByReason = std::map<std::string, std::uint64_t>;  // runs, by word(R
 
 struct KeptCounts {
   CountsByReason counts;
+  WorkCounts work;
   std::int64_t since_s = 0;  // since the epoch, of the first; 0: there is none
 };
 
@@ -160,6 +170,7 @@ struct IndexFilter {
   std::optional<EntryState> state;
   std::string path;        // a source, or a directory with all below it; absolute; empty: everything
   std::string executable;  // of the interpreter; empty: of any
+  std::string binary;      // of the interpreter: its executable, or what is behind it; empty: of any
   bool direct = false;     // with PATH a directory: not what is in directories below it
   bool with_gone = false;  // also entries of which neither source nor bytecode are there
 };
@@ -249,7 +260,9 @@ class Index {
 
   // Adds to the counts of runs, at NOW_S since the epoch.
   Result<void> add_counts(const CountsByReason& counts, std::int64_t now_s);
-  // Returns them. With RESET, they begin anew at NOW_S.
+  // Adds to what else is counted.
+  Result<void> add_work(const WorkCounts& work);
+  // Returns all of them. With RESET, they begin anew at NOW_S.
   Result<KeptCounts> take_counts(bool reset, std::int64_t now_s);
 
   // What is watched, by path. One that is added again has the new patterns.

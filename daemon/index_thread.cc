@@ -276,6 +276,11 @@ void IndexThread::add_counts(CountsByReason counts, std::int64_t now_s) {
   write_behind([counts = std::move(counts), now_s](Index& index) { return index.add_counts(counts, now_s); });
 }
 
+void IndexThread::add_work(WorkCounts work) {
+  if (work.empty()) return;
+  write_behind([work = std::move(work)](Index& index) { return index.add_work(work); });
+}
+
 asio::awaitable<Result<KeptCounts>> IndexThread::take_counts(bool reset) {
   return run_blocking(thread_, [this, reset]() -> Result<KeptCounts> {
     Index* index = TRY(this->index());

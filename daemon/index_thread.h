@@ -85,6 +85,7 @@ class IndexThread {
   void write_times();
   // As of Index.
   void add_counts(CountsByReason counts, std::int64_t now_s);
+  void add_work(WorkCounts work);
   boost::asio::awaitable<Result<KeptCounts>> take_counts(bool reset);
   void forget(std::vector<std::string> pycs);
   void set_examined(std::string executable, BinaryIdentity binary);

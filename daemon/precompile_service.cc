@@ -133,6 +133,7 @@ Result<proto::PrecompileEvent::Summary> PrecompileService::work(Job& job) {
     const auto elapsed = std::chrono::steady_clock::now() - start;
     remembered->set_elapsed_us(
         static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(elapsed).count()));
+    if (!job.request.check()) index_.add_work({{"precompile_fresh", remembered->fresh()}});
     return *remembered;
   }
   const auto sink = [&job](const proto::PrecompileEvent& event) {
@@ -147,6 +148,7 @@ Result<proto::PrecompileEvent::Summary> PrecompileService::work(Job& job) {
   for (auto& batch : done.batches) {
     remember_errors(batch);
     add_overlaid(batch, overlay_.dir(), overlaid);
+    if (!job.request.check()) index_.add_work(work_counts(WorkOf::precompile, batch.files));
     keep_results(std::move(batch), job.request.umask(), index_, overlay_);
   }
   if (!overlaid.empty()) {

@@ -331,6 +331,7 @@ bool ProgramImages::receive(Image& image) {
     on_uncached(image.of->python, image.greeting, report->run.uncached);
   if (on_run && !report->run.entry.empty())
     on_run(image.of->python, image.greeting, report->run, report->same_imports);
+  if (on_warm_run && !report->run.entry.empty()) on_warm_run(std::chrono::microseconds(image.stop->cpu_us));
   report->run = {};
   image.report = std::move(*report);
   if (on_due) on_due(image.of->key);

@@ -84,6 +84,7 @@ class ProgramImages {
   // As Images has them.
   std::function<void(const std::string&, const ImageGreeting&, const UncachedSources&)> on_uncached;
   std::function<void(const std::string&, const ImageGreeting&, const RunRecord&, bool same_imports)> on_run;
+  std::function<void(std::chrono::microseconds)> on_warm_run;
 
  private:
   // A run to repeat.

@@ -383,7 +383,10 @@ bool Recompiler::recompile(const InterpreterInfo& interpreter, const proto::Prec
                  summary.compiled(), summary.restored(), summary.errors());
     requested_.forget_known_errors();
   }
-  for (const auto& batch : done.batches) tell(batch, known_errors);
+  for (const auto& batch : done.batches) {
+    tell(batch, known_errors);
+    index_.add_work(work_counts(WorkOf::background, batch.files));
+  }
   for (auto& batch : done.batches) keep_results(std::move(batch), request.umask(), index_, overlay_);
   return !stop_.stop_requested();
 }

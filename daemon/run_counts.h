@@ -5,6 +5,7 @@
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
+#include <chrono>
 #include <string>
 #include <string_view>
 
@@ -27,6 +28,11 @@ class RunCounts {
       : index_(index), runtime_dir_(std::move(runtime_dir)) {}
 
   void add_served() { ++served_; }
+  // One of those went on from where its program was run ahead to.
+  void add_warm(std::chrono::microseconds saved) {
+    ++warm_;
+    warm_saved_ += saved;
+  }
   // Takes the tally, and has all be written.
   void write();
   boost::asio::awaitable<void> serve(Session& session, const proto::StatsRequest& request);
@@ -34,7 +40,10 @@ class RunCounts {
  private:
   IndexThread& index_;
   std::string runtime_dir_;
-  std::uint64_t served_ = 0;  // and not written
+  // Not written yet.
+  std::uint64_t served_ = 0;
+  std::uint64_t warm_ = 0;
+  std::chrono::microseconds warm_saved_{};
 };
 
 }  // namespace kiln

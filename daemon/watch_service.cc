@@ -32,7 +32,8 @@ using namespace asio::experimental::awaitable_operators;
 namespace {
 
 constexpr std::size_t kMaxImported = 16'384;  // directories
-constexpr std::chrono::seconds kSettle{10};
+constexpr std::chrono::milliseconds kSettle{10'000};
+constexpr std::chrono::milliseconds kTell{250};
 
 std::string_view word(RootState state) {
   switch (state) {
@@ -137,7 +138,7 @@ asio::awaitable<void> WatchService::serve(Session& session, const proto::WatchRe
   auto& watch = *reply.mutable_watch();
   const auto changed = co_await change(request, watch);
   if (!changed) co_return co_await session.refuse(changed.error());
-  if (!request.remove()) co_await wait_until_settled();
+  if (!request.remove()) co_await wait_until_settled(session);
   for (const auto& root : watcher_.describe().roots) {
     const bool is_asked_for = std::ranges::find(request.paths(), root.path) != request.paths().end();
     if (is_asked_for) describe(root, *watch.add_roots());
@@ -147,13 +148,26 @@ asio::awaitable<void> WatchService::serve(Session& session, const proto::WatchRe
 
 // So that it can be told how what was asked for is watched. In a very large tree, or a storm, it is not
 // waited for to the end.
-asio::awaitable<void> WatchService::wait_until_settled() {
-  asio::steady_timer timer(co_await asio::this_coro::executor, kSettle);
+asio::awaitable<void> WatchService::wait_until_settled(Session& session) {
+  asio::steady_timer timer(co_await asio::this_coro::executor);
   const auto stop_waiting = std::unique_ptr<asio::steady_timer, std::function<void(asio::steady_timer*)>>(
       &timer, [this](asio::steady_timer* one) { waiting_.erase(one); });
   waiting_.insert(&timer);
-  boost::system::error_code told;
-  if (!watcher_.is_settled()) co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, told));
+  for (auto waited = kTell; !watcher_.is_settled() && waited <= kSettle; waited += kTell) {
+    timer.expires_after(kTell);
+    boost::system::error_code told;
+    co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, told));
+    if (watcher_.is_settled() || !co_await tell_progress(session)) co_return;
+  }
+}
+
+// False: nobody wants to know any more.
+asio::awaitable<bool> WatchService::tell_progress(Session& session) {
+  std::uint64_t directories = 0;
+  for (const auto& root : watcher_.describe().roots) directories += root.directories;
+  proto::Reply reply;
+  reply.mutable_progress()->set_directories(directories);
+  co_return co_await session.reply(reply);
 }
 
 void WatchService::tell_settled() {

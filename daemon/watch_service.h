@@ -59,7 +59,8 @@ class WatchService {
   class Follower;
 
   boost::asio::awaitable<Result<void>> change(const proto::WatchRequest& request, proto::WatchReply& reply);
-  boost::asio::awaitable<void> wait_until_settled();
+  boost::asio::awaitable<void> wait_until_settled(Session& session);
+  boost::asio::awaitable<bool> tell_progress(Session& session);
   void tell_settled();
   WatchedRoot configured(const WatchedRoot& root);
   void watch(WatchedRoot root);

@@ -9,7 +9,7 @@ _kiln_options() {
     'explain run') echo --json --python --help ;;
     precompile) echo --python -j --jobs -o --invalidation-mode --legacy --exclude --force --check -q --quiet --json --help ;;
     watch) echo --policy --python --follow --help ;;
-    list) echo --state --json --help ;;
+    list) echo --state --python --sort --limit --json --help ;;
     explain | status) echo --json --help ;;
     clean) echo --orphans --help ;;
     gc) echo --limit --json --help ;;
@@ -64,6 +64,7 @@ _kiln() {
     --invalidation-mode) _kiln_words 'timestamp checked-hash unchecked-hash' "$current" && return ;;
     --policy) _kiln_words 'imported all' "$current" && return ;;
     --state) _kiln_words 'fresh stale error orphan' "$current" && return ;;
+    --sort) _kiln_words 'path state size time cost' "$current" && return ;;
     -o) _kiln_words '0 1 2' "$current" && return ;;
     -j | --jobs | --exclude | --limit) return ;;
   esac

@@ -50,7 +50,10 @@ _kiln_command() {
         '*:directory:_files -/' ;;
     unwatch) _arguments $help '*:directory:_files -/' ;;
     list)
-      _arguments $help $json '--state[only these]:state:(fresh stale error orphan)' '*:source or directory:_files' ;;
+      _arguments $help $json '--state[only these]:state:(fresh stale error orphan)' \
+        '--python[only those of this interpreter]:interpreter:_kiln_interpreters' \
+        '--sort[what comes first]:order:(path state size time cost)' '--limit[only the first N]:number' \
+        '*:source or directory:_files' ;;
     clean) _arguments $help '--orphans[bytecode whose source is gone]' '*:source or directory:_files' ;;
     gc) _arguments $help $json '--limit[of the store]:size' ;;
     inspect)

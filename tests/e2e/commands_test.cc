@@ -138,7 +138,7 @@ TEST_F(Commands, StatusIsOneJsonDocument) {
                             .input = status.out});
   EXPECT_EQ(keys.out,
             "['cache', 'daemon', 'images', 'imported_directories', 'interpreters', 'limits', 'overflows', "
-            "'roots', 'unwatched_imports']\n"
+            "'roots', 'unwatched_imports', 'version']\n"
             "['entries', 'error', 'fresh', 'orphan', 'stale', 'store_bytes']\nTrue\nTrue True\n")
       << keys.err << status.out;
   EXPECT_NE(kiln({"status"}).out, "");
@@ -176,7 +176,7 @@ TEST_F(Commands, GcShrinksTheStore) {
   EXPECT_FALSE(fs::exists(older));
   EXPECT_TRUE(fs::exists(newer));
   const Outcome last = kiln({"gc", "--limit", "0", "--json"});
-  EXPECT_EQ(last.out, R"({"objects":0,"bytes":0,"removed_objects":1,"removed_bytes":8192,)"
+  EXPECT_EQ(last.out, R"({"version":1,"objects":0,"bytes":0,"removed_objects":1,"removed_bytes":8192,)"
                       R"("overlay":{"files":0,"bytes":0,"removed_files":0,"removed_bytes":0}})"
                       "\n");
   EXPECT_EQ(describe_status(last.status), "exit 0");
@@ -306,7 +306,7 @@ TEST_F(Commands, InspectWritesOneJsonDocument) {
                             .in = Stream::file,
                             .input = kiln({"inspect", "--json", odd}).out});
   EXPECT_EQ(keys.out,
-            "['file', 'size', 'python', 'magic', 'header', 'source', 'code']\nTrue missing\n"
+            "['version', 'file', 'size', 'python', 'magic', 'header', 'source', 'code']\nTrue missing\n"
             "timestamp 1600000000 57 None\nshop.py [('Shop', 1, 1), ('sell', 2, 2), ('<lambda>', 3, 3)]\n")
       << keys.err;
 }

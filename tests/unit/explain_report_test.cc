@@ -49,10 +49,23 @@ TEST_F(ExplainReport, Fresh) {
   EXPECT_EQ(text(),
             "/app/mod.py: fresh for /usr/bin/python3 (Python 3.11.2)\n"
             "  Its bytecode, /app/__pycache__/mod.cpython-311.pyc, has the time and size of the source.\n"
-            "  It is compiled anew when the source's time or size changes, or when /usr/bin/python3\n"
-            "  becomes another version of Python.\n"
+            "  It is compiled anew when the source's time or size changes, or when /usr/bin/python3 "
+            "becomes another version of Python.\n"
             "Imported by: no program that `kiln run` served\n"
             "Watched: no. To have changes compiled by themselves: kiln watch /app\n");
+}
+
+TEST_F(ExplainReport, WhatItIsAndWhatItCost) {
+  entry_.set_tag("cpython-311");
+  entry_.set_magic(3495);
+  EXPECT_THAT(text(), HasSubstr("  Its tag is cpython-311, its magic number 3495.\n"));
+  EXPECT_THAT(text(), testing::Not(HasSubstr(" ms.")));
+  entry_.set_made_us(12'340);
+  EXPECT_THAT(text(), HasSubstr("  Compiling it took 12.3 ms.\n"));
+  entry_.set_restored(true);
+  EXPECT_THAT(text(), HasSubstr("  It was restored from the store, in 12.3 ms.\n"));
+  entry_.set_state("error");
+  EXPECT_THAT(text(), HasSubstr("  Finding that out took 12.3 ms.\n"));
 }
 
 TEST_F(ExplainReport, FreshByHash) {
@@ -142,14 +155,16 @@ TEST_F(ExplainReport, Watched) {
 TEST_F(ExplainReport, Json) {
   *reply_.add_entries() = entry_;
   add_importer("-c", 0);
-  EXPECT_EQ(boost::json::serialize(explanation_json(reply_)),
-            R"({"version":1,"source":"/app/mod.py","exists":true,"entries":[{)"
-            R"("pyc":"/app/__pycache__/mod.cpython-311.pyc","python":"/usr/bin/python3","version":"3.11.2",)"
-            R"("tag":"","optimize":0,"state":"fresh","why":null,"kind":"timestamp","overlaid":false,)"
-            R"("other_version":false,"sourceless":false,"error":null,"warnings":null}],)"
-            R"("imported_by":[{"entry":"-c","python":"/usr/bin/python3","version":"3.11.2",)"
-            R"("last_run_s":1700000000}],"imported_by_count":1,"run_as_program":[],)"
-            R"("watched":{"how":"no","path":"/app","state":null,"reason":null,"hint":null}})");
+  EXPECT_EQ(
+      boost::json::serialize(explanation_json(reply_)),
+      R"({"version":1,"source":"/app/mod.py","exists":true,"entries":[{)"
+      R"("pyc":"/app/__pycache__/mod.cpython-311.pyc","python":"/usr/bin/python3","version":"3.11.2",)"
+      R"("tag":"","optimize":0,"state":"fresh","why":null,"kind":"timestamp","overlaid":false,)"
+      R"("other_version":false,"sourceless":false,"magic":0,"made_us":null,"restored":false,"error":null,)"
+      R"("warnings":null}],)"
+      R"("imported_by":[{"entry":"-c","python":"/usr/bin/python3","version":"3.11.2",)"
+      R"("last_run_s":1700000000}],"imported_by_count":1,"run_as_program":[],)"
+      R"("watched":{"how":"no","path":"/app","state":null,"reason":null,"hint":null}})");
 }
 
 }  // namespace

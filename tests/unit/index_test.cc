@@ -250,6 +250,7 @@ TEST_F(IndexTest, AnOlderOneIsMigrated) {
           "DROP TABLE imports; DROP TABLE entry_points; DROP TABLE modules; DROP TABLE runs;"
           "DROP INDEX entries_by_state; CREATE INDEX entries_by_state ON entries (state);"
           "ALTER TABLE entries DROP COLUMN gone;"
+          "ALTER TABLE entries DROP COLUMN made_us; ALTER TABLE entries DROP COLUMN restored; DROP TABLE work;"
           "PRAGMA user_version = 2");
   auto index = open();
   EXPECT_FALSE(index.set_aside());
@@ -273,6 +274,56 @@ TEST_F(IndexTest, CountsRuns) {
   EXPECT_EQ(after->since_s, 30);
 }
 
+TEST_F(IndexTest, CountsWork) {
+  auto index = open();
+  ASSERT_TRUE(index.add_work({{"warm", 2}, {"compiled_us", 10}}));
+  ASSERT_TRUE(index.add_work({{"warm", 3}}));
+  const auto kept = index.take_counts(true, 30);
+  EXPECT_EQ(kept->work, (WorkCounts{{"warm", 5}, {"compiled_us", 10}}));
+  EXPECT_GT(kept->since_s, 0) << "since it was counted";
+  EXPECT_TRUE(index.take_counts(false, 40)->work.empty());
+}
+
+TEST_F(IndexTest, KeepsWhatMakingTookUntilAnotherMakesIt) {
+  auto index = open();
+  auto file = compiled("a.py");
+  file.elapsed_us = 1'234;
+  file.outcome = FileOutcome::restored;
+  const auto entry = [&] {
+    std::vector<IndexEntry> found;
+    EXPECT_TRUE(index.list({}, [&](const IndexEntry& one) { found.push_back(one); }));
+    return found.at(0);
+  };
+  ASSERT_TRUE(index.record(python(), 0, std::vector{file}));
+  EXPECT_EQ(entry().made_us, 1'234U);
+  EXPECT_TRUE(entry().restored);
+  EXPECT_EQ(entry().pyc_size, file.pyc_stamp.size);
+  EXPECT_EQ(entry().pyc_mtime_ns, file.pyc_stamp.modified_ns);
+  file.outcome = FileOutcome::fresh;
+  file.elapsed_us = 0;
+  file.source_stamp.changed_ns += 1;  // something to write
+  ASSERT_TRUE(index.record(python(), 0, std::vector{file}));
+  EXPECT_EQ(entry().made_us, 1'234U);
+  EXPECT_TRUE(entry().restored);
+  file.pyc_stamp.modified_ns += 1;  // by Python itself
+  ASSERT_TRUE(index.record(python(), 0, std::vector{file}));
+  EXPECT_EQ(entry().made_us, 0U);
+  EXPECT_FALSE(entry().restored);
+}
+
+TEST_F(IndexTest, ListsThoseOfABinary) {
+  auto index = open();
+  ASSERT_TRUE(index.record(python(), 0, std::vector{compiled("a.py")}));
+  const auto count = [&](const std::string& binary) {
+    std::size_t listed = 0;
+    EXPECT_TRUE(index.list({.binary = binary}, [&](const IndexEntry&) { ++listed; }));
+    return listed;
+  };
+  EXPECT_EQ(count(python().executable), 1U);
+  EXPECT_EQ(count(python().binary.real_path), 1U);
+  EXPECT_EQ(count("/no/such/python"), 0U);
+}
+
 TEST_F(IndexTest, TheFormerVersionGetsTheDependencyRecord) {
   {
     auto index = open();
@@ -283,6 +334,7 @@ TEST_F(IndexTest, TheFormerVersionGetsTheDependencyRecord) {
           "DROP TABLE imports; DROP TABLE entry_points; DROP TABLE modules; DROP TABLE runs;"
           "DROP INDEX entries_by_state; CREATE INDEX entries_by_state ON entries (state);"
           "ALTER TABLE entries DROP COLUMN gone;"
+          "ALTER TABLE entries DROP COLUMN made_us; ALTER TABLE entries DROP COLUMN restored; DROP TABLE work;"
           "PRAGMA user_version = 8");
   auto index = open();
   EXPECT_FALSE(index.set_aside());

@@ -134,6 +134,22 @@ TEST_F(ProgressTest, TheBarNeverWraps) {
   }
 }
 
+TEST_F(ProgressTest, WhatHasNoEndYetMoves) {
+  auto bar = progress(80);
+  bar.go_on("", after(499));
+  EXPECT_EQ(shown_, "");
+  bar.go_on("", after(500));
+  EXPECT_EQ(shown_, "\r\x1b[Kcompiling [.....###............] 0 s");
+  shown_.clear();
+  bar.go_on("12 directories", after(2'300));
+  EXPECT_EQ(shown_, "\r\x1b[Kcompiling [.....###............] 12 directories, 2 s");
+  for (unsigned columns = 1; columns < 100; ++columns) {
+    shown_.clear();
+    progress(columns).go_on("12 directories", after(columns * 1'000));
+    EXPECT_LT(shown_.size() - 4, columns);
+  }
+}
+
 TEST_F(ProgressTest, ElsewhereALineNowAndThen) {
   auto lines = progress(0);
   lines.update(1, 9, after(4'999));

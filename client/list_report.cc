@@ -1,0 +1,106 @@
+#include "client/list_report.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "client/colour.h"
+#include "client/printable.h"
+#include "common/json_text.h"
+#include "common/screen.h"
+
+namespace kiln {
+namespace {
+
+constexpr std::size_t kWrittenAtOnce = 64UL * 1024;
+constexpr std::size_t kStateColumn = 8;
+constexpr std::size_t kLeastPath = 24;  // columns that are always its own
+
+void append_member(std::string& text, std::string_view key, std::string_view value) {
+  text.append(",\"").append(key).append("\":");
+  append_json_string(text, value);
+}
+
+void append_member(std::string& text, std::string_view key, std::int64_t value) {
+  text.append(",\"").append(key).append("\":").append(std::to_string(value));
+}
+
+void append_member(std::string& text, std::string_view key, bool value) {
+  text.append(",\"").append(key).append("\":").append(value ? "true" : "false");
+}
+
+void append_error(std::string& text, const ListEntry& entry) {
+  text += R"(,"error":{"type":)";
+  append_json_string(text, entry.error_type());
+  append_member(text, "message", std::string_view(entry.error_message()));
+  append_member(text, "line", std::int64_t{entry.line()});
+  append_member(text, "column", std::int64_t{entry.column()});
+  text += '}';
+}
+
+void append_object(std::string& text, const ListEntry& entry) {
+  text += R"({"source":)";
+  append_json_string(text, entry.source());
+  append_member(text, "pyc", std::string_view(entry.pyc()));
+  append_member(text, "python", std::string_view(entry.python()));
+  append_member(text, "tag", std::string_view(entry.tag()));
+  append_member(text, "optimize", std::int64_t{entry.optimize()});
+  append_member(text, "state", std::string_view(entry.state()));
+  append_member(text, "overlaid", entry.overlaid());
+  append_member(text, "size", static_cast<std::int64_t>(entry.size()));
+  append_member(text, "modified_ns", entry.modified_ns());
+  append_member(text, "made_us", static_cast<std::int64_t>(entry.made_us()));
+  append_member(text, "restored", entry.restored());
+  if (!entry.error_type().empty()) append_error(text, entry);
+  if (!entry.warnings().empty()) append_member(text, "warnings", std::string_view(entry.warnings()));
+  text += '}';
+}
+
+std::string details(const ListEntry& entry) {
+  std::string text = "  " + entry.tag();
+  if (entry.optimize() > 0) text += " opt-" + std::to_string(entry.optimize());
+  if (entry.overlaid()) text += " overlay";
+  if (entry.error_type().empty()) return text;
+  return text + "  " + std::to_string(entry.line()) + ":" + std::to_string(entry.column()) + ": " +
+         entry.error_type() + ": " + printable(entry.error_message());
+}
+
+}  // namespace
+
+std::string list_line(const ListEntry& entry, const ListLayout& layout) {
+  std::string state = in_colour(entry.state(), colour_of(entry.state()), layout.coloured);
+  state.append(kStateColumn - std::min(kStateColumn, entry.state().size()), ' ');
+  std::string source = printable(entry.source());
+  std::string rest = details(entry);
+  if (layout.columns != 0) {
+    const std::size_t room = layout.columns - std::min<std::size_t>(layout.columns, kStateColumn);
+    const std::size_t taken = display_width(rest);
+    source = shortened(source, std::max(kLeastPath, room - std::min(room, taken)));
+    rest = shortened(rest, room - std::min(room, display_width(source)));
+  }
+  return state + source + rest;
+}
+
+ListReport::ListReport(Form form, const ListLayout& layout, Write write)
+    : form_(form), layout_(layout), write_(std::move(write)) {
+  if (form_ == Form::json) text_ = R"({"version":1,"entries":[)";
+}
+
+void ListReport::add(const ListEntry& entry) {
+  if (form_ == Form::json) {
+    text_ += std::exchange(empty_, false) ? "\n" : ",\n";
+    append_object(text_, entry);
+  } else {
+    text_ += list_line(entry, layout_) + "\n";
+  }
+  if (text_.size() < kWrittenAtOnce) return;
+  write_(text_);
+  text_.clear();
+}
+
+void ListReport::finish() {
+  if (form_ == Form::json) text_ += "]}\n";
+  write_(text_);
+  text_.clear();
+}
+
+}  // namespace kiln

@@ -1,0 +1,44 @@
+// Bytecode files as `kiln list` prints them: a line each, or as one JSON document that is written while the
+// entries come, for there may be very many.
+//
+// The document, deploy/schema/list.json: {"version": 1, "entries": [{...}, ...]}.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "proto/kiln.pb.h"
+
+namespace kiln {
+
+using ListEntry = proto::ListReply::Entry;
+
+struct ListLayout {
+  unsigned columns = 0;  // of the terminal; 0: it is none
+  bool coloured = false;
+};
+
+// "stale   /app/a.py  cpython-311", with what else there is to say behind it.
+std::string list_line(const ListEntry& entry, const ListLayout& layout);
+
+class ListReport {
+ public:
+  enum class Form { lines, json };
+  using Write = std::function<void(std::string_view)>;
+
+  // What is printed goes to WRITE, some of it at a time.
+  ListReport(Form form, const ListLayout& layout, Write write);
+
+  void add(const ListEntry& entry);
+  void finish();
+
+ private:
+  Form form_;
+  ListLayout layout_;
+  Write write_;
+  std::string text_;  // not written yet
+  bool empty_ = true;
+};
+
+}  // namespace kiln
