@@ -1,15 +1,20 @@
-// `kiln clean --orphans`: removes bytecode whose source is gone.
+// `kiln clean --orphans`: removes bytecode whose source is gone. `kiln clean --all`: the daemon, and Kiln's
+// cache.
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
 
+#include "client/cache_removal.h"
 #include "client/command.h"
 #include "client/connection.h"
 #include "client/current_path.h"
+#include "client/daemon_start.h"
 #include "client/printable.h"
 #include "common/arguments.h"
+#include "common/paths.h"
 #include "common/print_error.h"
+#include "common/quantity.h"
 #include "common/screen.h"
 
 namespace kiln {
@@ -32,19 +37,11 @@ void print(const proto::CleanReply& done) {
   }
 }
 
-}  // namespace
+std::string files_text(std::uint64_t count) {
+  return count_text(count) + (count == 1 ? " file" : " files");
+}
 
-int clean_command(std::span<char*> arguments) {
-  CLI::App app("Removes bytecode that is of no use any more", "kiln clean");
-  std::vector<std::string> paths;
-  bool orphans = false;
-  app.add_option("PATH", paths, "sources, or directories with all below them (default: everything)")
-      ->type_name("");
-  app.add_flag("--orphans", orphans,
-               "bytecode that Kiln knows of and whose source is gone; not NAME.pyc beside where NAME.py was, "
-               "which Python imports without it")
-      ->required();
-  if (const auto code = parse_arguments(app, arguments)) return *code;
+int clean_orphans(const std::vector<std::string>& paths) {
   const auto done = clean(paths);
   if (!done) {
     print_error(done.error());
@@ -53,6 +50,73 @@ int clean_command(std::span<char*> arguments) {
   print(*done);
   for (const auto& path : done->kept()) print_error({Reason::system, "cannot remove " + path, {}});
   return done->kept().empty() ? kExitDone : kExitFix;
+}
+
+// No daemon may begin another cache while this one is removed.
+Result<CacheRemoval> remove_all(const std::string& dir, RemovalMode mode) {
+  if (mode == RemovalMode::dry_run) return remove_cache(dir, mode);
+  const UniqueFd away = TRY(stop_daemon_for_good());
+  return remove_cache(dir, mode);
+}
+
+void print_removed(const CacheRemoval& done, const std::string& dir, RemovalMode mode) {
+  const std::string verb = mode == RemovalMode::dry_run ? "would remove" : "removed";
+  std::uint64_t files = 0;
+  std::uint64_t bytes = 0;
+  for (const RemovedPart& part : done.parts) {
+    std::printf("%-8s %s, %s\n", (part.name + ":").c_str(), files_text(part.files).c_str(),
+                bytes_text(part.bytes).c_str());
+    files += part.files;
+    bytes += part.bytes;
+  }
+  for (const auto& path : done.foreign)
+    std::printf("kept %s, which is not Kiln's\n", printable(path).c_str());
+  std::printf("%s %s of %s, %s\n", verb.c_str(), files_text(files).c_str(), printable(dir).c_str(),
+              bytes_text(bytes).c_str());
+}
+
+int clean_all(RemovalMode mode) {
+  const auto dir = cache_dir();
+  const auto done = dir ? remove_all(*dir, mode) : Result<CacheRemoval>(dir.error());
+  if (!done) {
+    print_error(done.error());
+    return done.error().reason == Reason::not_found ? kExitFix : kExitUnable;
+  }
+  print_removed(*done, *dir, mode);
+  for (const auto& failure : done->failures) print_error({Reason::system, failure, {}});
+  return done->failures.empty() ? kExitDone : kExitFix;
+}
+
+int wrong_usage(const std::string& what) {
+  print_error({Reason::usage, what, "kiln clean --help"});
+  return kExitUsage;
+}
+
+}  // namespace
+
+int clean_command(std::span<char*> arguments) {
+  CLI::App app("Removes bytecode that is of no use any more, or all that Kiln keeps", "kiln clean");
+  std::vector<std::string> paths;
+  bool orphans = false;
+  bool all = false;
+  bool dry_run = false;
+  auto* path =
+      app.add_option("PATH", paths, "sources, or directories with all below them (default: everything)")
+          ->type_name("");
+  app.add_flag("--orphans", orphans,
+               "bytecode that Kiln knows of and whose source is gone; not NAME.pyc beside where NAME.py was, "
+               "which Python imports without it");
+  auto* whole =
+      app.add_flag(
+             "--all", all,
+             "ends the daemon, and removes Kiln's cache: index, store, overlay and logs; bytecode beside "
+             "sources stays, and so does what is not Kiln's")
+          ->excludes(path);
+  app.add_flag("--dry-run", dry_run, "with --all: only tells what would be removed")->needs(whole);
+  if (const auto code = parse_arguments(app, arguments)) return *code;
+  if (orphans == all)
+    return wrong_usage(all ? "--all excludes --orphans" : "what is of no use: --orphans, or --all?");
+  return all ? clean_all(dry_run ? RemovalMode::dry_run : RemovalMode::real) : clean_orphans(paths);
 }
 
 }  // namespace kiln

@@ -58,18 +58,19 @@ constexpr unsigned kOtherEnds_s = 10;
   ::_exit(127);
 }
 
-// Waits until a daemon that is about to end has done so. False: it has not, within the limit.
-bool await_end_of_other(const std::string& dir) {
-  const UniqueFd lock{::open(lifetime_lock_path(dir).c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600)};
+// The lifetime lock, which a daemon that is about to end may hold for some time yet. Empty: it does so beyond
+// the limit.
+UniqueFd await_lifetime_lock(const std::string& dir) {
+  UniqueFd lock{::open(lifetime_lock_path(dir).c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600)};
   struct sigaction interrupt {};
   struct sigaction former {};
   interrupt.sa_handler = [](int) {};  // without SA_RESTART: flock(2) has no time limit of its own
   ::sigaction(SIGALRM, &interrupt, &former);
   ::alarm(kOtherEnds_s);
-  const bool ended = lock && ::flock(lock.get(), LOCK_EX) == 0;
+  const bool taken = lock && ::flock(lock.get(), LOCK_EX) == 0;
   ::alarm(0);
   ::sigaction(SIGALRM, &former, nullptr);
-  return ended;
+  return taken ? std::move(lock) : UniqueFd();
 }
 
 Error not_started(std::string_view why) {
@@ -123,7 +124,8 @@ Result<void> start_daemon() {
   if (Connection::open()) return {};  // the lock's former holder was here for the same reason
   auto started = spawn_daemon();
   if (started || started.error().reason != Reason::already_running) return started;
-  return await_end_of_other(dir) ? spawn_daemon() : started;
+  const bool other_has_ended = static_cast<bool>(await_lifetime_lock(dir));
+  return other_has_ended ? spawn_daemon() : started;
 }
 
 Result<void> stop_daemon() {
@@ -140,6 +142,15 @@ Result<void> stop_daemon() {
     return Error{Reason::timeout, "the daemon did not stop in time", "kiln daemon logs"};
   }
   return {};
+}
+
+Result<UniqueFd> stop_daemon_for_good() {
+  const std::string dir = TRY(runtime_dir());
+  TRY(open_private_dir(dir));
+  const auto stopped = stop_daemon();
+  if (!stopped && stopped.error().reason != Reason::no_daemon) return stopped.error();
+  if (UniqueFd lock = await_lifetime_lock(dir)) return lock;
+  return Error{Reason::already_running, "another daemon was started meanwhile", "kiln daemon stop"};
 }
 
 }  // namespace kiln

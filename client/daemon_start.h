@@ -8,6 +8,7 @@
 #pragma once
 
 #include "common/result.h"
+#include "common/unique_fd.h"
 
 namespace kiln {
 
@@ -18,5 +19,8 @@ Result<void> start_daemon();
 // Ends the living daemon, of whatever build, and returns when it has let go of socket and index. Programs
 // that run go on undisturbed. Fails with Reason::no_daemon if none lives.
 Result<void> stop_daemon();
+
+// Ends the living daemon, if there is one, and returns the lifetime lock: no other lives while it is held.
+Result<UniqueFd> stop_daemon_for_good();
 
 }  // namespace kiln

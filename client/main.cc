@@ -36,7 +36,7 @@ constexpr std::array kCommands{
     Command{"precompile", kiln::precompile_command, "compile files and directories to bytecode"},
     Command{"list", kiln::list_command, "the bytecode files that Kiln knows of, and how they are"},
     Command{"explain", kiln::explain_command, "why a file's bytecode is as it is, and who imports it"},
-    Command{"clean", kiln::clean_command, "remove bytecode whose source is gone"},
+    Command{"clean", kiln::clean_command, "remove bytecode whose source is gone, or all that Kiln keeps"},
     Command{"gc", kiln::gc_command, "shrink the store of compiled code to its limit"},
     Command{"watch", kiln::watch_command, "keep the bytecode of directories up to date from now on"},
     Command{"unwatch", kiln::unwatch_command, "watch directories no longer"},

@@ -11,7 +11,7 @@ _kiln_options() {
     watch) echo --policy --python --follow --help ;;
     list) echo --state --python --sort --limit --json --help ;;
     explain | status) echo --json --help ;;
-    clean) echo --orphans --help ;;
+    clean) echo --orphans --all --dry-run --help ;;
     gc) echo --limit --json --help ;;
     inspect) echo --dis --json --help ;;
     stats) echo --json --reset --help ;;

@@ -54,7 +54,9 @@ _kiln_command() {
         '--python[only those of this interpreter]:interpreter:_kiln_interpreters' \
         '--sort[what comes first]:order:(path state size time cost)' '--limit[only the first N]:number' \
         '*:source or directory:_files' ;;
-    clean) _arguments $help '--orphans[bytecode whose source is gone]' '*:source or directory:_files' ;;
+    clean)
+      _arguments $help '--orphans[bytecode whose source is gone]' '--all[end the daemon, and remove the cache]' \
+        '--dry-run[with --all, only tell what would be removed]' '*:source or directory:_files' ;;
     gc) _arguments $help $json '--limit[of the store]:size' ;;
     inspect)
       _arguments $help '(--json)--dis[disassemble it]' '(--dis)--json[one JSON document]' \
@@ -80,7 +82,7 @@ _kiln() {
     'precompile:compile files and directories to bytecode'
     'list:the bytecode files that Kiln knows of, and how they are'
     "explain:why a file's bytecode is as it is, and who imports it"
-    'clean:remove bytecode whose source is gone'
+    'clean:remove bytecode whose source is gone, or all that Kiln keeps'
     'gc:shrink the store of compiled code to its limit'
     'watch:keep the bytecode of directories up to date from now on'
     'unwatch:watch directories no longer'

@@ -207,6 +207,7 @@ TEST_F(Daemon, OneThatIsStoppedIsNotWaitedForForever) {
                                                        {"watch", "."},
                                                        {"unwatch", "."},
                                                        {"clean", "--orphans"},
+                                                       {"clean", "--all"},
                                                        {"gc"},
                                                        {"daemon", "stop"},
                                                        {"daemon", "restart"},

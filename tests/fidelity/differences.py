@@ -1,5 +1,5 @@
 """What may differ between a program under python and under kiln: what no two runs of python share, and, of runs that an
-image served, the known differences, each with its reason and the words in which README tells of it."""
+image served, the known differences, each with its reason and the words in which deploy/doc/details.md tells of it."""
 import collections
 import fnmatch
 
@@ -14,7 +14,7 @@ stat.end* stat.arg* stat.env*
 # Nor do two runs in these situations, on these.
 VOLATILE_THERE = {"timer/*": "timers", "session/*": "proc.autogroup", "keyring/*": "keyring", "unshared/*": "ns.pid_for_children", "other_network/*": "ns.net"}
 
-Known = collections.namedtuple("Known", "keys situations readme")
+Known = collections.namedtuple("Known", "keys situations words")
 
 KNOWN = [
     # The image's library, and the shared memory by which a run tells its exit code and its imports.

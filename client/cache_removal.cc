@@ -1,0 +1,150 @@
+#include "client/cache_removal.h"
+
+#include <fcntl.h>
+#include <fts.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <memory>
+#include <optional>
+#include <string_view>
+
+#include "client/printable.h"
+#include "common/overlay.h"
+#include "common/paths.h"
+
+namespace kiln {
+namespace {
+
+constexpr std::uint64_t kBlock = 512;                    // unit of st_blocks: stat(2)
+constexpr std::string_view kTemporaryPrefix = ".kiln-";  // daemon/temporary_file.h
+constexpr std::size_t kObjectName = 62;  // daemon/store.h: a SHA-256 in hexadecimal, less two digits
+enum Part : std::uint8_t { kIndex, kStore, kOverlay, kLogs };
+
+struct CloseWalk {
+  void operator()(FTS* walk) const { ::fts_close(walk); }
+};
+using Walk = std::unique_ptr<FTS, CloseWalk>;
+
+bool is_hex(std::string_view text, std::size_t size) {
+  return text.size() == size && text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+}
+
+// Of an entry of the cache directory itself. Nothing: it is not Kiln's.
+std::optional<Part> part_of(std::string_view name) {
+  if (name == "store") return kStore;
+  if (name == "overlay") return kOverlay;
+  if (name.starts_with("index.db")) return kIndex;
+  if (name.starts_with("kilnd.") && name.ends_with("log")) return kLogs;
+  return std::nullopt;
+}
+
+// The last first: the log and the index come after overlay and store.
+int backwards(const FTSENT** one, const FTSENT** other) {
+  return std::strcmp((*other)->fts_name, (*one)->fts_name);
+}
+
+bool exists(const std::string& path) {
+  struct stat status {};
+  return ::lstat(path.c_str(), &status) == 0;
+}
+
+// Every process that has the index open holds a lock in this file (SQLite's walformat). 0: none.
+pid_t user_of_index(const std::string& dir) {
+  const UniqueFd file{::open((dir + "/index.db-shm").c_str(), O_RDWR | O_NOFOLLOW | O_CLOEXEC)};
+  struct flock whole {};
+  whole.l_type = F_WRLCK;
+  return file && ::fcntl(file.get(), F_GETLK, &whole) == 0 && whole.l_type != F_UNLCK ? whole.l_pid : 0;
+}
+
+class Removal {
+ public:
+  Removal(std::string dir, RemovalMode mode) : dir_(std::move(dir)), mode_(mode) {}
+
+  Result<CacheRemoval> run() {
+    char* roots[] = {dir_.data(), nullptr};
+    const Walk walk(::fts_open(roots, FTS_PHYSICAL | FTS_XDEV | FTS_NOCHDIR, backwards));
+    while (FTSENT* entry = walk ? ::fts_read(walk.get()) : nullptr) visit(walk.get(), *entry);
+    if (errno != 0) return errno_error("cannot read " + printable(dir_));
+    return std::move(done_);
+  }
+
+ private:
+  // Level 0 is the directory itself, 1 what lies in it.
+  void visit(FTS* walk, FTSENT& entry) {
+    if (entry.fts_level == 1 && entry.fts_info != FTS_DP) part_ = part_of(entry.fts_name);
+    switch (entry.fts_info) {
+      case FTS_D:
+        if (entry.fts_level == 0 || is_own_directory(entry)) return;
+        ::fts_set(walk, &entry, FTS_SKIP);
+        done_.foreign.emplace_back(entry.fts_path);
+        return;
+      case FTS_DP:
+        return remove_directory(entry);
+      case FTS_DNR:
+      case FTS_ERR:
+      case FTS_NS:
+        return fail(entry.fts_path, entry.fts_errno);
+      default:
+        return is_own_file(entry) ? remove_file(entry) : void(done_.foreign.emplace_back(entry.fts_path));
+    }
+  }
+
+  bool is_own_directory(const FTSENT& entry) const {
+    if (part_ == kOverlay) return true;
+    return part_ == kStore && (entry.fts_level == 1 || (entry.fts_level == 2 && is_hex(entry.fts_name, 2)));
+  }
+
+  bool is_own_file(const FTSENT& entry) const {
+    if (!part_ || entry.fts_info != FTS_F) return false;
+    const std::string_view name = entry.fts_name;
+    if (*part_ == kIndex || *part_ == kLogs) return true;
+    if (entry.fts_level > 1 && name.starts_with(kTemporaryPrefix)) return true;
+    if (*part_ == kOverlay) return !overlaid_source(overlay_dir(dir_), entry.fts_path).empty();
+    return entry.fts_level == 3 && is_hex(name, kObjectName);
+  }
+
+  void remove_file(const FTSENT& entry) {
+    if (mode_ == RemovalMode::real && ::unlink(entry.fts_path) != 0) return fail(entry.fts_path, errno);
+    ++done_.parts[*part_].files;
+    done_.parts[*part_].bytes += static_cast<std::uint64_t>(entry.fts_statp->st_blocks) * kBlock;
+  }
+
+  // What is not empty holds what was named already.
+  void remove_directory(const FTSENT& entry) {
+    if (mode_ == RemovalMode::dry_run || ::rmdir(entry.fts_path) == 0 || errno == ENOTEMPTY) return;
+    fail(entry.fts_path, errno);
+  }
+
+  void fail(const std::string& path, int error) {
+    done_.failures.push_back("cannot remove " + printable(path) + ": " + std::strerror(error));
+  }
+
+  std::string dir_;
+  const RemovalMode mode_;
+  std::optional<Part> part_;  // of what is visited
+  CacheRemoval done_;
+};
+
+}  // namespace
+
+Result<CacheRemoval> remove_cache(const std::string& dir, RemovalMode mode) {
+  if (!exists(dir)) return CacheRemoval{};
+  TRY(open_private_dir(dir, "KILN_CACHE_DIR"));
+  if (!exists(dir + "/index.db") && !exists(log_path(dir))) {
+    return Error{Reason::not_found,
+                 printable(dir) + " has neither index nor log of Kiln's, and is left alone",
+                 "ls -A " + shell_word(dir)};
+  }
+  if (const pid_t user = mode == RemovalMode::real ? user_of_index(dir) : 0) {
+    return Error{
+        Reason::already_running,
+        printable(dir) + " is used by a daemon of another runtime directory, pid " + std::to_string(user),
+        "kill " + std::to_string(user)};
+  }
+  return Removal(dir, mode).run();
+}
+
+}  // namespace kiln
