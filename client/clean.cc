@@ -107,10 +107,9 @@ int clean_command(std::span<char*> arguments) {
                "bytecode that Kiln knows of and whose source is gone; not NAME.pyc beside where NAME.py was, "
                "which Python imports without it");
   auto* whole =
-      app.add_flag(
-             "--all", all,
-             "ends the daemon, and removes Kiln's cache: index, store, overlay and logs; bytecode beside "
-             "sources stays, and so does what is not Kiln's")
+      app.add_flag("--all", all,
+                   "ends the daemon, and removes Kiln's cache: index, with what is watched, store, "
+                   "overlay and logs; bytecode beside sources stays, and so does what is not Kiln's")
           ->excludes(path);
   app.add_flag("--dry-run", dry_run, "with --all: only tells what would be removed")->needs(whole);
   if (const auto code = parse_arguments(app, arguments)) return *code;
