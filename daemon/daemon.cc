@@ -119,6 +119,20 @@ std::string own_binary() {
   return bin ? *bin + "/kilnd" : std::string();
 }
 
+// Of INPUTS, what an interpreter's start depended on: bytecode without optimization of the user's own
+// start-up code, not of the standard library.
+std::vector<std::string> start_up_bytecode(const std::vector<std::string>& inputs) {
+  const auto os = std::ranges::find_if(inputs, [](const auto& path) { return path.ends_with("/os.py"); });
+  const std::string standard = os == inputs.end() ? std::string() : directory_of(*os);
+  std::vector<std::string> bytecode;
+  for (const auto& path : inputs) {
+    const bool is_standard = !standard.empty() && directory_of(path) == standard + "/__pycache__";
+    if (path.ends_with(".pyc") && !is_standard && path.find(".opt-") == std::string::npos)
+      bytecode.push_back(path);
+  }
+  return bytecode;
+}
+
 class Daemon {
  public:
   Daemon(asio::io_context& context, asio::local::stream_protocol::acceptor socket, DaemonFacts facts)
@@ -210,6 +224,10 @@ class Daemon {
     if (!info) return;
     index_.record(*info, 0, {});
     recompiler_.look_at_interpreters();
+    if (settings_.config().watch_policy == WatchPolicy::none) return;
+    auto start_up = start_up_bytecode(greeting.inputs);
+    watch_.watch_imports(start_up);
+    index_.record_start(*info, std::move(start_up));
   }
 
   void fill_overlay(const std::string& path, const ImageGreeting& greeting, const UncachedSources& sources) {

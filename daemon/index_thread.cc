@@ -262,6 +262,23 @@ void IndexThread::record_run(InterpreterInfo interpreter, RunRecord run, std::in
   });
 }
 
+void IndexThread::record_start(InterpreterInfo interpreter, std::vector<std::string> bytecode) {
+  constexpr std::uint64_t kUsualMask = 022;  // whose start that was is not known
+  write_behind([this, interpreter = std::move(interpreter),
+                bytecode = std::move(bytecode)](Index& index) -> Result<void> {
+    std::map<std::string, FileResult> files;
+    for (const auto& pyc : bytecode) {
+      auto file = imported_file(pyc, interpreter, {{}, kUsualMask, 0});
+      if (file) files.insert_or_assign(pyc, std::move(*file));
+    }
+    TRY_VOID(keep_what_holds(files, interpreter.magic, index));
+    std::vector<FileResult> results;
+    for (auto& [pyc, file] : files) results.push_back(std::move(file));
+    refresh_.note(results);
+    return index.record(interpreter, 0, results);
+  });
+}
+
 void IndexThread::record_time(const std::string& executable, const EndedRun& run) {
   if (run_times_.note(executable, run)) write_times();
 }

@@ -79,6 +79,9 @@ class IndexThread {
   // What a run that ended at ENDED_NS, since the epoch, has imported: for the dependency record, and as
   // entries, of the modules whose bytecode is in its place.
   void record_run(InterpreterInfo interpreter, RunRecord run, std::int64_t ended_ns);
+  // What an interpreter has imported as it started, by paths of bytecode: as entries, of those whose bytecode
+  // is in its place.
+  void record_start(InterpreterInfo interpreter, std::vector<std::string> bytecode);
   // That a program ran again, with imports that are recorded. Gathered in memory: see run_times.h. For the
   // thread that calls known_file() and close() alone.
   void record_time(const std::string& executable, const EndedRun& run);

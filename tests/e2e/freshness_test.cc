@@ -169,6 +169,42 @@ TEST_P(Freshness, OfRunsThatAreExecuted) {
   }
 }
 
+class StartUpCode : public testing::Test {};
+
+// What the user's own start-up code imports is no exception: neither for the image, which starts anew, nor
+// for the run that is executed meanwhile.
+TEST_F(StartUpCode, IsNeverOld) {
+  fs::remove(home_dir() + "/kiln.toml");  // which says that no imports are recorded
+  kiln({"daemon", "restart"});
+  const Python python = any_python();
+  reset_work_dir();
+  const std::vector<std::string> environment = environment_with({"PYTHONUSERBASE=" + work_dir() + "/base"});
+  const std::string directory =
+      run({.argv = {python.path, "-c", "import site; print(site.getusersitepackages(), end='')"},
+           .environment = environment})
+          .out;
+  fs::create_directories(directory);
+  const std::string module = directory + "/usercustomize.py";
+  const auto edit = [&](int version) {
+    write_file(module, "VERSION = " + std::to_string(100'000 + version) + "\n");
+    const timespec times[2] = {{1'700'000'000, 0}, {1'700'000'000, 0}};
+    ASSERT_EQ(::utimensat(AT_FDCWD, module.c_str(), times, 0), 0);
+  };
+  const std::vector<std::string> program{"-c", "import usercustomize\nprint(usercustomize.VERSION)"};
+  edit(0);
+  ASSERT_EQ(run_until_bare(python, program, environment).mode, "bare");
+  for (int version = 1; version <= 5; ++version) {
+    edit(version);
+    for (int i = 0; i < 4; ++i) {
+      std::vector<std::string> line{kiln_binary(), "run", "--python", python.path};
+      line.insert(line.end(), program.begin(), program.end());
+      const Outcome outcome = run({.argv = line, .environment = environment});
+      ASSERT_EQ(outcome.out, std::to_string(100'000 + version) + "\n") << outcome.err << i;
+    }
+  }
+  write_file(home_dir() + "/kiln.toml", "watch.policy = \"none\"\n");
+}
+
 class SettledBytecode : public Freshness {
  protected:
   void SetUp() override {
