@@ -4,10 +4,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <boost/asio/experimental/awaitable_operators.hpp>
 #include <ctime>
 #include <fstream>
 #include <limits>
-#include <span>
 
 #include "common/overlay.h"
 #include "common/version.h"
@@ -25,6 +25,7 @@
 namespace kiln {
 
 namespace asio = boost::asio;
+using namespace asio::experimental::awaitable_operators;
 
 namespace {
 
@@ -292,6 +293,7 @@ asio::awaitable<void> Handlers::list(Session& session, const proto::ListRequest&
   if (!refreshed) co_return co_await session.refuse(refreshed.error());
   std::uint64_t left = limit_of(request);
   for (const IndexFilter& filter : filters) {
+    if (left == 0) break;
     if (!co_await list_all(session, filter, left)) co_return;
   }
   proto::Reply last;
@@ -299,28 +301,35 @@ asio::awaitable<void> Handlers::list(Session& session, const proto::ListRequest&
   co_await session.reply(last);
 }
 
-// In parts: neither the whole list nor a client that reads slowly is anybody's burden. False: the session has
-// ended.
+// In parts: neither the whole list nor a client that reads slowly is anybody's burden. While one is sent the
+// next is read. False: the session has ended.
 asio::awaitable<bool> Handlers::list_all(Session& session, const IndexFilter& filter, std::uint64_t& left) {
-  const std::string overlaid = overlay_.dir() + "/";
   std::string after;
-  while (left > 0) {
-    const std::size_t wanted = std::min<std::uint64_t>(left, kListedAtOnce);
-    const auto part = co_await index_.list_part(filter, after, wanted);
-    if (!part) co_await session.refuse(part.error());
-    if (!part) co_return false;
-    if (part->empty()) co_return true;
+  std::size_t wanted = std::min<std::uint64_t>(left, kListedAtOnce);
+  auto part = co_await index_.list_part(filter, after, wanted);
+  while (part && !part->empty()) {
     after = part->back().source;
-    proto::Reply reply;
-    for (const IndexEntry& entry : std::span(*part).first(std::min<std::uint64_t>(left, part->size()))) {
-      auto& listed = *reply.mutable_list()->add_entries();
-      describe(entry, listed);
-      listed.set_overlaid(entry.pyc.starts_with(overlaid));
-    }
-    left -= static_cast<std::uint64_t>(reply.list().entries_size());
-    if (!co_await session.reply(reply)) co_return false;
+    if (part->size() > left) part->resize(left);
+    left -= part->size();
+    if (left == 0) co_return co_await send(session, *part);
+    wanted = std::min<std::uint64_t>(left, kListedAtOnce);
+    auto [next, sent] = co_await (index_.list_part(filter, after, wanted) && send(session, *part));
+    if (!sent) co_return false;
+    part = std::move(next);
   }
-  co_return true;
+  if (!part) co_await session.refuse(part.error());
+  co_return part.has_value();
+}
+
+asio::awaitable<bool> Handlers::send(Session& session, const std::vector<IndexEntry>& part) {
+  const std::string overlaid = overlay_.dir() + "/";
+  proto::Reply reply;
+  for (const IndexEntry& entry : part) {
+    auto& listed = *reply.mutable_list()->add_entries();
+    describe(entry, listed);
+    listed.set_overlaid(entry.pyc.starts_with(overlaid));
+  }
+  co_return co_await session.reply(reply);
 }
 
 asio::awaitable<void> Handlers::clean(Session& session, const proto::CleanRequest& request) {

@@ -3,6 +3,7 @@
 
 #include <boost/asio/awaitable.hpp>
 #include <functional>
+#include <vector>
 
 #include "common/config.h"
 #include "daemon/images.h"
@@ -13,6 +14,7 @@ namespace kiln {
 
 class ExplainService;
 class IndexThread;
+struct IndexEntry;
 struct IndexFilter;
 class Overlay;
 class PrecompileService;
@@ -75,6 +77,7 @@ class Handlers {
   boost::asio::awaitable<void> examine(Session& session);
   boost::asio::awaitable<void> list(Session& session, const proto::ListRequest& request);
   boost::asio::awaitable<bool> list_all(Session& session, const IndexFilter& filter, std::uint64_t& left);
+  boost::asio::awaitable<bool> send(Session& session, const std::vector<IndexEntry>& part);
   boost::asio::awaitable<void> clean(Session& session, const proto::CleanRequest& request);
   boost::asio::awaitable<void> explain(Session& session, const proto::ExplainRequest& request);
   boost::asio::awaitable<void> explain_run(Session& session, const proto::RunRequest& request);

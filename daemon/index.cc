@@ -28,6 +28,7 @@ namespace {
 constexpr int kApplicationId = 0x6b696c6e;  // "kiln"
 constexpr int kBusyTimeoutMs = 5'000;
 constexpr std::size_t kRefreshBatch = 1'000;  // rows a transaction
+constexpr std::int64_t kRare = 1'000;         // entries
 
 // MIGRATIONS[n] leads from user_version n to n + 1. Never change one that was released.
 constexpr std::array kMigrations = {
@@ -751,21 +752,33 @@ class Index::Database {
     return text;
   }
 
+  // Few enough entries are in STATE to be sorted each time that a part of them is asked for.
+  bool is_rare(EntryState state) {
+    SQLite::Statement count(*database_, "SELECT count(*) FROM (SELECT 1 FROM entries WHERE state = ? LIMIT " +
+                                            std::to_string(kRare + 1) + ")");
+    bind_text(count, 1, word(state));
+    count.executeStep();
+    return count.getColumn(0).getInt64() <= kRare;
+  }
+
   // Those that pass FILTER, of sources behind AFTER. Sources are the outer loop, so that they come in order
   // without being sorted, and a part of them costs no more than that: it has to be said (CROSS JOIN), and so
-  // has the range of their index.
+  // has the range of their index. What is rare is found by its state.
   SQLite::Statement select_entries(const IndexFilter& filter, const std::string& after) {
+    const bool by_state = filter.state && is_rare(*filter.state);
     SQLite::Statement select(
         *database_,
         "SELECT s.path, e.pyc, i.executable, i.cache_tag, e.optimize, e.state, e.error_type, e.error_message,"
         " e.error_line, e.error_column, e.warnings, e.umask, e.magic, e.made_inode, e.made_mtime_ns,"
         " e.source_changed_ns, e.source_content, e.source_mtime_ns, e.source_size, e.pyc_mtime_ns, "
         "e.pyc_size,"
-        " e.made_us, e.restored"
-        " FROM sources s CROSS JOIN entries e ON s.id = e.source"
-        " JOIN interpreters i ON i.id = e.interpreter"
-        " WHERE s.path >= ?5 AND s.path < ?1 || '0' AND s.path <> ?6 AND (?4 = '' OR e.state = ?4)"
-        " AND (?7 OR NOT e.gone) AND (?8 = '' OR ?8 IN (i.executable, i.real_path)) AND " +
+        " e.made_us, e.restored FROM " +
+            std::string(by_state ? "entries e INDEXED BY entries_by_state CROSS JOIN sources s"
+                                 : "sources s CROSS JOIN entries e") +
+            " ON s.id = e.source JOIN interpreters i ON i.id = e.interpreter"
+            " WHERE s.path >= ?5 AND s.path < ?1 || '0' AND s.path <> ?6 AND " +
+            (filter.state ? "e.state = ?4" : "?4 = ''") +
+            " AND (?7 OR NOT e.gone) AND (?8 = '' OR ?8 IN (i.executable, i.real_path)) AND " +
             condition(filter, "+s.path") + " ORDER BY s.path, e.pyc");
     bind_filter(select, filter);
     bind_text(select, 4, filter.state ? word(*filter.state) : "");

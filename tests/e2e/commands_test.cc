@@ -367,6 +367,32 @@ TEST_F(Commands, OrphansAreListedAndRemovedOnRequest) {
 }
 
 // A tree may be deployed so: Python imports such bytecode without a source.
+TEST_F(Commands, ListSortsAndLimitsAndKnowsInterpreters) {
+  write_file(work_dir() + "/src/large.py", "x = [" + std::string(1'000, '1') + "]\n");
+  write_file(work_dir() + "/src/bad.py", "x = = 1\n");
+  write_file(work_dir() + "/src/a.py", "x = 1\n");
+  kiln({"precompile", "--python", any_python().path, "src"});
+  const auto listed = [](std::vector<std::string> options) {
+    options.insert(options.begin(), {"list", work_dir() + "/src"});
+    std::string names;
+    const std::string text = kiln(options).out;
+    for (std::size_t at = 0; (at = text.find("/src/", at)) != std::string::npos; ++at)
+      names += text.substr(at + 5, text.find(".py", at) - at - 5) + " ";
+    return names;
+  };
+  EXPECT_EQ(listed({}), "a bad large ");
+  EXPECT_EQ(listed({"--sort", "size"}), "large a bad ");
+  EXPECT_EQ(listed({"--sort", "state"}), "bad a large ");
+  EXPECT_EQ(listed({"--sort", "size", "--limit", "1"}), "large ");
+  EXPECT_EQ(listed({"--limit", "2"}), "a bad ");
+  EXPECT_EQ(listed({"--state", "fresh", "--limit", "1"}), "a ");
+  EXPECT_EQ(listed({"--state", "error"}), "bad ");
+  EXPECT_EQ(listed({"--python", any_python().path}), "a bad large ");
+  EXPECT_EQ(listed({"--python", "/no/such/python"}), "");
+  EXPECT_EQ(describe_status(kiln({"list", "--python", "no-such-python"}).status), "exit 2");
+  EXPECT_EQ(describe_status(kiln({"list", "--limit", "0"}).status), "exit 2");
+}
+
 TEST_F(Commands, BytecodeInItsSourcesPlaceIsNotRemovedAsAnOrphan) {
   write_file(work_dir() + "/sl/s.py", "print('deployed')\n");
   const std::string pyc = work_dir() + "/sl/s.pyc";

@@ -55,6 +55,21 @@ TEST_F(DaemonLog, IsPrintedFromItsOldestFileOn) {
   EXPECT_EQ(printed({"-n", "1"}), "3\n") << "what was just rotated";
 }
 
+TEST_F(DaemonLog, AsJsonIsAnObjectALine) {
+  write_file(log(1), "2026-11-28 17:38:09.360 42 info first\n");
+  write_file(log(), "  goes on\n2026-11-28 17:38:10.000 42 error last\n");
+  const std::string last =
+      R"({"version":1,"time":"2026-11-28T17:38:10.000","pid":42,"level":"error","message":"last"})"
+      "\n";
+  EXPECT_EQ(printed({"--json"}),
+            R"({"version":1,"time":"2026-11-28T17:38:09.360","pid":42,"level":"info","message":"first"})"
+            "\n"
+            R"({"version":1,"time":null,"pid":null,"level":null,"message":"  goes on"})"
+            "\n" +
+                last);
+  EXPECT_EQ(printed({"--json", "-n", "1"}), last);
+}
+
 TEST_F(DaemonLog, ThatIsNotThereIsSaid) {
   for (const std::vector<std::string>& options : {std::vector<std::string>{}, {"--follow"}}) {
     const Outcome outcome = run(logs(options));

@@ -470,7 +470,7 @@ TEST_F(Doctor, ColoursAreForTerminalsAlone) {
   Terminal terminal({"/bin/sh", "-i"},
                     environment_with({"TERM=xterm", "PS1=" + std::string(kPrompt), "ENV"}));
   ASSERT_TRUE(terminal.wait_for(kPrompt));
-  EXPECT_THAT(terminal.enter(kiln_binary() + " doctor"), HasSubstr("\x1b[32mok  \x1b[0m  socket"));
+  EXPECT_THAT(terminal.enter(kiln_binary() + " doctor"), HasSubstr("\x1b[32mok\x1b[0m    socket"));
   EXPECT_THAT(terminal.enter("NO_COLOR=1 " + kiln_binary() + " doctor"), Not(HasSubstr("\x1b[")));
   EXPECT_THAT(terminal.enter("TERM=dumb " + kiln_binary() + " doctor"), Not(HasSubstr("\x1b[")));
   EXPECT_THAT(examine().out, Not(HasSubstr("\x1b[")));

@@ -242,16 +242,17 @@ TEST_F(IndexTest, AnOlderOneIsMigrated) {
     auto index = open();
     ASSERT_TRUE(index.record(python(), 0, std::vector{compiled("a.py")}));
   }
-  execute(path(),
-          "ALTER TABLE entries DROP COLUMN umask; ALTER TABLE interpreters DROP COLUMN examined;"
-          "ALTER TABLE entries DROP COLUMN made_inode; ALTER TABLE entries DROP COLUMN made_mtime_ns;"
-          "ALTER TABLE entries DROP COLUMN source_changed_ns; ALTER TABLE entries DROP COLUMN source_content;"
-          "DROP TABLE roots; DROP INDEX sources_by_inode;"
-          "DROP TABLE imports; DROP TABLE entry_points; DROP TABLE modules; DROP TABLE runs;"
-          "DROP INDEX entries_by_state; CREATE INDEX entries_by_state ON entries (state);"
-          "ALTER TABLE entries DROP COLUMN gone;"
-          "ALTER TABLE entries DROP COLUMN made_us; ALTER TABLE entries DROP COLUMN restored; DROP TABLE work;"
-          "PRAGMA user_version = 2");
+  execute(
+      path(),
+      "ALTER TABLE entries DROP COLUMN umask; ALTER TABLE interpreters DROP COLUMN examined;"
+      "ALTER TABLE entries DROP COLUMN made_inode; ALTER TABLE entries DROP COLUMN made_mtime_ns;"
+      "ALTER TABLE entries DROP COLUMN source_changed_ns; ALTER TABLE entries DROP COLUMN source_content;"
+      "DROP TABLE roots; DROP INDEX sources_by_inode;"
+      "DROP TABLE imports; DROP TABLE entry_points; DROP TABLE modules; DROP TABLE runs;"
+      "DROP INDEX entries_by_state; CREATE INDEX entries_by_state ON entries (state);"
+      "ALTER TABLE entries DROP COLUMN gone;"
+      "ALTER TABLE entries DROP COLUMN made_us; ALTER TABLE entries DROP COLUMN restored; DROP TABLE work;"
+      "PRAGMA user_version = 2");
   auto index = open();
   EXPECT_FALSE(index.set_aside());
   EXPECT_TRUE(index.list({}, [](const IndexEntry& entry) { EXPECT_EQ(entry.umask, 0022U); }));
@@ -329,13 +330,14 @@ TEST_F(IndexTest, TheFormerVersionGetsTheDependencyRecord) {
     auto index = open();
     ASSERT_TRUE(index.record(python(), 0, std::vector{compiled("a.py")}));
   }
-  execute(path(),
-          "ALTER TABLE roots DROP COLUMN variables; DROP INDEX sources_by_inode;"
-          "DROP TABLE imports; DROP TABLE entry_points; DROP TABLE modules; DROP TABLE runs;"
-          "DROP INDEX entries_by_state; CREATE INDEX entries_by_state ON entries (state);"
-          "ALTER TABLE entries DROP COLUMN gone;"
-          "ALTER TABLE entries DROP COLUMN made_us; ALTER TABLE entries DROP COLUMN restored; DROP TABLE work;"
-          "PRAGMA user_version = 8");
+  execute(
+      path(),
+      "ALTER TABLE roots DROP COLUMN variables; DROP INDEX sources_by_inode;"
+      "DROP TABLE imports; DROP TABLE entry_points; DROP TABLE modules; DROP TABLE runs;"
+      "DROP INDEX entries_by_state; CREATE INDEX entries_by_state ON entries (state);"
+      "ALTER TABLE entries DROP COLUMN gone;"
+      "ALTER TABLE entries DROP COLUMN made_us; ALTER TABLE entries DROP COLUMN restored; DROP TABLE work;"
+      "PRAGMA user_version = 8");
   auto index = open();
   EXPECT_FALSE(index.set_aside());
   EXPECT_EQ(index.counts()->fresh, 1U);

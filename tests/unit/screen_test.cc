@@ -51,7 +51,8 @@ TEST(Screen, HintsAndOthersTextStayWhole) {
 
 TEST(Screen, WhatIsWrappedFits) {
   const std::string text =
-      "\x1b[32mok\x1b[0m    a check            a sentence of many words, one of which is /a/path/that/is/long\n";
+      "\x1b[32mok\x1b[0m    a check            a sentence of many words, one of which is "
+      "/a/path/that/is/long\n";
   for (unsigned columns = 12; columns < 90; ++columns) {
     std::string lines = wrapped(text, columns);
     while (!lines.empty()) {

@@ -34,7 +34,8 @@ TEST(StatsReport, RatiosNest) {
                               "    Bare                      18 /        30 ( 60.00 %)\n"
                               "  Executed                    10 /        40 ( 25.00 %)\n"
                               "    no-image                  10 /        10 (100.00 %)  "));
-  EXPECT_THAT(text, HasSubstr("  Warm runs                 2.40 s  computing that was done before they began\n"));
+  EXPECT_THAT(text,
+              HasSubstr("  Warm runs                 2.40 s  computing that was done before they began\n"));
 }
 
 TEST(StatsReport, RestoringSavesWhatCompilingTakesLessWhatItTakes) {
