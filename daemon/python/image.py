@@ -170,21 +170,31 @@ def paths_in_pth(directory, name):
             yield line if line.startswith("/") else directory + "/" + line
 
 
+def standard_directory():
+    # Without site there may be no os; then no code of the user's ran either.
+    return sys.modules["os"].__file__.rpartition("/")[0] + "/" if "os" in sys.modules else "/"
+
+
+def is_standard(path):
+    return path.startswith(standard_directory()) and "-packages/" not in path
+
+
 def discard_old_bytecode(posix):
-    """Start-up code whose bytecode may be older than its source, though Python took it: that bytecode is removed, and the
-    path returned; else None. By the source's ctime, which nothing sets back (daemon/image/bytecode_hook.cc)."""
+    """Start-up code of the user's own that has changed since its bytecode was written, though Python took that: by the
+    source's ctime, which nothing sets back. The bytecode is removed, and the path of one such source returned; or None."""
+    found = None
     for module in list(sys.modules.values()):
         source, bytecode = getattr(module, "__file__", None), getattr(module, "__cached__", None)
-        if not isinstance(source, str) or not isinstance(bytecode, str):
+        if not isinstance(source, str) or not isinstance(bytecode, str) or is_standard(source):
             continue
         try:
             changed, made = posix.stat(source), posix.stat(bytecode)
-            if changed.st_ctime_ns + 1000000000 > made.st_ctime_ns and made.st_ino != changed.st_ino:
+            if changed.st_ctime_ns >= made.st_ctime_ns and made.st_ino != changed.st_ino:
                 posix.unlink(bytecode)
-                return source
+                found = source
         except OSError:
             pass  # one of them is not there, or is not ours to remove
-    return None
+    return found
 
 
 def unknowable(posix, inputs, asked):
@@ -194,11 +204,8 @@ def unknowable(posix, inputs, asked):
             stream.flush()
     if posix.fstat(1).st_size or posix.fstat(2).st_size:
         return "starting the interpreter prints something"
-    # Without site there may be no os; then no code of the user's ran either.
-    standard = sys.modules["os"].__file__.rpartition("/")[0] + "/" if "os" in sys.modules else "/"
     for path in inputs:
-        belongs = path.startswith(standard) and "-packages/" not in path
-        if path.endswith((".py", ".pth")) and not belongs and "argv" in read_text(path):
+        if path.endswith((".py", ".pth")) and not is_standard(path) and "argv" in read_text(path):
             return path + " looks at argv"
     for name in asked:
         # An image whose start depends on the working directory, by PYTHONPATH say, is in it; all others are in /.
