@@ -646,6 +646,20 @@ TEST_P(ProgramImages, AreNotFoundByTheNameOfTheirProgram) {
   expect_warm(GetParam(), {"counted_program.py"});
 }
 
+// The image's word on a run may come a moment later.
+TEST_P(ProgramImages, CountWhatTheySave) {
+  put("saving.py", "x = sum(range(3_000_000))\nprint(x)\n");
+  expect_warm(GetParam(), {"saving.py"});
+  kiln({"stats", "--reset"});
+  const auto saved_us = [] {
+    const auto stats = json::parse(kiln({"stats", "--json"}).out);
+    EXPECT_GE(stats.at("served").to_number<int>(), stats.at("warm").to_number<int>());
+    return stats.at("saved_us").at("warm").to_number<std::int64_t>();
+  };
+  EXPECT_EQ(run_kiln(GetParam(), {"saving.py"}).log.mode, "warm");
+  EXPECT_TRUE(await([&] { return saved_us() > 1'000; })) << saved_us();
+}
+
 // Neither an image nor a child that waits for a run keeps what it was sent for a run that comes later.
 TEST_P(ProgramImages, KeepNoSignals) {
   put("signals.py", "print('hello')\n");
