@@ -32,7 +32,7 @@ TEST(ExplainRunReport, OneThatIsExecuted) {
   executed.set_reason("no-image");
   const std::string text = run_explanation_text(executed, "/usr/bin/python3");
   EXPECT_THAT(text, HasSubstr("Executed: /usr/bin/python3 itself runs it (no-image: "));
-  EXPECT_THAT(text, HasSubstr("That run starts what the next one needs."));
+  EXPECT_THAT(text, HasSubstr("That run starts what the next one may need."));
   executed.set_reason("traced");
   EXPECT_THAT(run_explanation_text(executed, "/usr/bin/python3"), Not(HasSubstr("the next one")));
 }
