@@ -189,9 +189,11 @@ def discard_old_bytecode(posix):
             continue
         try:
             changed, made = posix.stat(source), posix.stat(bytecode)
-            if changed.st_ctime_ns >= made.st_ctime_ns and made.st_ino != changed.st_ino:
+            if changed.st_ctime_ns <= made.st_ctime_ns or made.st_ino == changed.st_ino:
+                continue
+            if posix.stat(bytecode).st_ino == made.st_ino:  # else it was just made anew
                 posix.unlink(bytecode)
-                found = source
+            found = source
         except OSError:
             pass  # one of them is not there, or is not ours to remove
     return found

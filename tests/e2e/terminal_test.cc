@@ -489,8 +489,11 @@ TEST_P(Terminals, IgnoredSuspend) {
           "print(signal.getsignal(signal.SIGTSTP))\n"
           "print('ready')\n"
           "print('got', sys.stdin.readline())\n");
-  expect_same(2, [](Terminal& terminal) {
+  // zsh gives what it starts the default again: the program stops, and what is typed then is the shell's.
+  const bool inherits = std::string_view(shell().name) != "zsh";
+  expect_same(inherits ? 2 : 1, [&](Terminal& terminal) {
     for (const std::string command : {"$P ignore.py ignore", "(trap '' TSTP; $P ignore.py)"}) {
+      if (!inherits && command.starts_with("(")) continue;
       terminal.type(command + "\n");
       await_text(terminal, kReady);
       terminal.type(kSuspend);
