@@ -36,7 +36,8 @@ bool is_hex(std::string_view text, std::size_t size) {
 std::optional<Part> part_of(std::string_view name) {
   if (name == "store") return kStore;
   if (name == "overlay") return kOverlay;
-  if (name.starts_with("index.db")) return kIndex;
+  if (name == "index.db" || name == "index.db-wal" || name == "index.db-shm") return kIndex;
+  if (name.starts_with("index.db.set-aside")) return kIndex;
   if (name.starts_with("kilnd.") && name.ends_with("log")) return kLogs;
   return std::nullopt;
 }

@@ -33,6 +33,7 @@ Result<proto::ExplainRunReply> ask(const ChosenInterpreter& interpreter, std::sp
   *request.mutable_explain_run()->mutable_run() = TRY(describe_run(interpreter, arguments));
   Connection connection = TRY(Connection::open());
   TRY_VOID(connection.send(std::move(request)));
+  TRY_VOID(connection.await_answer());
   proto::ExplainRunReply reply = TRY(connection.receive()).explain_run();
   if (reply.how() == "bare") TRY_VOID(try_run(interpreter, arguments));
   return reply;

@@ -170,6 +170,22 @@ std::string clean_path(const std::string& path) {
   return clean.empty() ? "/" : clean;
 }
 
+namespace {
+
+// The source NAME.py beside the file PATH, if that is called NAME, or NAME.txt. Empty: there is none.
+std::string owner_of_bytecode(const std::string& path) {
+  if (path.ends_with(".py")) return {};
+  const auto slash = path.rfind('/');
+  const auto dot = path.rfind('.');
+  const bool has_suffix = dot != std::string::npos && dot > slash + 1;
+  const std::string owner = path.substr(0, has_suffix ? dot : path.size()) + ".py";
+  struct stat status {};
+  return ::stat(owner.c_str(), &status) == 0 && S_ISREG(status.st_mode) ? owner.substr(slash + 1)
+                                                                        : std::string();
+}
+
+}  // namespace
+
 void walk_sources(const WalkTarget& target, const std::vector<std::string>& exclude,
                   const std::function<bool()>& cancelled, SourceList& list) {
   const auto path = clean_path(target.path);
@@ -180,6 +196,9 @@ void walk_sources(const WalkTarget& target, const std::vector<std::string>& excl
     walk.fail(spelling);
   } else if (S_ISDIR(status.st_mode)) {
     walk.directory(path, spelling);
+  } else if (const auto owner = S_ISREG(status.st_mode) ? owner_of_bytecode(path) : std::string();
+             !owner.empty()) {
+    list.errors.push_back({spelling, {"ValueError", "its bytecode file would be that of " + owner}});
   } else if (S_ISREG(status.st_mode)) {
     list.files.push_back({path, spelling, stamp_of(status)});
   } else {

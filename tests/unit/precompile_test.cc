@@ -291,6 +291,15 @@ TEST_F(PrecompileTest, AFileThatWasNamedIsTakenWhateverItsName) {
             scratch_ / ("bin/__pycache__/tool" + system_python().cache_tag + ".pyc"));
 }
 
+TEST_F(PrecompileTest, BytecodeOfAnotherSourceIsNotTaken) {
+  scratch_.write("notes.py", "x = 1\n");
+  scratch_.write("notes.txt", "x = 2\n");
+  scratch_.write("notes", "x = 3\n");
+  for (const char* name : {"notes.txt", "notes"})
+    EXPECT_THAT(counts(run(request(name))), ElementsAre(0, 0, 1)) << name;
+  EXPECT_THAT(counts(run(request("notes.py"))), ElementsAre(1, 0, 0));
+}
+
 TEST_F(PrecompileTest, OverlappingTargetsAreDoneOnce) {
   scratch_.write("src/a.py", "x = 1\n");
   auto asked = request("src");
