@@ -49,7 +49,12 @@ class Script : public testing::TestWithParam<Python> {
  protected:
   void SetUp() override {
     reset_work_dir();
-    fs::remove_all(overlay_dir(cache_dir()));
+    // The daemon may be writing there, for the run before.
+    EXPECT_TRUE(await([] {
+      std::error_code failed;
+      fs::remove_all(overlay_dir(cache_dir()), failed);
+      return !failed;
+    }));
     write_file(script(), kScript);
   }
 

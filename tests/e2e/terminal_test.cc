@@ -157,10 +157,18 @@ class Terminals : public testing::TestWithParam<std::tuple<Shell, Python>> {
   }
 
   // RUNS: how many runs the scenario has, all of which an image must serve.
+  // zsh waits in vain for a job whose end it has told already, which is a matter of luck: there its own word
+  // for the end counts, and not what the wait returns.
+  std::string seen(const std::string& output) const {
+    static const std::regex waited("\n(wait: %1: no such job\n)?[0-9]+(?=\n)");
+    const std::string text = comparable(output);
+    return std::string_view(shell().name) == "zsh" ? std::regex_replace(text, waited, "") : text;
+  }
+
   void expect_same(std::size_t runs, const Scenario& scenario) const {
     const Shown plain = show(python().path, scenario);
     const Shown warm = show(under_kiln(python()), scenario);
-    EXPECT_EQ(comparable(plain.output), comparable(warm.output));
+    EXPECT_EQ(seen(plain.output), seen(warm.output));
     EXPECT_EQ(plain.modes, warm.modes);
     EXPECT_EQ(count(warm.output, "reason=served"), runs) << warm.output;
     if (HasFailure()) std::printf("--- kiln showed ---\n%s\n---\n", warm.output.c_str());
