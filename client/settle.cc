@@ -23,6 +23,7 @@ bool is_out_of_reach(Reason why) {
     case Reason::build_mismatch:
     case Reason::shutting_down:
     case Reason::timeout:
+    case Reason::system:  // a time limit of the connection's, too
       return true;
     default:
       return false;

@@ -138,9 +138,14 @@ std::string why_not_ahead(const Config& config, const proto::RunRequest& run) {
   return matches_any(config.images_never, run.place()) ? "images.never names it" : "";
 }
 
-// What the images are to know of the configuration.
-void configure(const Config& config, proto::RunRequest& run) {
-  for (const auto& module : config.images_trust) run.add_trusted(module.glob);
+// RUN, with what the images are to know of the configuration, in COPY where that is anything: every run comes
+// by here.
+const proto::RunRequest& configured(const Config& config, const proto::RunRequest& run,
+                                    proto::RunRequest& copy) {
+  if (config.images_trust.empty()) return run;
+  copy = run;
+  for (const auto& module : config.images_trust) copy.add_trusted(module.glob);
+  return copy;
 }
 
 }  // namespace
@@ -199,9 +204,9 @@ asio::awaitable<void> Handlers::run(Session& session, const proto::RunRequest& r
     spdlog::debug("a run at {}: {}", request.place(), word(config.error().reason));
     co_return co_await session.refuse(config.error());
   }
-  proto::RunRequest configured = request;
-  configure(*config, configured);
-  auto decision = images_.route(configured, session.hand_over(), why_not_ahead(*config, request).empty());
+  proto::RunRequest copy;
+  const auto& run = configured(*config, request, copy);
+  auto decision = images_.route(run, session.hand_over(), why_not_ahead(*config, request).empty());
   spdlog::debug("a run at {}: {}", request.place(), word_of(decision));
   if (const auto* error = std::get_if<Error>(&decision)) co_return co_await session.refuse(*error);
   if (const auto* start = std::get_if<Images::Start>(&decision)) order_start(session, *start);
@@ -225,9 +230,9 @@ asio::awaitable<void> Handlers::warm(Session& session, const proto::RunRequest& 
   if (config) {
     const auto start = images_.start_if_missing(request);
     if (start) co_return order_start(session, *start);
-    proto::RunRequest configured = request;
-    configure(*config, configured);
-    if (why_not_ahead(*config, request).empty()) co_await images_.run_ahead(configured);
+    proto::RunRequest copy;
+    const auto& run = configured(*config, request, copy);
+    if (why_not_ahead(*config, request).empty()) co_await images_.run_ahead(run);
   }
   co_await explain_run(session, request);
 }
@@ -359,9 +364,8 @@ asio::awaitable<void> Handlers::explain_run(Session& session, const proto::RunRe
   const auto config = config_of(request);
   if (config) {
     const std::string not_ahead = why_not_ahead(*config, request);
-    proto::RunRequest configured = request;
-    configure(*config, configured);
-    images_.explain(configured, not_ahead.empty(), explained);
+    proto::RunRequest copy;
+    images_.explain(configured(*config, request, copy), not_ahead.empty(), explained);
     explained.set_not_ahead(not_ahead);
   } else {
     explained.set_how("exec");
