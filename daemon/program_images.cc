@@ -29,9 +29,11 @@ constexpr std::size_t kRemembered = 16;
 constexpr std::size_t kSeen = 1024;
 constexpr int kOften = 2;  // runs with the same arguments, which make them worth images of their own
 constexpr std::uint64_t kProcesses = 3;  // an image, with its spare children
-// After a failure; and after a rehearsal that came while files still changed.
-constexpr std::chrono::milliseconds kTryAgainAfter = std::chrono::minutes(10);
+// After a rehearsal that came while files still changed; and after the first failure, which may have been the
+// machine's (it was slow, or short of memory). Each doubles.
 constexpr std::chrono::milliseconds kSettles{100};
+constexpr std::chrono::milliseconds kTryAgainAfter{1'000};
+constexpr int kMostDoublings = 13;
 // The kernel stamps files with a clock that lags by up to a tick (10 ms at 100 Hz).
 constexpr std::int64_t kClockSlack_ns = 20'000'000;
 
@@ -178,7 +180,6 @@ void ProgramImages::settle(const Rehearsed& run) {
   const bool in_vain = std::ranges::any_of(images_, [&](const ImagePointer& image) {
     return !image->of->has_served && identity_of(*image->of) == identity;
   });
-  constexpr int kMostDoublings = 13;
   Seen& known = seen(identity);
   known.in_vain = in_vain ? std::min(known.in_vain + 1, kMostDoublings) : 0;
   known.not_before = Clock::now() + kSettles * (1 << known.in_vain);
@@ -238,7 +239,7 @@ bool ProgramImages::is_settled(const std::string& key, const proto::RunRequest& 
 
 bool ProgramImages::is_in_vain(const Rehearsed& run) const {
   const auto known = std::ranges::find(seen_, identity_of(run), &Seen::identity);
-  return known != seen_.end() && known->has_failed && Clock::now() < known->not_before;
+  return known != seen_.end() && known->failures > 0 && Clock::now() < known->not_before;
 }
 
 // The last one that was remembered for KEY, if it is still worth it.
@@ -312,9 +313,10 @@ void ProgramImages::end(const ImagePointer& image) {
   if (has_sibling) return;
   if (!image->stop) {
     Seen& known = seen(identity_of(*image->of));
-    known.has_failed = !image->of->has_stopped;
-    known.not_before = Clock::now() + (known.has_failed ? kTryAgainAfter : kSettles);
-    if (!image->of->has_stopped)
+    known.failures = image->of->has_stopped ? 0 : std::min(known.failures + 1, kMostDoublings);
+    known.not_before =
+        Clock::now() + (known.failures > 0 ? kTryAgainAfter * (1 << (known.failures - 1)) : kSettles);
+    if (known.failures > 0)
       spdlog::info("{} {} could not be run ahead", image->of->python, image->of->launch.target);
   }
   if (on_due) on_due(image->of->key);
@@ -344,6 +346,7 @@ bool ProgramImages::take_report(Image& image, int fd) {
       text ? decode_rehearsal_report(*text) : Result<RehearsalReport>{Error{Reason::protocol, {}, {}}};
   if (!stop) return false;
   image.of->has_stopped = true;
+  seen(identity_of(*image.of)).failures = 0;
   // The bytecode of what was edited a moment ago is written by every run until that moment is over.
   const bool writes_bytecode =
       stop->step.starts_with("opens for writing ") && stop->step.find("/__pycache__/") != std::string::npos;

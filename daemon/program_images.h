@@ -119,7 +119,7 @@ class ProgramImages {
     std::string identity;
     int times = 0;
     int in_vain = 0;                 // rehearsals of it, in a row, that served no run
-    bool has_failed = false;         // the last one came to no stop at all
+    int failures = 0;                // rehearsals of it, in a row, that came to no stop at all
     Clock::time_point not_before{};  // it is tried again
   };
 

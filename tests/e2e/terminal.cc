@@ -55,12 +55,14 @@ void Terminal::type(std::string_view text) {
     throw std::runtime_error("cannot type");
 }
 
-// EIO: nobody has the other side open any more.
+// EIO: nobody has the other side open any more. The kernel looks for data before it looks whether all have
+// gone, so what the last of them wrote in between comes after the first EIO.
 bool Terminal::pump() {
   pollfd polled{master_.get(), POLLIN, 0};
   if (::poll(&polled, 1, kQuietMs) != 1) return false;
   std::array<char, 4096> buffer{};
-  const ssize_t size = ::read(master_.get(), buffer.data(), buffer.size());
+  ssize_t size = ::read(master_.get(), buffer.data(), buffer.size());
+  if (size < 0 && errno == EIO) size = ::read(master_.get(), buffer.data(), buffer.size());
   if (size <= 0) return false;
   output_.append(buffer.data(), static_cast<std::size_t>(size));
   return true;
