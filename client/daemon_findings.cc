@@ -48,8 +48,8 @@ Findings of_root(const proto::Status::Root& root) {
     findings.push_back(
         {Severity::warn, path + " is watched, but not there", "kiln unwatch " + shell_word(root.path())});
   if (!root.reason().empty())
-    findings.push_back(
-        {Severity::bad, path + " cannot be watched: " + printable(root.reason()), root.hint()});
+    findings.push_back({Severity::bad, path + " cannot be watched: " + printable(root.reason()),
+                        root.hint().empty() ? "kiln unwatch " + shell_word(root.path()) : root.hint()});
   if (!root.configuration_error().empty())
     findings.push_back({Severity::bad, path + " is watched by former settings: " + root.configuration_error(),
                         "kiln config " + shell_word(root.path())});

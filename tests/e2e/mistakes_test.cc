@@ -428,6 +428,15 @@ TEST(RootMistakes, AFullDiskWhereNothingIsKept) {
   EXPECT_EQ(describe_status(outcome.status), "exit 0");
 }
 
+TEST(WatchMistakes, ATreeOfWhichNothingIsHeard) {
+  const Outcome outcome = kiln({"watch", "/proc/sys/fs"});
+  EXPECT_EQ(outcome.err,
+            error("changes in /proc/sys/fs are not heard: proc file system: not all changes are heard",
+                  "kiln precompile /proc/sys/fs"));
+  EXPECT_EQ(describe_status(outcome.status), "exit 1");
+  kiln({"unwatch", "/proc/sys/fs"});
+}
+
 // Who starts the daemon decides: its limits are those of its start.
 TEST(DaemonMistakes, ATreeThatIsTooLargeToBeWatched) {
   reset_work_dir();
