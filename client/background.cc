@@ -115,8 +115,9 @@ Result<void> check_installation() {
   const std::string lib = TRY(own_lib_dir());
   for (const char* name : {"/image.py", "/kiln_image.so"}) {
     if (::access((lib + name).c_str(), R_OK) != 0)
-      return Error{
-          Reason::setup, "this installation of Kiln is not complete: " + lib + name + " is not there", {}};
+      return Error{Reason::setup,
+                   "this installation of Kiln is not complete: " + lib + name + " is not there",
+                   "kiln doctor"};
   }
   return {};
 }

@@ -10,6 +10,7 @@
 #include "client/connection.h"
 #include "client/current_path.h"
 #include "client/daemon_start.h"
+#include "client/known_path.h"
 #include "client/printable.h"
 #include "common/arguments.h"
 #include "common/paths.h"
@@ -23,7 +24,9 @@ namespace {
 Result<proto::CleanReply> clean(const std::vector<std::string>& paths) {
   proto::Request request;
   request.mutable_clean();
-  for (const auto& path : TRY(absolute_paths(paths))) request.mutable_clean()->add_paths(path);
+  const auto cleaned = TRY(outermost_paths(paths));
+  TRY_VOID(check_known(cleaned, "kiln list --state orphan"));
+  for (const auto& path : cleaned) request.mutable_clean()->add_paths(path);
   Connection connection = TRY(Connection::open_or_start());
   TRY_VOID(connection.send(std::move(request)));
   return TRY(connection.receive()).clean();
@@ -37,6 +40,10 @@ void print(const proto::CleanReply& done) {
   }
 }
 
+std::string directory_of(const std::string& path) {
+  return path.substr(0, path.rfind('/'));
+}
+
 std::string files_text(std::uint64_t count) {
   return count_text(count) + (count == 1 ? " file" : " files");
 }
@@ -45,11 +52,16 @@ int clean_orphans(const std::vector<std::string>& paths) {
   const auto done = clean(paths);
   if (!done) {
     print_error(done.error());
-    return kExitUnable;
+    return exit_code(done.error());
   }
   print(*done);
-  for (const auto& path : done->kept()) print_error({Reason::system, "cannot remove " + path, {}});
-  return done->kept().empty() ? kExitDone : kExitFix;
+  for (const auto& path : done->kept())
+    print_error(
+        {Reason::system, "cannot remove " + printable(path), "ls -ld " + shell_word(directory_of(path))});
+  for (const auto& path : done->foreign())
+    print_error({Reason::bad_pyc, printable(path) + " is no bytecode, whatever its name, and stays",
+                 "rm " + shell_word(path)});
+  return done->kept().empty() && done->foreign().empty() ? kExitDone : kExitFix;
 }
 
 // No daemon may begin another cache while this one is removed.

@@ -7,10 +7,14 @@
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 #include <cstdio>
+#include <sstream>
 #include <string>
 
 #include "client/command.h"
 #include "client/current_path.h"
+#include "client/known_path.h"
+#include "client/printable.h"
+#include "common/absence.h"
 #include "common/arguments.h"
 #include "common/config.h"
 #include "common/config_key.h"
@@ -134,8 +138,18 @@ json::object to_json(const ConfigPaths& paths) {
   return document;
 }
 
+// TEXT as a comment of TOML, in lines of COLUMNS at most; 0: in one.
+std::string comment(const std::string& text, unsigned columns) {
+  const std::string_view mark = "# ";
+  std::istringstream lines(wrapped(text, columns > mark.size() ? columns - mark.size() : 0));
+  std::string all;
+  for (std::string line; std::getline(lines, line);) all.append(mark).append(line) += '\n';
+  return all;
+}
+
 // A kiln.toml that says what holds anyway, with all there is to know in its comments.
 void print_description() {
+  const unsigned columns = terminal_columns(STDOUT_FILENO);
   std::string section;
   for (const ConfigKey& key : config_keys()) {
     const auto dot = key.name.find('.');
@@ -143,9 +157,11 @@ void print_description() {
     const char* reach = key.scope == ConfigScope::project ? "" : " Not in a project's file.";
     if (of != section) std::printf("%s[%s]\n", section.empty() ? "" : "\n", of.c_str());
     section = of;
-    std::printf("# %s\n# It is %s.%s Variable: %s\n%s = %s\n", std::string(key.summary).c_str(),
-                allowed_values(key).c_str(), reach, variable_of(key).c_str(),
-                std::string(key.name.substr(dot + 1)).c_str(), toml_text(default_config(), key).c_str());
+    const std::string values =
+        "It is " + allowed_values(key) + "." + reach + " Variable: " + variable_of(key);
+    std::printf("%s%s%s = %s\n", comment(std::string(key.summary), columns).c_str(),
+                comment(values, columns).c_str(), std::string(key.name.substr(dot + 1)).c_str(),
+                toml_text(default_config(), key).c_str());
   }
 }
 
@@ -205,6 +221,11 @@ int config_command(std::span<char*> arguments) {
   if (!absolute) {
     print_error(absolute.error());
     return kExitUnable;
+  }
+  if (const std::string absence = absence_of(*absolute); !absence.empty()) {
+    print_error({Reason::not_found, printable(*absolute) + ": " + absence + meant_instead_of(*absolute),
+                 "kiln config"});
+    return kExitFix;
   }
   return only_paths ? show_paths(*absolute, as_json) : show_settings(*absolute, as_json);
 }

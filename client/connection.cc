@@ -35,7 +35,11 @@ constexpr timeval kConnectLimit{10, 0};
 
 Error connect_error() {
   if (errno == ENOENT || errno == ECONNREFUSED) return errno_error("no daemon is running", Reason::no_daemon);
-  return errno_error("cannot connect to the daemon", Reason::daemon_unreachable);
+  // EAGAIN: the time limit has passed, while its backlog was full.
+  Error error = errno_error("cannot connect to the daemon",
+                            errno == EAGAIN ? Reason::timeout : Reason::daemon_unreachable);
+  error.hint = "kiln doctor";
+  return error;
 }
 
 }  // namespace

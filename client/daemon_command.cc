@@ -70,7 +70,9 @@ int run() {
   if (!bin) return report(bin.error(), "");
   const std::string binary = *bin + "/kilnd";
   ::execl(binary.c_str(), "kilnd", "--foreground", nullptr);
-  print_error(errno_error("cannot start " + binary));
+  Error error = errno_error("cannot start " + binary);
+  error.hint = "kiln doctor";
+  print_error(error);
   return kExitUnable;
 }
 
@@ -79,7 +81,9 @@ int logs(std::span<char*> arguments) {
   std::optional<std::size_t> lines;
   bool follow = false;
   bool as_json = false;
-  app.add_option("-n,--lines", lines, "only the last N lines")->type_name("N")->check(CLI::NonNegativeNumber);
+  app.add_option("-n,--lines", lines, "only the last N lines")
+      ->type_name("N")
+      ->check([](const std::string& text) { return check_count(text, 0); });
   app.add_flag("-f,--follow", follow, "then what is added, until Ctrl-C");
   app.add_flag("--json", as_json, "one JSON object a line (keys version, time, pid, level, message)");
   if (const auto code = parse_arguments(app, arguments)) return *code;
@@ -89,7 +93,7 @@ int logs(std::span<char*> arguments) {
   const auto printed = follow ? log.follow(lines) : log.print(lines);
   if (printed) return kExitDone;
   print_error(printed.error());
-  return printed.error().reason == Reason::not_found ? kExitFix : exit_code(printed.error());
+  return exit_code(printed.error());
 }
 
 int wrong_usage(const std::string& what) {

@@ -1,18 +1,23 @@
 #include "client/daemon_findings.h"
 
+#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 
 #include "client/connection.h"
+#include "client/place_findings.h"
 #include "client/printable.h"
+#include "client/program_output.h"
 #include "common/config.h"
 #include "common/paths.h"
 #include "common/quantity.h"
 #include "common/reason.h"
+#include "common/unique_fd.h"
 
 namespace kiln {
 namespace {
@@ -43,14 +48,20 @@ Findings of_root(const proto::Status::Root& root) {
     findings.push_back(
         {Severity::warn, path + " is watched, but not there", "kiln unwatch " + shell_word(root.path())});
   if (!root.reason().empty())
-    findings.push_back(
-        {Severity::bad, path + " cannot be watched: " + printable(root.reason()), root.hint()});
+    findings.push_back({Severity::bad, path + " cannot be watched: " + printable(root.reason()),
+                        root.hint().empty() ? "kiln unwatch " + shell_word(root.path()) : root.hint()});
   if (!root.configuration_error().empty())
     findings.push_back({Severity::bad, path + " is watched by former settings: " + root.configuration_error(),
                         "kiln config " + shell_word(root.path())});
   for (const auto& directory : root.unwatched())
     findings.push_back({Severity::warn, "not watched below " + path + ": " + printable(directory)});
   return findings;
+}
+
+std::uintmax_t size_of(const std::string& path) {
+  std::error_code missing;
+  const auto size = std::filesystem::file_size(path, missing);
+  return missing ? 0 : size;
 }
 
 const proto::Status::Limit* find_limit(const proto::Status& status, std::string_view name) {
@@ -70,10 +81,16 @@ Finding of_imports(const proto::Status& status) {
           full ? "sudo sysctl fs.inotify.max_user_watches=" + std::to_string(kGoodWatches) : ""};
 }
 
-std::uint64_t system_watch_limit() {
+std::optional<std::uint64_t> system_watch_limit() {
   std::uint64_t limit = 0;
-  std::ifstream("/proc/sys/fs/inotify/max_user_watches") >> limit;
-  return limit;
+  const bool is_read = static_cast<bool>(std::ifstream("/proc/sys/fs/inotify/max_user_watches") >> limit);
+  return is_read ? std::optional(limit) : std::nullopt;
+}
+
+// 0, or why nobody can watch anything here, whatever the limits: a sandbox may forbid it.
+int try_inotify() {
+  const UniqueFd instance{::inotify_init1(IN_CLOEXEC)};
+  return instance ? 0 : errno;
 }
 
 }  // namespace
@@ -129,14 +146,28 @@ Findings configuration_findings(const std::string& path, const Examined& examine
   return {{Severity::ok, "no mistakes; kiln config shows all settings"}};
 }
 
+Examined examine_cache_by(const Examined& examined) {
+  if (examined || examined.error().reason != Reason::no_daemon) return examined;
+  const std::string program = TRY(own_bin_dir()) + "/kilnd";
+  const auto said = program_output({program, "--examine"});
+  proto::ExamineReply found;
+  if (!said || !found.ParseFromString(*said)) return examined.error();
+  return found;
+}
+
 Findings index_findings(const std::string& cache_dir, const Examined& examined) {
   if (!examined) return none_to_ask(examined);
+  const std::string index = cache_dir + "/index.db";
+  if (::access(index.c_str(), F_OK) != 0) return {{Severity::ok, printable(index) + ", not there yet"}};
+  const bool is_daemons = examined->status().has_daemon();
+  if (!is_daemons && size_of(index + "-wal") > 0)
+    return {{Severity::skip, "a daemon was killed: the next one takes over first what that has left"}};
   Findings findings;
   const std::string& problem = examined->index_problem();
   if (!problem.empty()) {
     const bool full = problem.ends_with("disk is full");  // as SQLite has it; else a new start sets it aside
     findings.push_back(
-        {Severity::bad, printable(problem), full ? "kiln gc --limit 0" : "kiln daemon restart"});
+        {Severity::bad, printable(problem), full ? make_room(cache_dir) : "kiln daemon restart"});
   }
   const std::string aside = cache_dir + "/index.db.set-aside";
   if (::access(aside.c_str(), F_OK) == 0) {
@@ -169,15 +200,27 @@ Findings image_findings(const Examined& examined) {
   return findings;
 }
 
-Finding watch_limit_finding(std::uint64_t system_limit) {
-  const std::string text = "fs.inotify.max_user_watches is " + count_text(system_limit);
-  if (system_limit >= kComfortableWatches) return {Severity::ok, text};
+Finding inotify_finding(int failure) {
+  const std::string late = "; what changes in watched directories is found late, by looking";
+  if (failure == EMFILE) {
+    return {Severity::warn, "all inotify instances of this user are taken" + late,
+            "sudo sysctl fs.inotify.max_user_instances=1024"};
+  }
+  return {Severity::warn,
+          std::string("the kernel refuses inotify here, as in a sandbox: ") + std::strerror(failure) + late};
+}
+
+Finding watch_limit_finding(std::optional<std::uint64_t> system_limit) {
+  if (!system_limit) return {Severity::skip, "fs.inotify.max_user_watches cannot be read"};
+  const std::string text = "fs.inotify.max_user_watches is " + count_text(*system_limit);
+  if (*system_limit >= kComfortableWatches) return {Severity::ok, text};
   return {Severity::warn, text + ": few for large projects",
           "sudo sysctl fs.inotify.max_user_watches=" + std::to_string(kGoodWatches)};
 }
 
 Findings watch_findings(const Examined& examined) {
-  Findings findings{watch_limit_finding(system_watch_limit())};
+  const int refused = try_inotify();
+  Findings findings{refused == 0 ? watch_limit_finding(system_watch_limit()) : inotify_finding(refused)};
   if (!examined) return findings;
   for (const auto& root : examined->status().roots()) {
     for (auto& finding : of_root(root)) findings.push_back(std::move(finding));

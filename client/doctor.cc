@@ -7,6 +7,8 @@
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 #include <cstdio>
+#include <functional>
+#include <future>
 #include <vector>
 
 #include "client/colour.h"
@@ -34,7 +36,10 @@ struct Patient {
   std::string here;  // the current directory
   std::string runtime_dir;
   std::string cache_dir;
-  Examined examined;
+  std::shared_future<Examined> by_daemon;  // who is asked meanwhile
+  std::shared_future<Examined> of_cache;
+
+  const Examined& examined() const { return by_daemon.get(); }
 };
 
 struct Check {
@@ -48,19 +53,19 @@ constexpr Check kChecks[] = {
     {"python links", [](const Patient&) { return link_findings(); }},
     {"interpreter", [](const Patient&) { return interpreter_findings(); }},
     {"variables", [](const Patient&) { return variable_findings(); }},
-    {"configuration", [](const Patient& of) { return configuration_findings(of.here, of.examined); }},
+    {"configuration", [](const Patient& of) { return configuration_findings(of.here, of.examined()); }},
     {"runtime directory",
      [](const Patient& of) { return directory_findings(of.runtime_dir, "KILN_RUNTIME_DIR"); }},
     {"cache directory", [](const Patient& of) { return directory_findings(of.cache_dir, "KILN_CACHE_DIR"); }},
     {"disk", [](const Patient& of) { return disk_findings(of.cache_dir); }},
     {"file system", [](const Patient& of) { return file_system_findings(of.cache_dir); }},
     {"socket", [](const Patient& of) { return socket_findings(socket_path(of.runtime_dir)); }},
-    {"daemon", [](const Patient& of) { return daemon_findings(of.examined); }},
+    {"daemon", [](const Patient& of) { return daemon_findings(of.examined()); }},
     {"systemd", [](const Patient&) { return unit_findings(); }},
-    {"index", [](const Patient& of) { return index_findings(of.cache_dir, of.examined); }},
-    {"store", [](const Patient& of) { return store_findings(of.examined); }},
-    {"images", [](const Patient& of) { return image_findings(of.examined); }},
-    {"watches", [](const Patient& of) { return watch_findings(of.examined); }},
+    {"index", [](const Patient& of) { return index_findings(of.cache_dir, of.of_cache.get()); }},
+    {"store", [](const Patient& of) { return store_findings(of.of_cache.get()); }},
+    {"images", [](const Patient& of) { return image_findings(of.examined()); }},
+    {"watches", [](const Patient& of) { return watch_findings(of.examined()); }},
 };
 
 struct Line {
@@ -72,14 +77,20 @@ Result<Patient> admit() {
   auto here = TRY(absolute_path_of("."));
   auto runtime = TRY(runtime_dir());
   auto cache = TRY(cache_dir());
-  auto examined = examine_by_daemon(runtime);
-  return Patient{std::move(here), std::move(runtime), std::move(cache), std::move(examined)};
+  const auto by_daemon = std::async(std::launch::async, examine_by_daemon, runtime).share();
+  const auto of_cache =
+      std::async(std::launch::async, [by_daemon] { return examine_cache_by(by_daemon.get()); }).share();
+  return Patient{std::move(here), std::move(runtime), std::move(cache), by_daemon, of_cache};
 }
 
+// All at once: most of them wait for somebody else, a program, a disk or the daemon.
 std::vector<Line> examine(const Patient& patient) {
+  std::vector<std::future<Findings>> found;
+  for (const Check& check : kChecks)
+    found.push_back(std::async(std::launch::async, check.find, std::cref(patient)));
   std::vector<Line> lines;
-  for (const Check& check : kChecks) {
-    for (Finding& finding : check.find(patient)) lines.push_back({check.name, std::move(finding)});
+  for (std::size_t at = 0; at < found.size(); ++at) {
+    for (Finding& finding : found[at].get()) lines.push_back({kChecks[at].name, std::move(finding)});
   }
   return lines;
 }

@@ -1,4 +1,5 @@
 // `kiln explain`: why a file's bytecode is as it is, and which programs use it.
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
@@ -6,6 +7,7 @@
 #include <filesystem>
 
 #include "client/command.h"
+#include "client/configuration_mistake.h"
 #include "client/connection.h"
 #include "client/current_path.h"
 #include "client/explain_report.h"
@@ -21,6 +23,7 @@ namespace {
 Result<proto::ExplainReply> ask(const std::string& path) {
   proto::Request request;
   request.mutable_explain()->set_path(TRY(absolute_path_of(path)));
+  warn_of_configuration({request.explain().path()});
   Connection connection = TRY(Connection::open_or_start());
   TRY_VOID(connection.send(std::move(request)));
   return TRY(connection.receive()).explain();
@@ -33,7 +36,7 @@ void print(const proto::ExplainReply& reply, bool as_json) {
   }
   std::error_code gone;
   const std::string cwd = std::filesystem::current_path(gone).string();
-  show(explanation_text(reply, std::time(nullptr), cwd), Indented::others);
+  show(explanation_text(reply, std::time(nullptr), cwd, terminal_columns(STDOUT_FILENO)), Indented::others);
 }
 
 }  // namespace
@@ -53,7 +56,7 @@ int explain_command(std::span<char*> arguments) {
   const auto reply = ask(path);
   if (!reply) {
     print_error(reply.error());
-    return reply.error().reason == Reason::not_found ? kExitFix : exit_code(reply.error());
+    return exit_code(reply.error());
   }
   print(*reply, as_json);
   return kExitDone;

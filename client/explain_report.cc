@@ -5,6 +5,7 @@
 #include <boost/json/array.hpp>
 #include <cstdio>
 #include <string_view>
+#include <vector>
 
 #include "client/printable.h"
 #include "common/surrogate_escape.h"
@@ -17,6 +18,8 @@ using Entry = proto::ExplainReply::Entry;
 using Program = proto::ExplainReply::Program;
 
 constexpr int kMaxPrograms = 8;  // named in one sentence
+constexpr std::string_view kCodeIndent = "    ";
+constexpr unsigned kLeastColumns = 20;  // with less, a line of code is shown as it is
 
 struct Wording {
   std::string_view word;
@@ -100,23 +103,55 @@ std::string title(const proto::ExplainReply& reply, const Entry& entry) {
   return text + "\n";
 }
 
-// CODE as one line that does not steer the terminal, and below it a caret under COLUMN, counted in characters
-// from 1. Tabs stay: the caret's line has the same ones.
-std::string with_caret(std::string_view code, int column) {
-  std::string line;
-  std::string below;
-  int at = 1;
+// Each as it is shown: none steers the terminal.
+std::vector<std::string> characters_of(std::string_view code) {
+  std::vector<std::string> characters;
   while (!code.empty()) {
     const std::size_t size = utf8_sequence_size(code);
     const bool odd = size == 0 || static_cast<unsigned char>(code[0]) < 0x20 || code[0] == 0x7f;
-    const bool tab = code[0] == '\t';
-    line += tab || !odd ? code.substr(0, std::max<std::size_t>(size, 1)) : std::string_view("?");
-    if (at++ < column) below += tab ? '\t' : ' ';
+    const bool is_shown = code[0] == '\t' || !odd;
+    characters.emplace_back(is_shown ? code.substr(0, std::max<std::size_t>(size, 1))
+                                     : std::string_view("?"));
     code.remove_prefix(std::max<std::size_t>(size, 1));
   }
-  if (line.empty()) return {};
-  const std::string caret = column > 0 ? "    " + below + "^\n" : "";
-  return "    " + line + "\n" + caret;
+  return characters;
+}
+
+// Leaves of a LINE that is wider than WIDTH what is around its character CARET, with dots for the rest. A tab
+// is one space then: where it would lead to has moved.
+void narrow(std::vector<std::string>& line, std::size_t& caret, std::size_t width) {
+  constexpr std::size_t kTab = 8;  // columns at most
+  const auto tabs = static_cast<std::size_t>(std::ranges::count(line, "\t"));
+  if (line.size() + tabs * (kTab - 1) <= width) return;
+  std::ranges::replace(line, std::string("\t"), std::string(" "));
+  if (line.size() <= width) return;
+  const std::string dots = "...";
+  const std::size_t last = line.size() - width;  // first that is shown of its end
+  const std::size_t begin = std::min(caret > width / 2 ? caret - width / 2 : 0, last);
+  const bool has_end = begin == last;
+  caret = std::min(caret, line.size()) - begin;
+  line.resize(begin + width);
+  line.erase(line.begin(), line.begin() + static_cast<std::ptrdiff_t>(begin));
+  if (begin > 0) std::fill_n(line.begin(), dots.size(), ".");
+  if (!has_end) std::fill_n(line.end() - static_cast<std::ptrdiff_t>(dots.size()), dots.size(), ".");
+}
+
+// CODE as one line that does not steer the terminal, and is no wider than COLUMNS (0: any), and below it a
+// caret under COLUMN, counted in characters from 1. Tabs stay: the caret's line has the same ones.
+std::string with_caret(std::string_view code, int column, unsigned columns) {
+  std::vector<std::string> shown = characters_of(code);
+  if (shown.empty()) return {};
+  std::size_t caret = static_cast<std::size_t>(std::max(column, 1)) - 1;
+  if (columns > kLeastColumns)
+    narrow(shown, caret, columns - kCodeIndent.size() - 1);  // behind it, too, may be the caret
+  std::string line;
+  std::string below;
+  for (std::size_t at = 0; at < shown.size(); ++at) {
+    line += shown[at];
+    if (at < caret) below += shown[at] == "\t" ? '\t' : ' ';
+  }
+  const std::string indent(kCodeIndent);
+  return indent + line + "\n" + (column > 0 ? indent + below + "^\n" : "");
 }
 
 // What the last time cost. Empty: it was Python's, or long ago.
@@ -149,12 +184,12 @@ std::string stale_text(const proto::ExplainReply& reply, const Entry& entry) {
          "\n";
 }
 
-std::string error_text(const Entry& entry) {
+std::string error_text(const Entry& entry, unsigned columns) {
   const auto& error = entry.error();
   std::string text = "  ";
   if (error.line() > 0) text += "Line " + std::to_string(error.line()) + ": ";
   text += printable(error.type()) + ": " + printable(error.message()) + "\n";
-  return text + with_caret(error.text(), error.column()) +
+  return text + with_caret(error.text(), error.column(), columns) +
          "  It is tried again when the source's time or size changes.\n";
 }
 
@@ -175,14 +210,14 @@ std::string indented(const std::string& text) {
   return lines;
 }
 
-std::string state_text(const proto::ExplainReply& reply, const Entry& entry) {
+std::string state_text(const proto::ExplainReply& reply, const Entry& entry, unsigned columns) {
   if (entry.state() == "fresh") return fresh_text(entry);
   if (entry.state() == "stale") return stale_text(reply, entry);
-  return entry.state() == "error" ? error_text(entry) : orphan_text(entry);
+  return entry.state() == "error" ? error_text(entry, columns) : orphan_text(entry);
 }
 
-std::string entry_text(const proto::ExplainReply& reply, const Entry& entry) {
-  std::string text = title(reply, entry) + state_text(reply, entry) + cost_text(entry);
+std::string entry_text(const proto::ExplainReply& reply, const Entry& entry, unsigned columns) {
+  std::string text = title(reply, entry) + state_text(reply, entry, columns) + cost_text(entry);
   if (entry.other_version()) {
     text += "  " + printable(entry.python()) + " is another version by now, which does not use this file.\n";
   }
@@ -293,9 +328,10 @@ json::array to_array(const Messages& messages) {
 
 }  // namespace
 
-std::string explanation_text(const proto::ExplainReply& reply, std::int64_t now_s, const std::string& cwd) {
+std::string explanation_text(const proto::ExplainReply& reply, std::int64_t now_s, const std::string& cwd,
+                             unsigned columns) {
   std::string text;
-  for (const auto& entry : reply.entries()) text += entry_text(reply, entry);
+  for (const auto& entry : reply.entries()) text += entry_text(reply, entry, columns);
   if (reply.entries().empty()) text = nothing_text(reply);
   return text + runs_text(reply, now_s) + importers_text(reply, now_s, cwd) + watched_text(reply.watched());
 }

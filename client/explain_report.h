@@ -34,8 +34,10 @@
 
 namespace kiln {
 
-// Sentences. NOW_S: since the epoch. Programs below CWD are named as seen from there.
-std::string explanation_text(const proto::ExplainReply& reply, std::int64_t now_s, const std::string& cwd);
+// Sentences. NOW_S: since the epoch. Programs below CWD are named as seen from there. Of a source's line only
+// what is around its caret is shown where it is wider than COLUMNS; 0: all of it.
+std::string explanation_text(const proto::ExplainReply& reply, std::int64_t now_s, const std::string& cwd,
+                             unsigned columns = 0);
 
 boost::json::object explanation_json(const proto::ExplainReply& reply);
 

@@ -1,5 +1,7 @@
 #include "client/explain_run.h"
 
+#include <unistd.h>
+
 #include <cstdio>
 #include <string_view>
 
@@ -65,13 +67,18 @@ std::variant<int, proto::ExplainRunReply> tell_of_run(const RunInquiry& inquiry,
   }
   const auto python = take_python_option(arguments, inquiry.command);
   if (!python) return fail(python.error());
-  const bool is_named = !*python && arguments.size() > 1 && std::string_view(arguments[0]) == "x";
+  const bool is_x = !*python && !arguments.empty() && std::string_view(arguments[0]) == "x";
+  const bool is_named = is_x && arguments.size() > 1;
+  if (is_x && !is_named && ::access("x", F_OK) != 0)
+    return fail({Reason::usage, "the name of a program is missing",
+                 std::string("kiln ") + inquiry.command + " x pytest"});
   if (arguments.empty()) return fail({Reason::usage, "which program?", inquiry.hint});
   const auto program = is_named ? find_named_program(arguments[1]) : Error{Reason::usage, {}, {}};
   if (is_named && !program) return fail(program.error());
   const auto interpreter = is_named ? program->interpreter : choose_interpreter(*python, inquiry.command);
   if (!interpreter && interpreter.error().message.empty())
-    return fail({Reason::usage, program->path + ": " + std::string(wording(interpreter.error().reason)), {}});
+    return fail({Reason::usage, program->path + ": " + std::string(wording(interpreter.error().reason)),
+                 inquiry.hint});
   if (!interpreter) return fail(interpreter.error());
   std::vector<char*> command(arguments.begin(), arguments.end());
   if (is_named) command = program->command_line(arguments.subspan(2));

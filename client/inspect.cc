@@ -63,9 +63,15 @@ def show(code):
         if sys.version_info < (3, 7) and hasattr(nested, 'co_code'):
             print('\nDisassembly of %r:' % (nested,))
             show(nested)
-with open(sys.argv[1], 'rb') as file:
-    file.seek(int(sys.argv[2]))
-    show(marshal.loads(file.read()))
+try:
+    with open(sys.argv[1], 'rb') as file:
+        file.seek(int(sys.argv[2]))
+        show(marshal.loads(file.read()))
+except Exception as problem:
+    sys.stdout.flush()
+    sys.stderr.write('error: %s: %s: %s\n\nhint: %s\n' % (
+        sys.argv[3], type(problem).__name__, problem, sys.argv[4]))
+    sys.exit(1)
 )";
 
 std::string utc(std::uint32_t seconds, const char* format) {
@@ -204,8 +210,11 @@ int disassemble(const PycReport& report) {
   std::puts("");
   if (std::fflush(stdout) != 0) return kExitUnable;  // main() says so
   const auto offset = std::to_string(pyc_header_size(report.header.magic));
+  const auto what = printable(report.path) + ": the code is damaged, or is not of Python " +
+                    version_text({report.format.version});
+  const auto hint = "rm " + shell_word(report.path);
   ::execl(python->c_str(), python->c_str(), "-ESs", "-c", kDisassemble, report.path.c_str(), offset.c_str(),
-          nullptr);
+          what.c_str(), hint.c_str(), nullptr);
   return fail(errno_error("cannot execute " + *python), kExitUnable);
 }
 

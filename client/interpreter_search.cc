@@ -126,4 +126,10 @@ Result<std::string> find_interpreter(const WantedVersion& wanted) {
       "uv python install " + version};
 }
 
+std::string interpreter_behind(const std::string& path) {
+  if (!is_script(path)) return path;
+  const auto said = program_output({path, "-ES", "-c", "import sys; sys.stdout.write(sys.executable)"});
+  return said && said->starts_with('/') ? *said : path;
+}
+
 }  // namespace kiln

@@ -36,4 +36,8 @@ std::string version_text(const WantedVersion& wanted);
 // The absolute path. Fails with Reason::interpreter_missing, naming the version.
 Result<std::string> find_interpreter(const WantedVersion& wanted);
 
+// What runs when PATH is started: of a version manager's script, which is asked, the interpreter that it
+// chooses here; else, or where it does not say, PATH itself.
+std::string interpreter_behind(const std::string& path);
+
 }  // namespace kiln

@@ -9,9 +9,12 @@
 #include <utility>
 
 #include "client/command.h"
+#include "client/configuration_mistake.h"
 #include "client/connection.h"
 #include "client/current_path.h"
 #include "client/interpreter_choice.h"
+#include "client/interpreter_search.h"
+#include "client/known_path.h"
 #include "client/list_report.h"
 #include "client/output.h"
 #include "common/arguments.h"
@@ -51,10 +54,9 @@ constexpr Order kOrders[] = {
 
 // Of an interpreter that is gone the bytecode is still listed, by its path.
 Result<std::string> binary_of(const std::string& python) {
-  std::string path = python;
   const bool is_gone = python.find('/') != std::string::npos && ::access(python.c_str(), F_OK) != 0;
   if (is_gone) return absolute_path_of(python);
-  path = TRY(choose_interpreter(python, "list")).path;
+  const auto path = interpreter_behind(TRY(choose_interpreter(python, "list")).path);
   std::error_code failed;
   const auto real = std::filesystem::canonical(path, failed);
   return failed ? path : real.string();
@@ -64,7 +66,10 @@ Result<proto::Request> build_request(const ListArguments& arguments) {
   proto::Request request;
   auto& list = *request.mutable_list();
   list.set_state(arguments.state);
-  for (const auto& path : TRY(absolute_paths(arguments.paths))) list.add_paths(path);
+  const auto paths = TRY(outermost_paths(arguments.paths));
+  TRY_VOID(check_known(paths, "kiln list"));
+  warn_of_configuration(paths);
+  for (const auto& path : paths) list.add_paths(path);
   if (arguments.python) list.set_python(TRY(binary_of(*arguments.python)));
   if (arguments.sort == "path") list.set_limit(arguments.limit);
   return request;
@@ -115,7 +120,9 @@ void define_options(CLI::App& app, ListArguments& parsed) {
          "cost: what took Kiln longest to make")
       ->type_name("ORDER")
       ->check(CLI::IsMember({"path", "state", "size", "time", "cost"}));
-  app.add_option("--limit", parsed.limit, "only the first N")->type_name("N")->check(CLI::PositiveNumber);
+  app.add_option("--limit", parsed.limit, "only the first N")
+      ->type_name("N")
+      ->check([](const std::string& text) { return check_count(text, 1); });
   app.add_flag("--json", parsed.json,
                "one JSON document (keys version, entries; of each source, pyc, python, tag, optimize, state, "
                "overlaid, size, modified_ns, made_us, restored, error, warnings)");

@@ -8,10 +8,12 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 
 #include "client/printable.h"
+#include "common/paths.h"
 #include "common/quantity.h"
 #include "common/unique_fd.h"
 
@@ -47,9 +49,19 @@ Findings missing_directory(const std::string& directory, const std::string& vari
   const std::string cannot = printable(directory) + " cannot be made: " + printable(above);
   const std::string hint = set_variable(variable, kAnother);
   if (!is_directory(above)) return {{Severity::bad, cannot + " is no directory", hint}};
+  const UniqueFd place{::open(above.c_str(), O_PATH | O_CLOEXEC)};
+  const FileSystemKind kind = file_system_kind(place.get());
+  if (kind.pseudo) return {{Severity::bad, cannot + " is the kernel's own (" + kind.name + ")", hint}};
   if (::access(above.c_str(), W_OK | X_OK) != 0)
     return {{Severity::bad, cannot + ": " + std::strerror(errno), hint}};
   return {{Severity::ok, printable(directory) + ", not there yet"}};
+}
+
+// Only what was made for Kiln may be moved, or given another mode or owner: VARIABLE may name a directory, or
+// a file, of the system's.
+bool is_kilns(const std::string& directory, const std::string& variable) {
+  const char* const value = std::getenv(variable.c_str());
+  return value == nullptr || value[0] == '\0' || is_for_kiln(directory);
 }
 
 // Where it leads to is named, for that is what the user means.
@@ -63,8 +75,9 @@ Finding linked_directory(const std::string& directory, const std::string& variab
 // What root owns in a user's place was most likely made by sudo(8).
 Finding foreign_directory(const std::string& directory, const std::string& variable, uid_t owner) {
   const std::string mine = "sudo chown -R " + std::to_string(::geteuid()) + " " + shell_word(directory);
+  const bool is_lost = owner == 0 && is_kilns(directory, variable);
   return {Severity::bad, printable(directory) + " belongs to another user, of id " + std::to_string(owner),
-          owner == 0 ? mine : set_variable(variable, kAnother)};
+          is_lost ? mine : set_variable(variable, kAnother)};
 }
 
 // As an error number; 0: it can be written to.
@@ -93,21 +106,34 @@ Findings directory_findings(const std::string& directory, const std::string& var
              set_variable(variable, kAnother)}};
   }
   const std::string path = shell_word(directory);
+  const std::string another = set_variable(variable, kAnother);
   if (S_ISLNK(status.st_mode)) return {linked_directory(directory, variable)};
   if (!S_ISDIR(status.st_mode))
-    return {{Severity::bad, printable(directory) + " is no directory", "mv " + path + " " + path + ".aside"}};
+    return {{Severity::bad, printable(directory) + " is no directory",
+             is_kilns(directory, variable) ? "mv " + path + " " + path + ".aside" : another}};
   if (status.st_uid != ::geteuid()) return {foreign_directory(directory, variable, status.st_uid)};
   if ((status.st_mode & 022) != 0)
-    return {{Severity::bad, printable(directory) + " can be written by other users", "chmod 700 " + path}};
+    return {{Severity::bad, printable(directory) + " can be written by other users",
+             is_kilns(directory, variable) ? "chmod 700 " + path : another}};
   if (::access(directory.c_str(), R_OK | W_OK | X_OK) == 0) return {{Severity::ok, printable(directory)}};
   return {{Severity::bad, printable(directory) + " cannot be written to: " + std::strerror(errno),
-           errno == EROFS ? set_variable(variable, kAnother) : "chmod 700 " + path}};
+           errno == EROFS || !is_kilns(directory, variable) ? another : "chmod 700 " + path}};
 }
 
-Finding room_finding(std::uint64_t free_bytes) {
+std::string make_room(const std::string& directory) {
+  std::error_code failed;
+  std::filesystem::recursive_directory_iterator at(directory + "/store", failed);
+  for (const std::filesystem::recursive_directory_iterator end; !failed && at != end; at.increment(failed)) {
+    std::error_code ignored;
+    if (at->is_regular_file(ignored)) return "kiln gc --limit 0";
+  }
+  return set_variable("KILN_CACHE_DIR", kAnother);
+}
+
+Finding room_finding(std::uint64_t free_bytes, const std::string& directory) {
   const std::string text = bytes_text(free_bytes) + " are free";
   if (free_bytes >= kComfortable) return {Severity::ok, text};
-  return {Severity::warn, "only " + text, "kiln gc --limit 0"};
+  return {Severity::warn, "only " + text, make_room(directory)};
 }
 
 Findings disk_findings(const std::string& directory) {
@@ -117,11 +143,12 @@ Findings disk_findings(const std::string& directory) {
     return {{Severity::bad, "no file may grow here: a limit is set on their size", "ulimit -f unlimited"}};
   if (error != 0 && !says_nothing_of_room(error)) {
     return {{Severity::bad, "nothing can be written in " + printable(place) + ": " + std::strerror(error),
-             "kiln gc --limit 0"}};
+             make_room(directory)}};
   }
   struct statvfs space {};
-  if (::statvfs(place.c_str(), &space) != 0) return {{Severity::skip, "how much is free is not known"}};
-  return {room_finding(std::uint64_t{space.f_bavail} * space.f_frsize)};
+  if (::statvfs(place.c_str(), &space) != 0 || space.f_blocks == 0)
+    return {{Severity::skip, "how much is free is not known"}};
+  return {room_finding(std::uint64_t{space.f_bavail} * space.f_frsize, directory)};
 }
 
 Finding file_system_finding(const FileSystemKind& kind) {

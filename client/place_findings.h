@@ -15,7 +15,10 @@ Findings directory_findings(const std::string& directory, const std::string& var
 // Is there room in DIRECTORY, which need not be there yet? It is tried with a file that has no name.
 Findings disk_findings(const std::string& directory);
 // The same, once it is known that it can be written to.
-Finding room_finding(std::uint64_t free_bytes);
+Finding room_finding(std::uint64_t free_bytes, const std::string& directory);
+// The command that helps where the disk of the cache DIRECTORY is full: what Kiln itself has there may go, if
+// there is anything.
+std::string make_room(const std::string& directory);
 
 // May the index lie in DIRECTORY?
 Findings file_system_findings(const std::string& directory);

@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <iostream>
+#include <set>
 #include <utility>
 
 #include "client/command.h"
@@ -19,6 +20,7 @@
 #include "client/interpreter_choice.h"
 #include "client/own_umask.h"
 #include "client/precompile_report.h"
+#include "client/printable.h"
 #include "common/arguments.h"
 #include "common/config.h"
 #include "common/paths.h"
@@ -69,14 +71,26 @@ void define_options(CLI::App& app, PrecompileArguments& parsed) {
       "left_out; with --check stale)");
 }
 
-// What the configuration of its project leaves out below a target. Of a file nothing is left out.
-Result<void> add_exclusions(proto::PrecompileRequest::Target& target) {
+// What the configuration of its project leaves out below a target. Of a file nothing is left out, but a
+// mistake there is told all the same. LOOKED_AT: directories whose files have been; there may be very many
+// files.
+Result<void> add_exclusions(proto::PrecompileRequest::Target& target, std::set<std::string>& looked_at) {
   std::error_code ignored;
-  if (!std::filesystem::is_directory(target.path(), ignored)) return {};
-  const std::string dir = TRY(absolute_path_of(target.path()));
-  const Config config = TRY(load_config(dir));
-  for (const auto& pattern : patterns_below(dir, config.precompile_exclude)) target.add_exclude(pattern);
+  const bool is_directory = std::filesystem::is_directory(target.path(), ignored);
+  const std::string path = TRY(absolute_path_of(target.path()));
+  if (!is_directory && !looked_at.insert(path.substr(0, path.rfind('/'))).second) return {};
+  const Config config = TRY(load_config(path));
+  if (!is_directory) return {};
+  for (const auto& pattern : patterns_below(path, config.precompile_exclude)) target.add_exclude(pattern);
   return {};
+}
+
+Result<void> check_is_source(const std::string& path) {
+  const bool is_bytecode = path.ends_with(".pyc") || path.ends_with(".pyo");
+  std::error_code ignored;
+  if (!is_bytecode || std::filesystem::is_directory(path, ignored)) return {};
+  return Error{Reason::bad_pyc, printable(path) + " is bytecode already: it is its source that is compiled",
+               "kiln inspect " + shell_word(path)};
 }
 
 Result<void> add_pythons(const PrecompileArguments& arguments, proto::PrecompileRequest& precompile) {
@@ -95,21 +109,24 @@ Result<std::string> as_absolute(const std::string& path) {
   if (path.starts_with('/')) return path;
   std::error_code failed;
   const auto cwd = std::filesystem::current_path(failed);
-  if (failed) return Error{Reason::system, "the current directory is gone", {}};
+  if (failed) return Error{Reason::system, "the current directory is gone", "cd \"$HOME\""};
   return absolute_path(path, cwd.string());
 }
 
 Result<proto::Request> build_request(const PrecompileArguments& arguments) {
   proto::Request request;
   auto& precompile = *request.mutable_precompile();
+  std::set<std::string> looked_at;
   for (const auto& path : with_listed_paths(arguments.paths, std::cin)) {
     if (path.find('\0') != std::string::npos) {
-      return Error{Reason::usage, "a NUL byte in the list on standard input: give one path a line", {}};
+      return Error{Reason::usage, "a NUL byte in the list on standard input: give one path a line",
+                   "kiln precompile --help"};
     }
+    TRY_VOID(check_is_source(path));
     auto& target = *precompile.add_targets();
     target.set_path(TRY(as_absolute(path)));
     target.set_spelling(path);
-    TRY_VOID(add_exclusions(target));
+    TRY_VOID(add_exclusions(target, looked_at));
   }
   TRY_VOID(add_pythons(arguments, precompile));
   precompile.set_jobs(arguments.jobs);
@@ -211,7 +228,8 @@ std::vector<std::string> with_listed_paths(const std::vector<std::string>& paths
 }
 
 int exit_code(const proto::PrecompileEvent::Summary& summary) {
-  if (!summary.failure().empty()) return kExitUnable;
+  if (!summary.failure().empty())
+    return exit_code(Error{reason_from_word(summary.failure_reason()).value_or(Reason::system), {}, {}});
   return summary.errors() > 0 || summary.stale() > 0 ? kExitFix : kExitDone;
 }
 
@@ -224,7 +242,7 @@ int precompile_command(std::span<char*> arguments) {
     print_error(summary.error());
     return exit_code(summary.error());
   }
-  if (!summary->failure().empty()) print_error({Reason::system, summary->failure(), {}});
+  if (!summary->failure().empty()) print_error({Reason::system, summary->failure(), summary->failure_hint()});
   return exit_code(*summary);
 }
 

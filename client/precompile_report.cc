@@ -84,6 +84,8 @@ void PrecompileReport::add(const proto::PrecompileEvent& event) {
 
 void PrecompileReport::finish(const proto::PrecompileEvent::Summary& summary) {
   progress_.clear();
+  if (!summary.not_kept().empty())
+    write_error("warning: " + printable(summary.not_kept()) + "\n\nhint: kiln doctor\n");
   if (!summary.failure().empty() || form_ == Form::errors_only) return;
   if (form_ == Form::lines) {
     if (const auto line = left_out_line(summary); !line.empty()) write_error(line + "\n");

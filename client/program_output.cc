@@ -20,7 +20,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr std::chrono::milliseconds kLimit = std::chrono::seconds(10);
-constexpr std::size_t kMaxOutput = 4'096;
+constexpr std::size_t kMaxOutput = 65'536;
 
 // -1: it could not be started.
 pid_t start(std::vector<std::string>& command, int output) {

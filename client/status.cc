@@ -6,6 +6,7 @@
 #include <cstdio>
 
 #include "client/command.h"
+#include "client/configuration_mistake.h"
 #include "client/connection.h"
 #include "client/status_screen.h"
 #include "common/arguments.h"
@@ -107,6 +108,7 @@ int status_command(std::span<char*> arguments) {
                "unwatched_imports, "
                "overflows, cache, limits)");
   if (const auto code = parse_arguments(app, arguments)) return *code;
+  warn_of_configuration();
   auto status = ask();
   if (!status) {
     Error error = status.error();

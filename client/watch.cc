@@ -75,8 +75,9 @@ Result<void> add_pythons(const WatchArguments& arguments, proto::WatchRequest& r
 bool print_watched(const proto::Status::Root& root) {
   const std::string path = printable(root.path());
   if (root.state() == "by-stat") {
+    const std::string by_hand = "kiln precompile " + shell_word(root.path());  // where nothing mends it
     print_error({Reason::system, "changes in " + path + " are not heard: " + printable(root.reason()),
-                 printable(root.hint())});
+                 printable(root.hint().empty() ? by_hand : root.hint())});
     return false;
   }
   std::printf("watching %s%s\n", path.c_str(), root.policy() == "all" ? ", all of it" : "");

@@ -1,6 +1,7 @@
 #include "common/arguments.h"
 
 #include <CLI/CLI.hpp>
+#include <charconv>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -14,6 +15,8 @@
 namespace kiln {
 
 namespace {
+
+constexpr std::size_t kShownArgument = 40;  // bytes
 
 std::string meant(const CLI::App& app, const std::string& option) {
   std::vector<std::string> names;
@@ -55,6 +58,14 @@ std::optional<int> parse_arguments(CLI::App& app, std::span<char*> arguments) {
     return fail(app, problem.what());
   }
   return std::nullopt;
+}
+
+std::string check_count(const std::string& text, std::uint64_t least) {
+  std::uint64_t count = 0;
+  const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), count);
+  const bool is_whole = failed == std::errc{} && end == text.data() + text.size();
+  if (is_whole && count >= least) return {};
+  return "not a count of " + std::to_string(least) + " or more: " + text.substr(0, kShownArgument);
 }
 
 }  // namespace kiln

@@ -11,6 +11,11 @@ namespace {
 
 constexpr std::size_t kControlSize = CMSG_SPACE(kMaxPassedFds * sizeof(int));
 
+// Reads errno. Of a socket with a time limit it says by EAGAIN that this has passed (socket(7), SO_RCVTIMEO).
+Error socket_error(const char* what) {
+  return errno_error(what, errno == EAGAIN ? Reason::timeout : Reason::system);
+}
+
 Result<std::size_t> send_once(int socket, std::string_view bytes, std::span<const int> fds) {
   iovec part{const_cast<char*>(bytes.data()), bytes.size()};
   alignas(cmsghdr) char control[kControlSize];
@@ -30,7 +35,7 @@ Result<std::size_t> send_once(int socket, std::string_view bytes, std::span<cons
   do {
     sent = ::sendmsg(socket, &message, MSG_NOSIGNAL);
   } while (sent < 0 && errno == EINTR);
-  if (sent < 0) return errno_error("cannot send");
+  if (sent < 0) return socket_error("cannot send");
   return static_cast<std::size_t>(sent);
 }
 
@@ -59,7 +64,7 @@ Result<Received> receive_with_fds(int socket, std::size_t max_bytes, int flags) 
   do {
     size = ::recvmsg(socket, &message, flags | MSG_CMSG_CLOEXEC);
   } while (size < 0 && errno == EINTR);
-  if (size < 0) return errno_error("cannot receive");
+  if (size < 0) return socket_error("cannot receive");
   for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr; header = CMSG_NXTHDR(&message, header)) {
     if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
     const std::size_t count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);

@@ -9,7 +9,8 @@ namespace kiln {
 struct FileSystemKind {
   bool trusted = false;
   bool remote = false;  // known to be on another machine: locks and shared memory may not work
-  std::string name;     // "nfs", "overlay", "0x12345678" where it has no name here
+  bool pseudo = false;  // the kernel's own, which holds no files of anybody's
+  std::string name;     // "nfs", "overlay", "unknown (0x12345678)" where it has no name here
 };
 
 // By statfs(2) and the numbers of linux/magic.h. Only file systems that are known to be local are trusted.

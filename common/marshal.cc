@@ -93,7 +93,12 @@ class Walker {
 
   bool long_integer() {
     const auto digits = number<std::int32_t>();
-    return digits && skip(static_cast<std::uint64_t>(std::llabs(*digits)) * 2);
+    if (!digits) return false;
+    constexpr std::uint16_t kBase = 1U << 15;
+    std::optional<std::uint16_t> last = 1;
+    for (std::int64_t left = std::llabs(*digits); left > 0 && last && *last < kBase; --left)
+      last = number<std::uint16_t>();
+    return last && *last < kBase && *last != 0;  // marshal.c: "digit out of range", "unnormalized long data"
   }
 
   bool dictionary(int depth) {

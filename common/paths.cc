@@ -7,6 +7,8 @@
 #include <cerrno>
 #include <climits>
 #include <cstdlib>
+#include <filesystem>
+#include <string_view>
 
 namespace kiln {
 namespace {
@@ -110,9 +112,23 @@ Result<UniqueFd> open_private_dir(const std::string& dir, const std::string& var
                  "export " + variable + "=/a/directory/of/yours"};
   }
   if ((status.st_mode & 022) != 0) {
-    return Error{Reason::foreign_user, dir + " can be written by other users", "chmod 700 " + dir};
+    return Error{Reason::foreign_user, dir + " can be written by other users",
+                 is_for_kiln(dir) ? "chmod 700 " + dir : "export " + variable + "=/a/directory/of/yours"};
   }
   return fd;
+}
+
+bool is_for_kiln(const std::string& dir) {
+  std::error_code failed;
+  std::filesystem::directory_iterator at(dir, failed);
+  if (failed) return false;
+  bool is_empty = true;
+  for (const std::filesystem::directory_iterator end; !failed && at != end; at.increment(failed)) {
+    const std::string name = at->path().filename();
+    is_empty = false;
+    if (name.starts_with("kilnd.") || name.starts_with("index.db") || name == "spawn.lock") return true;
+  }
+  return is_empty && !failed;
 }
 
 Result<std::string> own_bin_dir() {

@@ -37,6 +37,11 @@ std::string log_path(const std::string& cache_dir);           // CACHE/kilnd.log
 // be anybody's. VARIABLE is the one that would name another, for the hint.
 Result<UniqueFd> open_private_dir(const std::string& dir, const std::string& variable = "KILN_RUNTIME_DIR");
 
+// Whether DIR is there for Kiln: it is empty, or holds what Kiln makes. Only of such a directory may a
+// command that changes owner or mode be recommended: whoever sets KILN_RUNTIME_DIR=/tmp must not be told to
+// lock that.
+bool is_for_kiln(const std::string& dir);
+
 // Directory of the running binary, by /proc/self/exe, and of what kilnd loads: ../lib/kiln from there.
 Result<std::string> own_bin_dir();
 Result<std::string> own_lib_dir();

@@ -1,9 +1,9 @@
 #include "daemon/explain_service.h"
 
-#include <sys/stat.h>
-
+#include <filesystem>
 #include <utility>
 
+#include "common/absence.h"
 #include "daemon/blocking.h"
 #include "daemon/explanation.h"
 #include "daemon/temporary_file.h"
@@ -15,12 +15,12 @@ namespace asio = boost::asio;
 namespace {
 
 Error unknown(const std::string& path) {
-  struct stat status {};
   const std::string nothing = "Kiln knows nothing of " + path;
-  if (::stat(path.c_str(), &status) != 0) {
-    return {Reason::not_found, nothing + ", and there is no such file", "kiln list"};
-  }
-  if (S_ISDIR(status.st_mode)) return {Reason::not_found, path + " is a directory", "kiln list " + path};
+  const std::string absence = absence_of(path);
+  if (!absence.empty()) return {Reason::not_found, nothing + ", and " + absence, "kiln list"};
+  std::error_code ignored;
+  if (std::filesystem::is_directory(path, ignored))
+    return {Reason::not_found, path + " is a directory", "kiln list " + path};
   const std::string command = path.ends_with(".pyc") ? "kiln inspect " : "kiln precompile ";
   return {Reason::not_found, nothing, command + path};
 }

@@ -11,6 +11,7 @@
 
 #include "common/overlay.h"
 #include "common/version.h"
+#include "daemon/examination.h"
 #include "daemon/explain_service.h"
 #include "daemon/index_thread.h"
 #include "daemon/overlay.h"
@@ -42,8 +43,7 @@ std::uint64_t monotonic_s() {
   return static_cast<std::uint64_t>(now.tv_sec);
 }
 
-constexpr std::size_t kExaminedObjects = 100;  // of the store: some 20 ms
-constexpr std::size_t kListedAtOnce = 1'000;   // entries a reply, or little more: well below a frame's limit
+constexpr std::size_t kListedAtOnce = 1'000;  // entries a reply, or little more: well below a frame's limit
 
 std::vector<IndexFilter> filters_of(const google::protobuf::RepeatedPtrField<std::string>& paths,
                                     std::optional<EntryState> state) {
@@ -102,12 +102,6 @@ void add_limit(const char* name, std::uint64_t used, std::uint64_t limit, proto:
   added.set_limit(limit);
 }
 
-void describe(const StoreSample& sample, proto::ExamineReply& found) {
-  found.set_store_objects(sample.objects);
-  found.set_store_examined(sample.examined);
-  for (const auto& path : sample.damaged) found.add_store_damaged(path);
-}
-
 void describe(const OverlayUsage& usage, proto::GcReply::Overlay& done) {
   done.set_files(usage.files);
   done.set_bytes(usage.bytes);
@@ -154,7 +148,8 @@ asio::awaitable<void> Handlers::handle(Session& session, const proto::Request& r
   // Any build may stop any daemon: that is how one is replaced.
   if (request.has_stop()) co_return co_await stop(session);
   if (request.protocol() != kProtocolVersion || request.build_id() != build_id()) {
-    const Error mismatch{Reason::build_mismatch, "the daemon is of build " + std::string(build_id()), {}};
+    const Error mismatch{Reason::build_mismatch, "the daemon is of build " + std::string(build_id()),
+                         "kiln daemon restart"};
     co_return co_await session.refuse(mismatch);
   }
   if (names_files(request) && !sees_the_same_files(request)) {
@@ -279,9 +274,8 @@ asio::awaitable<void> Handlers::examine(Session& session) {
   describe_daemon(*found.mutable_status()->mutable_daemon());
   images_.describe(*found.mutable_status());
   watch_.describe(*found.mutable_status());
-  const auto damage = co_await index_.find_damage();
+  const auto [damage, sample] = co_await (index_.find_damage() && store_.examine(kExaminedObjects));
   found.set_index_problem(damage ? *damage : damage.error().message);
-  const auto sample = co_await store_.examine(kExaminedObjects);
   if (sample) {
     describe(*sample, found);
   } else {
@@ -345,6 +339,7 @@ asio::awaitable<void> Handlers::clean(Session& session, const proto::CleanReques
   reply.mutable_clean();
   for (const auto& path : done->removed) reply.mutable_clean()->add_removed(path);
   for (const auto& path : done->kept) reply.mutable_clean()->add_kept(path);
+  for (const auto& path : done->foreign) reply.mutable_clean()->add_foreign(path);
   std::vector<std::string> sources(request.paths().begin(), request.paths().end());
   const auto overlaid = co_await overlay_.remove_orphans(std::move(sources));
   if (!overlaid) co_return co_await session.refuse(overlaid.error());

@@ -398,6 +398,16 @@ bool is_sourceless(const IndexEntry& entry) {
   return directory_of(entry.pyc) == directory_of(entry.source);
 }
 
+// Whether what lies in the place of an orphan is no bytecode. Nothing at all is not meant. Its size and time
+// do not count: Python may have written it anew, unseen, before the source went.
+bool is_another_file(const IndexEntry& entry) {
+  struct stat status {};
+  if (::lstat(entry.pyc.c_str(), &status) != 0) return false;
+  if (!S_ISREG(status.st_mode)) return true;
+  const std::uint32_t magic = magic_of(entry.pyc);
+  return magic != entry.magic && !bytecode_format(magic) && !is_pypy_magic(magic);
+}
+
 }  // namespace
 
 std::string_view word(EntryState state) {
@@ -754,6 +764,7 @@ class Index::Database {
     CleanedOrphans done;
     list(filter, [&](const IndexEntry& entry) {
       if (look_at(entry.source) || is_sourceless(entry)) return;
+      if (is_another_file(entry)) return done.foreign.push_back(entry.pyc);
       (remove_bytecode(entry.pyc) ? done.removed : done.kept).push_back(entry.pyc);
     });
     forget(done.removed);
@@ -1246,6 +1257,32 @@ Result<std::optional<std::string>> Index::source_of(const std::string& pyc) {
 
 Result<std::string> Index::find_damage() {
   return guarded([&] { return database_->find_damage(); });
+}
+
+namespace {
+
+// As an URI of SQLite's, by which it is told that nobody writes: then it makes no file for locks.
+std::string immutable_uri(const std::string& path) {
+  std::string uri = "file:";
+  for (const char c : path) {
+    char escaped[4];
+    std::snprintf(escaped, sizeof escaped, "%%%02X", static_cast<unsigned char>(c));
+    uri += c == '%' || c == '?' || c == '#' ? std::string(escaped) : std::string(1, c);
+  }
+  return uri + "?immutable=1";
+}
+
+}  // namespace
+
+Result<std::string> Index::find_damage_in(const std::string& path) {
+  if (!look_at(path)) return Error{Reason::not_found, "there is no " + path, {}};
+  const auto log = look_at(path + "-wal");
+  if (log && log->size > 0) return Error{Reason::overloaded, path + " has changes that wait in its log", {}};
+  return guarded([&]() -> std::string {
+    SQLite::Database database(immutable_uri(path), SQLite::OPEN_READONLY | SQLite::OPEN_URI);
+    const auto verdict = database.execAndGet("PRAGMA quick_check(1)").getString();
+    return verdict == "ok" ? "" : verdict;
+  });
 }
 
 Result<IndexCounts> Index::counts() {

@@ -153,7 +153,8 @@ struct RecordLimits {
 // What clean() did, by path of the bytecode file.
 struct CleanedOrphans {
   std::vector<std::string> removed;
-  std::vector<std::string> kept;  // could not be removed
+  std::vector<std::string> kept;     // could not be removed
+  std::vector<std::string> foreign;  // are no bytecode: left as they are
 };
 
 struct IndexCounts {
@@ -193,6 +194,10 @@ class Index {
   // Has SQLite look over the whole database (PRAGMA quick_check), as it is on the disk. What it finds; empty:
   // nothing. Damage may also be the Error.
   Result<std::string> find_damage();
+  // The same of the database PATH, which nobody has open, and which is left as it is: not even a lock is
+  // taken. Reason::not_found: there is none. Reason::overloaded: whoever had it open was killed, and left
+  // changes that only the next one will take over.
+  static Result<std::string> find_damage_in(const std::string& path);
 
   // Adds or updates an interpreter. When its magic number has changed its entries become stale.
   Result<void> record(const InterpreterInfo& interpreter);
@@ -278,7 +283,8 @@ class Index {
 
   // Removes the bytecode files of orphans that pass FILTER, whose state does not count, directories that are
   // empty without them, and their entries. Looks again before: a source that is back keeps its bytecode. So
-  // does bytecode in the directory of its source, which Python imports without that.
+  // does bytecode in the directory of its source, which Python imports without that, and whatever else has
+  // the name by now.
   Result<CleanedOrphans> clean_orphans(const IndexFilter& filter);
 
   // Drops the entries of these bytecode files, which were removed on purpose.

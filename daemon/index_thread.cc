@@ -65,6 +65,7 @@ Result<CleanedOrphans> IndexThread::clean_orphans_here(const std::vector<IndexFi
     const CleanedOrphans done = TRY(index->clean_orphans(filter));
     all.removed.insert(all.removed.end(), done.removed.begin(), done.removed.end());
     all.kept.insert(all.kept.end(), done.kept.begin(), done.kept.end());
+    all.foreign.insert(all.foreign.end(), done.foreign.begin(), done.foreign.end());
   }
   return all;
 }

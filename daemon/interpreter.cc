@@ -26,8 +26,15 @@ constexpr int kProbeAttempts = 5;
 // More than any probe prints; an "interpreter" such as `yes` must not fill the memory.
 constexpr std::size_t kMaxProbeBytes = 64U << 10;
 
+constexpr char kAnother[] = "kiln precompile --python /usr/bin/python3 ...";
+
 Error not_python(const std::string& path, const std::string& what) {
-  return {Reason::interpreter, path + " is no Python interpreter: " + what, {}};
+  return {Reason::interpreter, path + " is no Python interpreter: " + what, kAnother};
+}
+
+// It may be one: the machine may be busy.
+Error too_slow(const std::string& path) {
+  return {Reason::timeout, "cannot ask " + path + " for its version: no answer in time", kAnother};
 }
 
 // Everything that comes out of FD up to its end.
@@ -64,19 +71,21 @@ Result<std::string> run_probe(const std::string& path, int timeout_ms) {
   options.arguments = {path, "-E", "-s", "-S", "-B"};
   const std::string probe = TRY(own_lib_dir()) + "/probe.py";
   if (::access(probe.c_str(), R_OK) != 0)
-    return Error{Reason::setup, "this installation of Kiln is not complete: " + probe + " is not there", {}};
+    return Error{Reason::setup, "this installation of Kiln is not complete: " + probe + " is not there",
+                 "kiln doctor"};
   options.arguments.push_back(probe);
   options.environment = environment_without_python();
   options.standard_output = writing.get();
-  Child child = TRY(Child::spawn(options));
+  auto spawned = Child::spawn(options);
+  if (!spawned && errno == ENOEXEC) return not_python(path, "the system cannot execute it");
+  Child child = TRY(std::move(spawned));
   writing.reset();
   const Deadline deadline(timeout_ms);
   auto output = read_all(reading.get(), deadline);
-  if (!output) {
-    return Error{output.error().reason, "cannot ask " + path + ": " + output.error().message, {}};
-  }
+  if (!output && output.error().reason == Reason::timeout) return too_slow(path);
+  if (!output) return not_python(path, "asked for its version, it gave " + output.error().message);
   const auto status = child.wait(deadline.left_ms());
-  if (!status) return Error{Reason::timeout, "cannot ask " + path + ": it does not end", {}};
+  if (!status) return too_slow(path);
   if (*status != 0 && is_text_script(path))
     return Error{Reason::interpreter,
                  path + " is a script that starts no interpreter here, as a version manager's shim",

@@ -3,15 +3,30 @@
 
 #include <CLI/CLI.hpp>
 #include <csignal>
+#include <cstdio>
 #include <exception>
 #include <span>
 #include <string>
 
 #include "common/arguments.h"
 #include "common/exit_code.h"
+#include "common/paths.h"
 #include "common/print_error.h"
 #include "common/version.h"
 #include "daemon/daemon.h"
+#include "daemon/examination.h"
+
+namespace {
+
+int examine() {
+  const auto dir = kiln::cache_dir();
+  if (!dir) return kiln::kExitFix;
+  const std::string found = kiln::examine_cache(*dir).SerializeAsString();
+  const bool is_whole = std::fwrite(found.data(), 1, found.size(), stdout) == found.size();
+  return is_whole && std::fflush(stdout) == 0 ? kiln::kExitDone : kiln::kExitUnable;
+}
+
+}  // namespace
 
 int main(int argc, char** argv) {
   CLI::App app("Kiln's per-user server; clients start it when they need it (see `kiln daemon`)", "kilnd");
@@ -22,8 +37,13 @@ int main(int argc, char** argv) {
   app.add_flag_callback(
       "--build-id", [] { throw CLI::CallForVersion(std::string(kiln::build_id()), 0); },
       "the build, which is the client's, too");
+  bool examines = false;
+  app.add_flag(
+      "--examine", examines,
+      "look at index and store while no daemon runs, for kiln doctor: writes a message of its own form");
   app.set_version_flag("--version", "kilnd " + std::string(kiln::version()));
   if (const auto code = kiln::parse_arguments(app, std::span(argv + 1, argv + argc))) return *code;
+  if (examines) return examine();
   std::signal(SIGCHLD, SIG_DFL);  // else the kernel reaps our children, and their pids become others'
   std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is an error code, too
   std::signal(SIGPIPE, SIG_IGN);  // a peer that hangs up is an error code, not our end

@@ -86,7 +86,10 @@ class Precompilation {
   Precompiled run() {
     const auto start = std::chrono::steady_clock::now();
     failure_ = objection();
-    if (failure_.empty()) {
+    if (!failure_.empty()) {
+      failure_reason_ = Reason::interpreter;
+      failure_hint_ = "kiln precompile --help";
+    } else {
       find_sources();
       lay_out_batches();
       in_parallel(sources_.size(), [this](std::size_t source) { judge_source(source); });
@@ -388,7 +391,11 @@ class Precompilation {
   // The request as a whole has failed.
   void fail(const Error& error) {
     const std::lock_guard lock(mutex_);
-    if (failure_.empty() && error.reason != Reason::shutting_down) failure_ = error.message;
+    if (failure_.empty() && error.reason != Reason::shutting_down) {
+      failure_ = error.message;
+      failure_reason_ = error.reason;
+      failure_hint_ = error.hint;
+    }
     cancel_.raise();
   }
 
@@ -454,6 +461,8 @@ class Precompilation {
     summary.set_errors(errors_);
     summary.set_elapsed_us(static_cast<std::uint64_t>(elapsed.count()));
     summary.set_failure(failure_);
+    if (!failure_.empty()) summary.set_failure_reason(std::string(word(failure_reason_)));
+    summary.set_failure_hint(failure_hint_);
     proto::PrecompileEvent event;
     *event.mutable_summary() = summary;
     sink_(event);
@@ -476,6 +485,8 @@ class Precompilation {
   std::mutex mutex_;  // for what follows, and the sink
   std::vector<Task> stale_;
   std::string failure_;
+  Reason failure_reason_ = Reason::system;
+  std::string failure_hint_;
   std::uint64_t errors_ = 0;
   std::uint64_t progress_ = 0;
 };

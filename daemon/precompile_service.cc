@@ -2,6 +2,7 @@
 
 #include <malloc.h>
 #include <spdlog/spdlog.h>
+#include <sys/statvfs.h>
 
 #include <algorithm>
 #include <boost/asio/as_tuple.hpp>
@@ -17,6 +18,7 @@
 #include "common/pyc.h"
 #include "daemon/caught.h"
 #include "daemon/source_walk.h"
+#include "daemon/temporary_file.h"
 
 namespace kiln {
 
@@ -30,10 +32,14 @@ constexpr std::size_t kQueuedEvents = 256;
 constexpr std::chrono::seconds kWorkersIdle{60};
 // What a precompilation that takes so long has needed is worth giving back to the system (malloc_trim(3)).
 constexpr std::uint64_t kLong_us = 100'000;
+// With less on its disk the index cannot grow, nor any object be kept.
+constexpr std::uint64_t kLeastRoom = 16U << 10;
 
 proto::PrecompileEvent::Summary failed(const Error& error) {
   proto::PrecompileEvent::Summary summary;
   summary.set_failure(error.message);
+  summary.set_failure_reason(std::string(word(error.reason)));
+  summary.set_failure_hint(error.hint);
   return summary;
 }
 
@@ -52,6 +58,15 @@ void add_overlaid(const PrecompiledBatch& batch, const std::string& dir, std::ve
     places.push_back(
         overlay_path(dir, cache_from_source(source, batch.interpreter.cache_tag, batch.optimize)));
   }
+}
+
+// Why CACHE cannot take what was done. The bytecode itself lies elsewhere, and the store is written when
+// nobody waits for it any more, so that nothing else would say it. Empty: it can.
+std::string why_not_kept(const std::string& cache) {
+  struct statvfs space {};
+  if (::statvfs(cache.c_str(), &space) != 0 || space.f_blocks == 0) return {};
+  if (std::uint64_t{space.f_bavail} * space.f_frsize >= kLeastRoom) return {};
+  return "the disk of " + cache + " is full: what was compiled is in its place, but Kiln cannot note it";
 }
 
 std::uint64_t count_existing(const std::vector<std::string>& files) {
@@ -156,6 +171,7 @@ Result<proto::PrecompileEvent::Summary> PrecompileService::work(Job& job) {
     done.summary.set_overlaid(done.summary.overlaid() + count_existing(overlaid));
   }
   memory_.keep(job.request, interpreters, then, done.summary);
+  if (!job.request.check()) done.summary.set_not_kept(why_not_kept(directory_of(overlay_.dir())));
   return done.summary;
 }
 

@@ -22,11 +22,13 @@ constexpr std::uint32_t kDirectoryMask =
     kFileMask | IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_ONLYDIR | IN_EXCL_UNLINK;
 
 Error no_instance() {
-  Error error = errno_error("cannot watch");
-  if (errno != EMFILE) return error;
-  error.message = "cannot watch: all inotify instances of this user are taken";
-  error.hint = "sudo sysctl fs.inotify.max_user_instances=1024";
-  return error;
+  if (errno == EMFILE) {
+    return {Reason::system, "cannot watch: all inotify instances of this user are taken",
+            "sudo sysctl fs.inotify.max_user_instances=1024"};
+  }
+  Error refused = errno_error("cannot watch, for the kernel refuses inotify here");
+  refused.hint = "kiln doctor";
+  return refused;
 }
 
 }  // namespace

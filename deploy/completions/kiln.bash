@@ -17,6 +17,7 @@ _kiln_options() {
     stats) echo --json --reset --help ;;
     doctor) echo --json --help ;;
     config) echo --json --path --describe --help ;;
+    'daemon logs') echo --lines -n -f --follow --json --help ;;
     *) echo --help ;;
   esac
 }
@@ -55,6 +56,7 @@ _kiln() {
   if [[ $command == explain && ${COMP_WORDS[2]} == run ]] && ((COMP_CWORD > 2)); then
     command='explain run' first=3
   fi
+  [[ $command == daemon && ${COMP_WORDS[2]} == logs ]] && ((COMP_CWORD > 2)) && command='daemon logs'
   case $command in
     run | warm | 'explain run') _kiln_before_program "$first" || return ;;
     x) ((COMP_CWORD == 2)) || return ;;
@@ -66,7 +68,7 @@ _kiln() {
     --state) _kiln_words 'fresh stale error orphan' "$current" && return ;;
     --sort) _kiln_words 'path state size time cost' "$current" && return ;;
     -o) _kiln_words '0 1 2' "$current" && return ;;
-    -j | --jobs | --exclude | --limit) return ;;
+    -j | --jobs | --exclude | --limit | --lines) return ;;
   esac
   if [[ $current == -* ]]; then
     _kiln_words "$(_kiln_options "$command")" "$current"

@@ -1,10 +1,11 @@
 # Completions of kiln(1) for fish.
 
-# Whether the command is one of these. `kiln explain run` counts as "explain-run".
+# Whether the command is one of these. `kiln explain run` counts as "explain-run", `kiln daemon logs` as "daemon-logs".
 function __kiln_command_is
     set -l words (commandline -opc)
     set -l command $words[2]
     test "$command $words[3]" = 'explain run'; and set command explain-run
+    test "$command $words[3]" = 'daemon logs'; and set command daemon-logs
     contains -- "$command" $argv
 end
 
@@ -59,7 +60,7 @@ complete -c kiln -n __fish_is_first_token -a doctor -d 'What is wrong with Kiln 
 complete -c kiln -n __fish_is_first_token -a config -d 'Every setting and its origin'
 complete -c kiln -n __fish_is_first_token -a daemon -d 'Start, stop, restart, run the daemon; its logs'
 
-complete -c kiln -n '__kiln_command_is precompile watch unwatch list explain clean inspect status stats doctor config daemon gc shell-init' -s h -l help -d 'The options'
+complete -c kiln -n '__kiln_command_is precompile watch unwatch list explain clean inspect status stats doctor config daemon daemon-logs gc shell-init' -s h -l help -d 'The options'
 
 # Programs
 complete -c kiln -n '__kiln_before_program run' -l timing -d 'Tell where the milliseconds went'
@@ -102,8 +103,10 @@ complete -c kiln -n '__kiln_command_is watch' -l follow -d 'Print what is compil
 complete -c kiln -n '__kiln_command_is watch unwatch' -x -a '(__fish_complete_directories (commandline -ct))'
 
 # Knowing
-complete -c kiln -n '__kiln_command_is precompile list explain gc inspect status stats doctor config' -l json -d 'One JSON document'
+complete -c kiln -n '__kiln_command_is precompile list explain gc inspect status stats doctor config daemon-logs' -l json -d 'One JSON document'
 complete -c kiln -n '__kiln_command_is stats' -l reset -d 'Count from zero from now on'
 complete -c kiln -n '__kiln_command_is config' -l path -d 'The files that are read'
 complete -c kiln -n '__kiln_command_is config' -l describe -d 'All keys, in the form of a kiln.toml'
 complete -c kiln -n '__kiln_command_is daemon; and __kiln_has_words 2' -a 'start stop restart run logs'
+complete -c kiln -n '__kiln_command_is daemon-logs' -s n -l lines -x -d 'Only the last N lines'
+complete -c kiln -n '__kiln_command_is daemon-logs' -s f -l follow -d 'Then what is added'

@@ -67,7 +67,15 @@ _kiln_command() {
     config)
       _arguments $help '(--describe)--json[one JSON document]' '(--describe)--path[the files that are read]' \
         '(--json --path)--describe[all keys, in the form of a kiln.toml]' '1:path:_files' ;;
-    daemon) _arguments $help '1:action:(start stop restart run logs)' ;;
+    daemon)
+      if [[ $words[2] == logs ]] && (( CURRENT > 2 )); then
+        shift words
+        (( CURRENT-- ))
+        _arguments $help $json '(-n --lines)'{-n,--lines}'[only the last N lines]:number' \
+          '(-f --follow)'{-f,--follow}'[then what is added]'
+      else
+        _arguments $help '1:action:(start stop restart run logs)'
+      fi ;;
   esac
 }
 

@@ -1,8 +1,7 @@
 # The Debian package, as CPack's DEB generator makes it: `cpack -G DEB` in a build tree, or deploy/package.
 #
-# It has no maintainer scripts but the call of ldconfig that CPack adds, needlessly, for lib/kiln: nothing is enabled or
-# started by an installation, for the first client starts a daemon; and nothing has to be stopped by a removal, for a
-# daemon whose binary is gone ends by itself.
+# It has no maintainer scripts: nothing is enabled or started by an installation, for the first client starts a daemon; and
+# nothing has to be stopped by a removal, for a daemon whose binary is gone ends by itself.
 set(CPACK_GENERATOR DEB)
 set(CPACK_PACKAGE_NAME kiln)
 set(CPACK_PACKAGE_CONTACT "Kiln developers <kiln@kiln.invalid>")
@@ -26,4 +25,5 @@ set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)
 set(CPACK_INSTALL_DEFAULT_DIRECTORY_PERMISSIONS
     OWNER_READ OWNER_WRITE OWNER_EXECUTE GROUP_READ GROUP_EXECUTE WORLD_READ WORLD_EXECUTE)
 set(CPACK_PRE_BUILD_SCRIPTS ${CMAKE_CURRENT_LIST_DIR}/compress.cmake)
+set(CPACK_POST_BUILD_SCRIPTS ${CMAKE_CURRENT_LIST_DIR}/drop_scripts.cmake)
 include(CPack)

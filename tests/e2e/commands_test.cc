@@ -106,7 +106,7 @@ TEST_F(Commands, WhereTheCurrentDirectoryIsGoneAbsolutePathsWillDo) {
   };
   EXPECT_THAT(from_nowhere(work_dir() + "/src").out, HasSubstr("compiled 1, fresh 0"));
   const Outcome relative = from_nowhere("src");
-  EXPECT_EQ(relative.err, "error: the current directory is gone\n");
+  EXPECT_EQ(relative.err, "error: the current directory is gone\n\nhint: cd \"$HOME\"\n");
   EXPECT_EQ(describe_status(relative.status), "exit 3");
 }
 
@@ -344,6 +344,24 @@ TEST_F(Commands, InspectNamesTheVersionThatIsMissing) {
   EXPECT_EQ(describe_status(outcome.status), "exit 3");
 }
 
+// Its parts are whole, but what they say is nonsense: only the interpreter finds that out.
+TEST_F(Commands, DamageThatOnlyTheDisassemblerFindsIsToldInOneSentence) {
+  run({.argv = {
+           any_python().path, "-c",
+           "import dis, marshal, py_compile\n"
+           "open('odd.py', 'w').write('x = 1\\n')\n"
+           "py_compile.compile('odd.py', 'odd.pyc')\n"
+           "head = open('odd.pyc', 'rb').read(16)\n"
+           "code = marshal.loads(open('odd.pyc', 'rb').read()[16:])\n"
+           "code = code.replace(co_code=bytes([dis.opmap['LOAD_CONST'], 250]) * (len(code.co_code) // 2))\n"
+           "open('odd.pyc', 'wb').write(head + marshal.dumps(code))\n"}});
+  const Outcome outcome = kiln({"inspect", "--dis", "odd.pyc"});
+  EXPECT_THAT(outcome.err,
+              MatchesRegex("error: odd\\.pyc: the code is damaged, or is not of Python 3\\.[0-9]+: "
+                           "IndexError: [^\n]+\n\nhint: rm odd\\.pyc\n"));
+  EXPECT_EQ(describe_status(outcome.status), "exit 1");
+}
+
 TEST_F(Commands, OrphansAreListedAndRemovedOnRequest) {
   write_file(work_dir() + "/src/kept.py", "x = 1\n");
   write_file(work_dir() + "/src/gone.py", "x is 1\n");
@@ -367,6 +385,43 @@ TEST_F(Commands, OrphansAreListedAndRemovedOnRequest) {
 }
 
 // A tree may be deployed so: Python imports such bytecode without a source.
+// Whatever its name: another's file may have come to lie there.
+TEST_F(Commands, WhatIsNoBytecodeIsNoOrphan) {
+  write_file(work_dir() + "/src/gone.py", "x = 1\n");
+  const std::string tag = "cpython-3" + std::to_string(any_python().minor);
+  const std::string pyc = work_dir() + "/src/__pycache__/gone." + tag + ".pyc";
+  kiln({"precompile", "--python", any_python().path, "src"});
+  fs::remove(work_dir() + "/src/gone.py");
+  write_file(pyc, "what somebody has written here, and nowhere else");
+  const Outcome outcome = kiln({"clean", "--orphans", "src"});
+  EXPECT_EQ(outcome.out, "");
+  EXPECT_EQ(outcome.err,
+            "error: " + pyc + " is no bytecode, whatever its name, and stays\n\nhint: rm " + pyc + "\n");
+  EXPECT_EQ(describe_status(outcome.status), "exit 1");
+  EXPECT_TRUE(fs::exists(pyc));
+}
+
+TEST_F(Commands, ListShowsEachFileOnce) {
+  write_file(work_dir() + "/src/a.py", "x = 1\n");
+  kiln({"precompile", "--python", any_python().path, "src"});
+  const std::string once = kiln({"list", "src"}).out;
+  EXPECT_THAT(once, HasSubstr("src/a.py"));
+  EXPECT_EQ(kiln({"list", "src", "./src/", "src/a.py"}).out, once);
+  EXPECT_EQ(kiln({"list", "src/a.py", "src"}).out, once);
+}
+
+// As precompile takes it: by what the script starts.
+TEST_F(Commands, ListKnowsTheInterpreterBehindAScript) {
+  write_file(work_dir() + "/src/a.py", "x = 1\n");
+  const std::string shim = work_dir() + "/bin/python3";
+  write_file(shim, "#!/bin/sh\nexec " + any_python().path + " \"$@\"\n");
+  fs::permissions(shim, fs::perms::owner_all);
+  const std::string path = "PATH=" + work_dir() + "/bin:/usr/bin:/bin";
+  kiln({"precompile", "--python", "python3", "src"}, {path});
+  EXPECT_THAT(kiln({"list", "--python", "python3", "src"}, {path}).out, HasSubstr("src/a.py"));
+  EXPECT_THAT(kiln({"list", "--python", shim, "src"}).out, HasSubstr("src/a.py"));
+}
+
 TEST_F(Commands, ListSortsAndLimitsAndKnowsInterpreters) {
   write_file(work_dir() + "/src/large.py", "x = [" + std::string(1'000, '1') + "]\n");
   write_file(work_dir() + "/src/bad.py", "x = = 1\n");

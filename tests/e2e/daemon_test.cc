@@ -227,6 +227,9 @@ TEST_F(Daemon, OneThatIsStoppedIsNotWaitedForForever) {
                                std::to_string(daemon) + "\n")
         << testing::PrintToString(commands[at]);
   }
+  Outcome run = kiln({"run", "--python", any_python().path, "-c", "print(1)"}, {"KILN_LOG=1"});
+  EXPECT_EQ(take_log_line(run.err).reason, "timeout");
+  EXPECT_EQ(run.out, "1\n");
   kill_process(daemon, SIGCONT);
   EXPECT_TRUE(wait_gone(daemon)) << "that it was told to stop is in its queue";
 }

@@ -2,10 +2,14 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <sched.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -118,7 +122,9 @@ TEST_F(Doctor, StartsNoDaemonAndMakesNothing) {
   expect_warning(outcome,
                  line("ok", "daemon", "none is running; the first run starts one, or: kiln daemon start"));
   EXPECT_THAT(outcome.out, HasSubstr(line("ok", "cache directory", nowhere + "/cache, not there yet")));
-  EXPECT_THAT(outcome.out, HasSubstr(line("skip", "index", "only a running daemon can tell")));
+  EXPECT_THAT(outcome.out, HasSubstr(line("ok", "index", nowhere + "/cache/index.db, not there yet")));
+  EXPECT_THAT(outcome.out, HasSubstr(line("ok", "store", "objects examined: 0 of 0")));
+  EXPECT_THAT(outcome.out, HasSubstr(line("skip", "images", "only a running daemon can tell")));
   EXPECT_FALSE(fs::exists(nowhere));
   EXPECT_EQ(own_processes("kilnd"), std::vector<pid_t>{daemon_pid()});
 }
@@ -133,7 +139,7 @@ TEST_F(Doctor, ADaemonThatIsGoneOrStopped) {
   EXPECT_THAT(stopped.out, HasSubstr(line("skip", "store", "the daemon cannot be asked")));
   kill_process(daemon, SIGKILL);
   ASSERT_TRUE(wait_gone(daemon));
-  expect_warning(examine(), line("skip", "index", "only a running daemon can tell"));
+  expect_warning(examine(), line("skip", "images", "only a running daemon can tell"));
   EXPECT_TRUE(own_processes("kilnd").empty());
 }
 
@@ -163,6 +169,42 @@ TEST_F(Doctor, AnIndexThatIsDamaged) {
   expect_warning(examine(), line("ok", "index", "SQLite finds nothing wrong"));
 }
 
+// The daemon's program looks for itself, and leaves everything as it is.
+TEST_F(Doctor, WhatAFormerDaemonHasLeft) {
+  const std::string object = fill_cache();
+  ASSERT_NE(object, "");
+  kiln({"daemon", "stop"});
+  const auto files = snapshot(cache_dir());
+  const Outcome fine = examine();
+  expect_warning(fine, line("ok", "index", "SQLite finds nothing wrong"));
+  EXPECT_THAT(fine.out, ContainsRegex("ok    store              objects examined: [1-9][0-9]* of "));
+  EXPECT_TRUE(snapshot(cache_dir()) == files) << "who examines changes nothing";
+
+  overwrite(object, 100, "damage");
+  const auto size = static_cast<std::size_t>(fs::file_size(cache_dir() + "/index.db"));
+  constexpr off_t kPage = 4096;
+  overwrite(cache_dir() + "/index.db", kPage, std::string(size - kPage, '\xa5'));
+  const Outcome damaged = examine();
+  EXPECT_THAT(damaged.out,
+              ContainsRegex("bad   index              [^\n]+\n      hint: kiln daemon restart\n"));
+  expect_bad(damaged, "      hint: rm " + object + "\n");
+  EXPECT_TRUE(own_processes("kilnd").empty());
+  fs::remove(object);
+  fs::remove(cache_dir() + "/index.db");
+}
+
+TEST_F(Doctor, AnIndexWhoseDaemonWasKilled) {
+  fill_cache();
+  write_file(work_dir() + "/b.py", "y = 1\n");
+  kiln({"precompile", "b.py"});
+  kiln({"list"});  // what was compiled is in the index by now
+  const pid_t daemon = daemon_pid();
+  kill_process(daemon, SIGKILL);
+  ASSERT_TRUE(wait_gone(daemon));
+  expect_warning(examine(), line("skip", "index",
+                                 "a daemon was killed: the next one takes over first what that has left"));
+}
+
 TEST_F(Doctor, AnObjectOfTheStoreThatIsDamaged) {
   const std::string object = fill_cache();
   ASSERT_NE(object, "");
@@ -186,7 +228,8 @@ TEST_F(Doctor, ADirectoryThatCannotBeUsed) {
   const std::string another = "/a/directory/of/yours";
   const std::vector<Place> places{
       {"chmod 777 $D", "$D can be written by other users", "chmod 700 $D"},
-      {"rmdir $D; touch $D", "$D is no directory", "mv $D $D.aside"},
+      {"rmdir $D; touch $D", "$D is no directory", "export $V=" + another},
+      {"touch $D/another; chmod 777 $D", "$D can be written by other users", "export $V=" + another},
       {"mv $D real; ln -s real $D", "$D is a symbolic link, which Kiln does not follow", "export $V=$W/real"},
       {"rmdir $D; ln -s nowhere $D", "$D is a symbolic link, which Kiln does not follow",
        "export $V=" + another},
@@ -212,6 +255,20 @@ TEST_F(Doctor, ADirectoryThatCannotBeUsed) {
                  line("bad", check, filled(place.what, variable), filled(place.hint, variable)));
     }
   }
+}
+
+// What lies in Kiln's own place is in its way.
+TEST_F(Doctor, AFileInThePlaceOfTheDefaultDirectory) {
+  write_file(work_dir() + "/kiln", "");
+  expect_bad(examine({"KILN_CACHE_DIR", "XDG_CACHE_HOME=" + work_dir()}),
+             line("bad", "cache directory", work_dir() + "/kiln is no directory",
+                  "mv " + work_dir() + "/kiln " + work_dir() + "/kiln.aside"));
+}
+
+TEST_F(Doctor, ADirectoryThatTheKernelDoesNotLetMake) {
+  expect_bad(examine({"KILN_CACHE_DIR=/proc/kiln"}),
+             line("bad", "cache directory", "/proc/kiln cannot be made: /proc is the kernel's own (proc)",
+                  "export KILN_CACHE_DIR=/a/directory/of/yours"));
 }
 
 TEST_F(Doctor, ADirectoryBelowAFile) {
@@ -278,7 +335,7 @@ TEST_F(Doctor, AFullDisk) {
   const Outcome outcome = run(invocation);
   if (describe_status(outcome.status) == "exit 126") GTEST_SKIP() << "nothing can be mounted here";
   expect_bad(outcome, line("bad", "disk", "nothing can be written in " + place + ": No space left on device",
-                           "kiln gc --limit 0"));
+                           "export KILN_CACHE_DIR=/a/directory/of/yours"));
 }
 
 TEST_F(Doctor, FilesThatMayNotGrow) {
@@ -364,10 +421,11 @@ TEST_F(Doctor, AnInterpreterThatNoImageIsOf) {
     Outcome outcome = kiln({"run", "--python", any_python().path, "-c", "pass"}, {path});
     return take_log_line(outcome.err).reason == "startup-code";
   }));
-  expect_warning(examine(), line("warn", "images",
-                                 "runs of " + any_python().path +
-                                     " are executed: start-up code does what an image cannot do once for all runs",
-                                 "kiln daemon logs -n 20"));
+  expect_warning(examine(),
+                 line("warn", "images",
+                      "runs of " + any_python().path +
+                          " are executed: start-up code does what an image cannot do once for all runs",
+                      "kiln daemon logs -n 20"));
 }
 
 TEST_F(Doctor, AVariableThatTurnsKilnOff) {
@@ -438,6 +496,43 @@ TEST_F(Doctor, ATreeThatCannotBeWatched) {
                            "a greater watch.limit in kiln.toml, then kiln daemon restart"));
   fs::remove_all(work_dir() + "/tree");
   kiln({"unwatch", work_dir() + "/tree"});
+}
+
+// As some sandboxes have it: not the limits are to blame.
+void refuse_inotify() {
+  sock_filter program[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_inotify_init1, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  const sock_fprog filter{sizeof program / sizeof *program, program};
+  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+      ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) != 0)
+    ::_exit(126);
+}
+
+TEST_F(Doctor, AKernelThatRefusesInotify) {
+  fs::create_directories(work_dir() + "/tree");
+  const std::string kiln = "'" + kiln_binary() + "' ";
+  Invocation invocation{
+      .argv = {"/bin/sh", "-c",
+               kiln + "daemon start; " + kiln + "watch tree; " + kiln + "doctor; " + kiln + "daemon stop"},
+      .environment = environment_with({"KILN_RUNTIME_DIR=" + work_dir() + "/run",
+                                       "KILN_CACHE_DIR=" + work_dir() + "/cache",
+                                       "PATH=" + bin_dir() + ":/usr/bin:/bin"}),
+      .in_child = refuse_inotify};
+  const Outcome outcome = run(invocation);
+  if (describe_status(outcome.status) == "exit 126") GTEST_SKIP() << "nothing can be forbidden here";
+  EXPECT_EQ(outcome.err,
+            "error: changes in " + work_dir() +
+                "/tree are not heard: cannot watch, for the kernel refuses inotify here: Operation "
+                "not permitted\n\nhint: kiln doctor\n");
+  EXPECT_THAT(outcome.out, HasSubstr(line("warn", "watches",
+                                          "the kernel refuses inotify here, as in a sandbox: Operation not "
+                                          "permitted; what changes in watched directories is found late, by "
+                                          "looking")));
+  EXPECT_THAT(outcome.out, Not(HasSubstr("sysctl")));
 }
 
 TEST_F(Doctor, AWatchedTreeThatIsGone) {

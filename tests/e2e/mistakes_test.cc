@@ -69,6 +69,11 @@ const Mistake kMistakes[] = {
     {"no_path", {"precompile"}, error("PATH is required", "kiln precompile --help"), 2},
     {"no_file", {"inspect"}, error("FILE is required", "kiln inspect --help"), 2},
     {"no_program", {"x"}, error("the name of a program is missing", "kiln x pytest"), 2},
+    {"no_program_to_warm", {"warm", "x"}, error("the name of a program is missing", "kiln warm x pytest"), 2},
+    {"no_program_to_explain",
+     {"explain", "run", "x"},
+     error("the name of a program is missing", "kiln explain run x pytest"),
+     2},
     {"clean_without_what",
      {"clean"},
      error("what is of no use: --orphans, or --all?", "kiln clean --help"),
@@ -95,6 +100,15 @@ const Mistake kMistakes[] = {
      {"list", "--state", "broken"},
      error("--state: broken not in {fresh,stale,error,orphan}", "kiln list --help"),
      2},
+    {"limit", {"list", "--limit", "0"}, error("--limit: not a count of 1 or more: 0", "kiln list --help"), 2},
+    {"lines",
+     {"daemon", "logs", "-n", "-1"},
+     error("--lines: not a count of 0 or more: -1", "kiln daemon logs --help"),
+     2},
+    {"limit_of_very_many_digits",
+     {"list", "--limit", std::string(400, '9')},
+     error("--limit: not a count of 1 or more: " + std::string(40, '9'), "kiln list --help"),
+     2},
     {"size",
      {"gc", "--limit", "lots"},
      error("--limit: not a size such as 500MB or 2GiB: lots", "kiln gc --help"),
@@ -113,6 +127,23 @@ const Mistake kMistakes[] = {
      {"run", "--python", "/etc/passwd", "a.py"},
      error("no interpreter /etc/passwd", "kiln run --python /usr/bin/python3 ..."),
      2},
+    {"interpreter_is_another_program",
+     {"precompile", "--python", "/bin/true", "a.py"},
+     error("/bin/true is no Python interpreter: its answer makes no sense",
+           "kiln precompile --python /usr/bin/python3 ..."),
+     1},
+    {"interpreter_fails",
+     {"precompile", "--python", "/bin/false", "a.py"},
+     error("/bin/false is no Python interpreter: asked for its version, it failed",
+           "kiln precompile --python /usr/bin/python3 ..."),
+     1},
+    {"interpreter_cannot_be_executed",
+     {"precompile", "--python", "d/text", "a.py"},
+     error("$W/d/text is no Python interpreter: the system cannot execute it",
+           "kiln precompile --python /usr/bin/python3 ..."),
+     1,
+     {},
+     "echo text > d/text; chmod +x d/text"},
     {"interpreter_is_a_directory",
      {"run", "--python", "d", "a.py"},
      error("no interpreter d/bin/python", "kiln run --python /usr/bin/python3 ..."),
@@ -139,6 +170,46 @@ const Mistake kMistakes[] = {
      error("Kiln knows nothing of $W/nope.py, and there is no such file", "kiln list"),
      1},
     {"explain_directory", {"explain", "d"}, error("$W/d is a directory", "kiln list $W/d"), 1},
+    {"explain_circle",
+     {"explain", "circle.py"},
+     error("Kiln knows nothing of $W/circle.py, and it cannot be reached: Too many levels of symbolic links",
+           "kiln list"),
+     1,
+     {},
+     "ln -s circle.py circle.py"},
+    {"list_missing",
+     {"list", "a.py", "nope"},
+     error("Kiln knows nothing of $W/nope, and there is no such file", "kiln list"),
+     1},
+    {"list_misspelt",
+     {"list", "sources/sub"},
+     error("Kiln knows nothing of $W/sources/sub, and there is no such file; did you mean $W/source?",
+           "kiln list"),
+     1,
+     {},
+     "mkdir source"},
+    {"list_circle",
+     {"list", "circle"},
+     error("Kiln knows nothing of $W/circle, and it cannot be reached: Too many levels of symbolic links",
+           "kiln list"),
+     1,
+     {},
+     "ln -s circle circle"},
+    {"clean_missing",
+     {"clean", "--orphans", "nope"},
+     error("Kiln knows nothing of $W/nope, and there is no such file", "kiln list --state orphan"),
+     1},
+    {"config_missing", {"config", "nope"}, error("$W/nope: there is no such file", "kiln config"), 1},
+    {"config_path_missing",
+     {"config", "--path", "nope"},
+     error("$W/nope: there is no such file", "kiln config"),
+     1},
+    {"precompile_bytecode",
+     {"precompile", "a.pyc"},
+     error("a.pyc is bytecode already: it is its source that is compiled", "kiln inspect a.pyc"),
+     1,
+     {},
+     "touch a.pyc"},
     {"inspect_missing",
      {"inspect", "nope.pyc"},
      error("cannot open nope.pyc: No such file or directory", "kiln inspect --help"),
@@ -177,6 +248,12 @@ const Mistake kMistakes[] = {
      "printf '[store]\\nlimt = \"1GiB\"\\n' > kiln.toml"},
     {"value",
      {"precompile", "."},
+     error("$W/kiln.toml:1: images.limit is a number from 1 to 1024", "kiln config --describe"),
+     1,
+     {"KILN_CONFIG=$W/kiln.toml"},
+     "echo 'images.limit = 0' > kiln.toml"},
+    {"value_for_a_file",
+     {"precompile", "a.py"},
      error("$W/kiln.toml:1: images.limit is a number from 1 to 1024", "kiln config --describe"),
      1,
      {"KILN_CONFIG=$W/kiln.toml"},
@@ -243,6 +320,12 @@ const Mistake kMistakes[] = {
      3,
      {"KILN_RUNTIME_DIR=$W/d"},
      "chmod 777 d"},
+    {"runtime_directory_is_the_systems",
+     {"daemon", "start"},
+     error("$W/d can be written by other users", "export KILN_RUNTIME_DIR=/a/directory/of/yours"),
+     3,
+     {"KILN_RUNTIME_DIR=$W/d"},
+     "chmod 1777 d; touch d/another"},
 };
 
 class Mistakes : public testing::TestWithParam<Mistake> {
@@ -274,6 +357,25 @@ TEST_P(Mistakes, AreToldWithTheCommandThatHelps) {
 INSTANTIATE_TEST_SUITE_P(All, Mistakes, testing::ValuesIn(kMistakes),
                          [](const auto& info) { return info.param.name; });
 
+// Who asks how things are gets his answer, and hears of the mistake.
+TEST(ConfigurationMistakes, AreToldByWhatDoesNotNeedTheConfiguration) {
+  reset_work_dir();
+  write_file(work_dir() + "/a.py", "x = 1\n");
+  kiln({"precompile", "a.py"});
+  write_file(work_dir() + "/kiln.toml", "[images]\nlimt = 3\n");
+  const std::string warning =
+      "warning: " + work_dir() +
+      "/kiln.toml:2: unknown key images.limt; did you mean images.limit?\n\nhint: kiln "
+      "config --describe\n";
+  const std::vector<std::vector<std::string>> commands{{"status"}, {"list", "."}, {"explain", "a.py"}};
+  for (const auto& command : commands) {
+    const Outcome outcome = kiln(command);
+    EXPECT_EQ(outcome.err, warning) << command[0];
+    EXPECT_NE(outcome.out, "") << command[0];
+    EXPECT_EQ(describe_status(outcome.status), "exit 0") << command[0];
+  }
+}
+
 // What only root can bring about.
 TEST(RootMistakes, ACacheOfAnotherUser) {
   if (::geteuid() != 0) GTEST_SKIP() << "only root can give a directory away";
@@ -288,14 +390,13 @@ TEST(RootMistakes, ACacheOfAnotherUser) {
   EXPECT_EQ(describe_status(outcome.status), "exit 3");
 }
 
-// In a mount namespace of its own: daemon, commands and a disk of four blocks that are taken.
-TEST(RootMistakes, AFullDisk) {
-  reset_work_dir();
+// In a mount namespace of its own: daemon, COMMAND and a disk of four blocks that are taken.
+Outcome with_a_full_disk(const std::string& command) {
   const std::string disk = work_dir() + "/disk";
   fs::create_directories(disk);
   const std::string script = "mkdir -m 700 disk/cache; cat /dev/zero > disk/all 2>&-; '" + kiln_binary() +
-                             "' daemon start > /dev/null; '" + kiln_binary() + "' list; code=$?; '" +
-                             kiln_binary() + "' daemon stop > /dev/null; exit $code";
+                             "' daemon start > /dev/null; '" + kiln_binary() + "' " + command +
+                             "; code=$?; '" + kiln_binary() + "' daemon stop > /dev/null; exit $code";
   Invocation invocation{.argv = {"/bin/sh", "-c", script},
                         .environment = environment_with({"KILN_CACHE_DIR=" + disk + "/cache",
                                                          "KILN_RUNTIME_DIR=" + work_dir() + "/run"})};
@@ -304,10 +405,36 @@ TEST(RootMistakes, AFullDisk) {
         ::mount("disk", disk.c_str(), "tmpfs", 0, "size=16k,mode=0700") != 0)
       ::_exit(126);
   };
-  const Outcome outcome = run(invocation);
+  return run(invocation);
+}
+
+TEST(RootMistakes, AFullDisk) {
+  reset_work_dir();
+  const Outcome outcome = with_a_full_disk("list");
   if (describe_status(outcome.status) == "exit 126") GTEST_SKIP() << "nothing can be mounted here";
   EXPECT_EQ(outcome.err, error("the index failed: database or disk is full", "kiln doctor"));
   EXPECT_EQ(describe_status(outcome.status), "exit 3");
+}
+
+// The bytecode lies elsewhere, and is there.
+TEST(RootMistakes, AFullDiskWhereNothingIsKept) {
+  reset_work_dir();
+  write_file(work_dir() + "/a.py", "x = 1\n");
+  const Outcome outcome = with_a_full_disk("precompile a.py");
+  if (describe_status(outcome.status) == "exit 126") GTEST_SKIP() << "nothing can be mounted here";
+  EXPECT_EQ(outcome.err, "warning: the disk of " + work_dir() +
+                             "/disk/cache is full: what was compiled is in its place, but Kiln cannot note "
+                             "it\n\nhint: kiln doctor\n");
+  EXPECT_EQ(describe_status(outcome.status), "exit 0");
+}
+
+TEST(WatchMistakes, ATreeOfWhichNothingIsHeard) {
+  const Outcome outcome = kiln({"watch", "/proc/sys/fs"});
+  EXPECT_EQ(outcome.err,
+            error("changes in /proc/sys/fs are not heard: proc file system: not all changes are heard",
+                  "kiln precompile /proc/sys/fs"));
+  EXPECT_EQ(describe_status(outcome.status), "exit 1");
+  kiln({"unwatch", "/proc/sys/fs"});
 }
 
 // Who starts the daemon decides: its limits are those of its start.

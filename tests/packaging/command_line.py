@@ -22,7 +22,7 @@ def commands(kiln):
 
 def options_of_commands(kiln):
     """{"run": {"--python", ...}, ..., "explain run": ...}"""
-    names = [[name] for name in commands(kiln)] + [["explain", "run"]]
+    names = [[name] for name in commands(kiln)] + [["explain", "run"], ["daemon", "logs"]]
     return {" ".join(name): options_in(help_text(kiln, *name)) for name in names}
 
 

@@ -101,6 +101,34 @@ TEST_F(ExplainReport, AnErrorHasACaret) {
                                 "  It is tried again when the source's time or size changes.\n"));
 }
 
+// As wide as the terminal, with the caret below the same place.
+TEST_F(ExplainReport, OfALongLineWhatIsAroundTheCaretIsShown) {
+  entry_.set_state("error");
+  auto& error = *entry_.mutable_error();
+  std::string digits;
+  for (int i = 0; i < 100; ++i) digits += static_cast<char>('0' + i % 10);
+  error.set_text("\t" + digits);
+  for (const int column : {1, 2, 9, 30, 50, 88, 101, 102}) {
+    error.set_column(column);
+    proto::ExplainReply reply = reply_;
+    *reply.add_entries() = entry_;
+    const std::string text = explanation_text(reply, kNow_s, "/app", 40);
+    const std::size_t end = text.find("^\n");
+    const std::size_t caret_line = text.rfind('\n', end) + 1;
+    const std::size_t code_line = text.rfind('\n', caret_line - 2) + 1;
+    const std::string code = text.substr(code_line, caret_line - 1 - code_line);
+    const std::string caret = text.substr(caret_line, end + 1 - caret_line);
+    const std::size_t at = caret.find('^');
+    EXPECT_LE(code.size(), 40U) << column;
+    EXPECT_LE(caret.size(), 40U) << column;
+    const std::string meant = column == 1     ? " "
+                              : column == 102 ? ""
+                                              : digits.substr(static_cast<std::size_t>(column) - 2, 1);
+    EXPECT_EQ(code.substr(std::min(at, code.size()), 1), meant) << column << "\n" << code << "\n" << caret;
+    EXPECT_THAT(code, HasSubstr("...")) << column;
+  }
+}
+
 TEST_F(ExplainReport, Orphans) {
   entry_.set_state("orphan");
   EXPECT_THAT(text(), HasSubstr("kiln clean --orphans removes it"));

@@ -1,15 +1,23 @@
 // Findings of `kiln doctor` that no test can make come true on every machine.
 #include <gtest/gtest.h>
 
+#include <cerrno>
+
 #include "client/daemon_findings.h"
 #include "client/place_findings.h"
+#include "tests/unit/scratch.h"
 
 namespace kiln {
 namespace {
 
 TEST(Findings, LittleRoom) {
-  EXPECT_EQ(room_finding(std::uint64_t{1} << 40), (Finding{Severity::ok, "1.0 TiB are free"}));
-  EXPECT_EQ(room_finding(1 << 20), (Finding{Severity::warn, "only 1.0 MiB are free", "kiln gc --limit 0"}));
+  const Scratch scratch;
+  EXPECT_EQ(room_finding(std::uint64_t{1} << 40, scratch.path()),
+            (Finding{Severity::ok, "1.0 TiB are free"}));
+  EXPECT_EQ(room_finding(1 << 20, scratch.path()), (Finding{Severity::warn, "only 1.0 MiB are free",
+                                                            "export KILN_CACHE_DIR=/a/directory/of/yours"}));
+  scratch.write("store/ab/object", "x");
+  EXPECT_EQ(room_finding(1 << 20, scratch.path()).hint, "kiln gc --limit 0");
 }
 
 TEST(Findings, FewWatches) {
@@ -17,6 +25,16 @@ TEST(Findings, FewWatches) {
   EXPECT_EQ(watch_limit_finding(8'192),
             (Finding{Severity::warn, "fs.inotify.max_user_watches is 8,192: few for large projects",
                      "sudo sysctl fs.inotify.max_user_watches=524288"}));
+}
+
+TEST(Findings, InotifyThatIsRefusedIsNoMatterOfLimits) {
+  EXPECT_EQ(inotify_finding(EMFILE).hint, "sudo sysctl fs.inotify.max_user_instances=1024");
+  EXPECT_EQ(
+      inotify_finding(ENOSYS),
+      (Finding{Severity::warn,
+               "the kernel refuses inotify here, as in a sandbox: Function not implemented; what changes "
+               "in watched directories is found late, by looking"}));
+  EXPECT_EQ(watch_limit_finding(std::nullopt).severity, Severity::skip);
 }
 
 TEST(Findings, ACacheOnAnotherMachine) {
@@ -48,16 +66,23 @@ TEST(Findings, ImportsThatAreNotWatched) {
 
 TEST(Findings, AnIndexThatCannotBeOpened) {
   proto::ExamineReply reply;
+  reply.mutable_status()->mutable_daemon();
   reply.set_index_problem("the index failed: unable to open database file");
+  const Scratch scratch;
+  scratch.write("index.db", "");
   EXPECT_EQ(
-      index_findings("/nowhere", reply).front(),
+      index_findings(scratch.path(), reply).front(),
       (Finding{Severity::bad, "the index failed: unable to open database file", "kiln daemon restart"}));
 }
 
 TEST(Findings, AnIndexWithoutRoom) {
   proto::ExamineReply reply;
+  reply.mutable_status()->mutable_daemon();
   reply.set_index_problem("the index failed: database or disk is full");
-  EXPECT_EQ(index_findings("/nowhere", reply).front().hint, "kiln gc --limit 0");
+  const Scratch scratch;
+  scratch.write("index.db", "");
+  scratch.write("store/ab/object", "x");
+  EXPECT_EQ(index_findings(scratch.path(), reply).front().hint, "kiln gc --limit 0");
 }
 
 TEST(Findings, AStoreThatCannotBeRead) {

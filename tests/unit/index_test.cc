@@ -674,6 +674,26 @@ TEST_F(IndexTest, OrphansAreRemovedUnlessTheirSourceIsBack) {
   EXPECT_TRUE(std::filesystem::exists(files[1].pyc));
 }
 
+TEST_F(IndexTest, WhatIsNoBytecodeIsLeftWhereAnOrphanWas) {
+  auto index = open();
+  auto file = compiled("a.py");
+  const auto place = cache_from_source(file.source, "cpython-311", 0);
+  std::filesystem::create_directories(scratch_ / "__pycache__");
+  std::filesystem::rename(file.pyc, place);
+  file.pyc = place;
+  ASSERT_TRUE(index.record(python(), 0, std::vector{file}));
+  std::filesystem::remove(scratch_ / "a.py");
+  for (const auto& fault : {"echo mine > ", "ln -s /etc/passwd "}) {
+    ASSERT_TRUE(shell("rm -rf " + place + "; " + fault + place));
+    ASSERT_TRUE(index.refresh());
+    const auto cleaned = index.clean_orphans({});
+    ASSERT_TRUE(cleaned);
+    EXPECT_THAT(cleaned->foreign, testing::ElementsAre(place)) << fault;
+    EXPECT_TRUE(cleaned->removed.empty());
+    EXPECT_TRUE(std::filesystem::exists(place));
+  }
+}
+
 TEST_F(IndexTest, OrphansThatPythonImportsStay) {
   auto index = open();
   const std::vector files{compiled("a.py")};
@@ -739,6 +759,25 @@ TEST_F(IndexTest, DamageIsFoundWhileItIsOpen) {
     file << std::string(fs::file_size(path()) - 4096, '\xa5');
   }
   const auto found = index.find_damage();
+  EXPECT_TRUE(!found || !found->empty());
+}
+
+TEST_F(IndexTest, ItIsExaminedWithoutBeingOpened) {
+  EXPECT_EQ(Index::find_damage_in(path()).error().reason, Reason::not_found);
+  {
+    Index index = open();
+    ASSERT_TRUE(index.record(python()));
+    EXPECT_EQ(Index::find_damage_in(path()).error().reason, Reason::overloaded) << "it is in use";
+  }
+  const auto count_files = [this] { return std::distance(fs::directory_iterator(scratch_.path()), {}); };
+  const auto before = count_files();
+  EXPECT_EQ(*Index::find_damage_in(path()), "");
+  EXPECT_EQ(count_files(), before) << "not even a lock is made";
+  std::fstream file(path(), std::ios::binary | std::ios::in | std::ios::out);
+  file.seekp(4096);
+  file << std::string(fs::file_size(path()) - 4096, '\xa5');
+  file.close();
+  const auto found = Index::find_damage_in(path());
   EXPECT_TRUE(!found || !found->empty());
 }
 

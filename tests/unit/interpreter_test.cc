@@ -73,7 +73,7 @@ TEST(Interpreter, WhatIsNoneIsRefused) {
 TEST(Interpreter, OneThatHangsOrTalksForEverIsLeft) {
   const Scratch scratch;
   EXPECT_EQ(probe_interpreter(fake_interpreter(scratch, "sleep 1000"), 1).error().reason, Reason::timeout);
-  EXPECT_EQ(probe_interpreter(fake_interpreter(scratch, "exec yes")).error().reason, Reason::protocol);
+  EXPECT_EQ(probe_interpreter(fake_interpreter(scratch, "exec yes")).error().reason, Reason::interpreter);
 }
 
 TEST(Interpreter, AReplacedBinaryHasAnotherIdentity) {

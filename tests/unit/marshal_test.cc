@@ -43,6 +43,19 @@ TEST(Marshal, ACutOffOneIsNot) {
   }
 }
 
+// A long integer's digits are of 15 bits each, and the last is not 0.
+TEST(Marshal, AnIntegerThatPythonDoesNotReadIsNot) {
+  const auto with_constant = [](const std::string& constant) {
+    return "c" + std::string(20, '\0') + "N" + constant + "NNNNNN" + std::string(4, '\0') + "NN";
+  };
+  const auto magic = system_python().magic;
+  const std::string two_digits("l\2\0\0\0", 5);
+  EXPECT_TRUE(is_whole_code(with_constant(two_digits + "\xff\x7f\x01" + '\0'), magic));
+  EXPECT_TRUE(is_whole_code(with_constant(std::string("l\0\0\0\0", 5)), magic));
+  EXPECT_FALSE(is_whole_code(with_constant(two_digits + "\xff\xff\x01" + '\0'), magic));
+  EXPECT_FALSE(is_whole_code(with_constant(two_digits + "\xff\x7f" + std::string(2, '\0')), magic));
+}
+
 TEST(Marshal, NonsenseIsNot) {
   const auto magic = system_python().magic;
   EXPECT_FALSE(is_whole_code("", magic));

@@ -94,8 +94,10 @@ TEST(PrecompileOutput, TheSummaryIsOneLine) {
   summary.set_elapsed_us(423'000);
   EXPECT_EQ(summary_line(summary), "compiled 12, fresh 30, errors 1 in 0.42 s");
   EXPECT_EQ(exit_code(summary), kExitFix);
-  summary.set_failure("no such interpreter");
+  summary.set_failure("the workers could not be started");
   EXPECT_EQ(exit_code(summary), kExitUnable);
+  summary.set_failure_reason("interpreter");
+  EXPECT_EQ(exit_code(summary), kExitFix) << "another one is to be named";
 }
 
 class ProgressTest : public testing::Test {

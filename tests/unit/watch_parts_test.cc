@@ -54,7 +54,8 @@ TEST(FileSystemKind, TrustsOnlyWhatIsKnownToBeLocal) {
   for (const unsigned long magic : {0x6969UL, 0x794C7630UL, 0x65735546UL, 0xFE534D42UL, 0x12345UL}) {
     EXPECT_FALSE(file_system_kind_of(magic).trusted) << magic;
   }
-  EXPECT_EQ(file_system_kind_of(0x12345).name, "0x12345");
+  EXPECT_EQ(file_system_kind_of(0x12345).name, "unknown (0x12345)");
+  EXPECT_TRUE(file_system_kind_of(0x9FA0).pseudo) << "proc holds nobody's files";
   const UniqueFd proc{::open("/proc", O_RDONLY | O_CLOEXEC)};
   EXPECT_FALSE(file_system_kind(proc.get()).trusted);
   EXPECT_FALSE(file_system_kind(-1).trusted);
