@@ -122,8 +122,8 @@ class Run {
     return {};
   }
 
-  // Request and launch go out at once: no round trip for an answer that is nearly always yes. The daemon
-  // reads the first and hands the connection, with the second still in it, to a child of an image.
+  // The launch is for a child of an image alone, to which the daemon hands the connection: the program's
+  // descriptors would stay open in a daemon that hangs.
   Result<Child> launch(const Handover& handover, ProcessGroup& group) {
     proto::Request request;
     *request.mutable_run() = request_;
@@ -132,15 +132,17 @@ class Run {
     ::setsockopt(connection_->fd(), SOL_SOCKET, SO_RCVTIMEO, &kAnswerLimit, sizeof kAnswerLimit);
     ::setsockopt(connection_->fd(), SOL_SOCKET, SO_SNDTIMEO, &kAnswerLimit, sizeof kAnswerLimit);
     TRY_VOID(connection_->send(std::move(request)));
-    const auto sent = send_with_fds(
-        connection_->fd(), encode_frame(FrameType::launch, encode_launch(handover.launch)), handover.fds);
-    if (!sent) ::shutdown(connection_->fd(), SHUT_WR);  // who waits for the rest of it gives up
     timing_.passed("to ask the daemon");
-    group.prepare();  // while the child does what it has to
+    const std::string launch = encode_frame(FrameType::launch, encode_launch(handover.launch));
     auto answer = receive_frame(connection_->fd());
     timing_.passed("until it was answered, by a child of an image if there is one");
-    // A daemon that refuses closes without reading the launch, and its answer says more than a failed send.
-    if (!answer) return sent ? answer.error() : sent.error();
+    if (answer && answer->frame.type == FrameType::taken) {
+      TRY_VOID(send_with_fds(connection_->fd(), launch, handover.fds));
+      group.prepare();  // while the child does what it has to
+      answer = receive_frame(connection_->fd());
+      timing_.passed("until it was ready");
+    }
+    if (!answer) return answer.error();
     switch (answer->frame.type) {
       case FrameType::ready:
         return take_child(*answer);

@@ -336,6 +336,7 @@ Result<Program> Program::prepare(const Launch& launch) {
 }
 
 Result<void> Program::prepare_module(const Launch& launch) {
+  change_start_target(launch.kind, launch.target);
   module_ = launch.target;
   entry_ = "-m " + module_;
   sets_argv0_ = true;
@@ -345,6 +346,7 @@ Result<void> Program::prepare_module(const Launch& launch) {
 
 Result<void> Program::prepare_file(const Launch& launch) {
   const std::string path = run_filename(launch.target);
+  change_start_target(launch.kind, path);
   entry_ = resolved(launch.target);
   // Opening a pipe or device for reading would already do something to it.
   const UniqueFd location{::open(path.c_str(), O_PATH | O_CLOEXEC)};
@@ -434,6 +436,7 @@ Result<void> Program::prepare_command(const Launch& launch) {
   TRY_VOID(set_first_path(""));
   std::string text = launch.target;
   text += '\n';  // as Modules/main.c adds one
+  change_start_target(launch.kind, text);
   const PythonRef source{PyUnicode_DecodeUTF8(text.data(), static_cast<Py_ssize_t>(text.size()), "strict")};
   if (!source) return python_failure(Reason::command_encoding);
   constexpr char kFilename[] = "<string>";

@@ -29,21 +29,23 @@ struct Layout {
   std::size_t argv;
   std::size_t site_import;
   std::size_t orig_argv;
+  std::size_t run;  // run_command, run_module, run_filename
   std::size_t sys_path_0;
 };
 constexpr int kOldest = 8;
-constexpr std::array<Layout, 6> kLayouts{{{96, 152, 0, 0},         // 3.8
-                                          {96, 152, 0, 0},         // 3.9
-                                          {104, 152, 88, 0},       // 3.10
-                                          {120, 168, 104, 0},      // 3.11
-                                          {128, 176, 112, 0},      // 3.12
-                                          {128, 176, 112, 424}}};  // 3.13
+constexpr std::array<Layout, 6> kLayouts{{{96, 152, 0, 328, 0},         // 3.8
+                                          {96, 152, 376, 336, 0},       // 3.9
+                                          {104, 152, 88, 352, 0},       // 3.10
+                                          {120, 168, 104, 384, 0},      // 3.11
+                                          {128, 176, 112, 392, 0},      // 3.12
+                                          {128, 176, 112, 400, 424}}};  // 3.13
 constexpr std::size_t kConfigOf38 = 176;  // in PyInterpreterState: there is no function that returns it
 
 // What was found; null: it was not.
 struct Found {
   WideList* argv = nullptr;
   WideList* orig_argv = nullptr;
+  wchar_t** run = nullptr;         // three of them
   WideList* original = nullptr;    // behind Py_GetArgcArgv
   wchar_t** sys_path_0 = nullptr;  // of subinterpreters since 3.12.1
 };
@@ -88,6 +90,7 @@ void find_config(int minor, const std::string& script, bool with_site) {
     return;
   found.argv = argv;
   *site_import = with_site ? 1 : 0;
+  found.run = reinterpret_cast<wchar_t**>(config + layout.run);
   if (layout.orig_argv != 0) found.orig_argv = reinterpret_cast<WideList*>(config + layout.orig_argv);
   if (layout.sys_path_0 != 0) found.sys_path_0 = reinterpret_cast<wchar_t**>(config + layout.sys_path_0);
 }
@@ -169,6 +172,12 @@ void change_start_arguments(const std::vector<std::string>& arguments,
   set_list(found.argv, arguments);
   set_list(found.orig_argv, command_line);
   set_list(found.original, command_line);
+}
+
+void change_start_target(TargetKind kind, const std::string& target) {
+  if (found.run == nullptr) return;
+  std::fill_n(found.run, 3, nullptr);
+  found.run[2 - static_cast<int>(kind)] = Py_DecodeLocale(target.c_str(), nullptr);
 }
 
 void change_start_path(const std::string& path) {

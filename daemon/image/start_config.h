@@ -12,6 +12,8 @@
 #include <string>
 #include <vector>
 
+#include "common/launch.h"
+
 namespace kiln::image {
 
 // Once, in the image, which was started on SCRIPT. WITH_SITE: its runs were not started with -S, as it was.
@@ -20,6 +22,9 @@ void find_start_config(const std::string& script, bool with_site);
 // ARGUMENTS: sys.argv. COMMAND_LINE: sys.orig_argv.
 void change_start_arguments(const std::vector<std::string>& arguments,
                             const std::vector<std::string>& command_line);
+
+// What is run: the file's path, the module's name or the command's text.
+void change_start_target(TargetKind kind, const std::string& target);
 
 // What Python itself puts first on sys.path.
 void change_start_path(const std::string& path);

@@ -28,6 +28,10 @@ const std::string kStart =
     "import ctypes\n"
     "count, line = ctypes.c_int(), ctypes.POINTER(ctypes.c_wchar_p)()\n"
     "ctypes.pythonapi.Py_GetArgcArgv(ctypes.byref(count), ctypes.byref(line))\n"
+    "try:\n    import _testinternalcapi as t\n"
+    "    config = getattr(t, 'get_config', lambda: t.get_configs()['config'])()\n"
+    "    print(sorted((k, v) for k, v in config.items() if k != 'hash_seed'))\n"
+    "except (ImportError, AttributeError):\n    pass\n"
     "print(ascii(line[:count.value]), ctypes.c_int.in_dll(ctypes.pythonapi, 'Py_NoSiteFlag').value)\n";
 
 std::vector<Row> regressions() {
@@ -131,6 +135,19 @@ std::vector<Row> regressions() {
        .target = {"p.py"},
        .files = {{"p.py", std::string(kSubinterpreters) +
                               "i = create()\nrun(i, 'import atexit; atexit.register(print, 1)')\n"}}},
+      {.name = "traced_to_its_end",
+       .target = {"p.py"},
+       .files = {{"p.py",
+                  "import sys, threading\n"
+                  "def trace(frame, event, argument):\n"
+                  "    print(event, frame.f_lineno, frame.f_code.co_name)\n"
+                  "    return trace\n"
+                  "sys.settrace(trace)\n"}}},
+      {.name = "other_end_of_threads",
+       .target = {"p.py"},
+       .files = {{"p.py",
+                  "import threading\nthreading._shutdown = lambda: print('once')\n"
+                  "class D:\n    def __del__(self): pass\nd = D()\n"}}},
       // Python says by sys.path[0] that it may be meant to be another module.
       {.name = "shadowing_script",
        .target = {"random.py"},
@@ -300,6 +317,7 @@ TEST(Lifecycle, AStoppedDaemonIsSurvived) {
   invocation.environment = environment_with({"KILN_LOG=1"});
   Outcome outcome = run(invocation);
   ::kill(daemon, SIGCONT);
+  EXPECT_FALSE(outcome.timed_out) << "the program's output is held by the daemon";
   EXPECT_EQ(outcome.out, "ran\n");
   EXPECT_EQ(take_log_line(outcome.err).mode, "exec");
   EXPECT_EQ(describe_status(outcome.status), "exit 0");
