@@ -148,14 +148,17 @@ void describe_launch(const Launch& launch, proto::RunRequest& request) {
 }
 
 Result<Handover> make_handover(const Context& context, const PythonCommand& command,
-                               std::vector<std::string> command_line, std::uint64_t blocked_signals,
-                               int own_fd) {
+                               const ChosenInterpreter& interpreter, std::span<char* const> arguments,
+                               std::uint64_t blocked_signals, int own_fd) {
   Handover handover;
   Launch& launch = handover.launch;
   launch.kind = command.kind;
   launch.target = command.target;
   launch.arguments = command.arguments;
-  launch.command_line = std::move(command_line);
+  launch.command_line = {interpreter.argv0};
+  launch.command_line.insert(launch.command_line.end(), arguments.begin(), arguments.end());
+  const std::string& executed = interpreter.executed();
+  launch.name = executed.substr(executed.rfind('/') + 1);
   for (char** variable = environ; *variable != nullptr; ++variable)
     launch.environment.emplace_back(*variable);
   launch.descriptors = TRY(open_descriptors(own_fd));

@@ -2,6 +2,7 @@
 // by which a child of that image becomes the program.
 #pragma once
 
+#include <span>
 #include <string>
 #include <vector>
 
@@ -26,10 +27,11 @@ struct Handover {
   UniqueFd cwd;
 };
 
-// Fails with Reason::descriptors when more are open than fit into a message. COMMAND_LINE is sys.orig_argv.
-// OWN_FD is Kiln's own and stays here. BLOCKED is the signal mask that the program shall start with.
+// Fails with Reason::descriptors when more are open than fit into a message. ARGUMENTS follow the
+// interpreter in the command line. OWN_FD is Kiln's own and stays here. BLOCKED is the signal mask that the
+// program shall start with.
 Result<Handover> make_handover(const Context& context, const PythonCommand& command,
-                               std::vector<std::string> command_line, std::uint64_t blocked_signals,
-                               int own_fd);
+                               const ChosenInterpreter& interpreter, std::span<char* const> arguments,
+                               std::uint64_t blocked_signals, int own_fd);
 
 }  // namespace kiln

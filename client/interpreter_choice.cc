@@ -51,6 +51,11 @@ Result<ChosenInterpreter> choose(const std::string& given, const std::string& co
 
 }  // namespace
 
+const std::string& ChosenInterpreter::executed() const {
+  if (!script.empty()) return script;
+  return argv0.find('/') != std::string::npos ? argv0 : path;
+}
+
 Result<ChosenInterpreter> choose_interpreter(const std::optional<std::string>& requested,
                                              const std::string& command) {
   if (requested) return choose(*requested, command);

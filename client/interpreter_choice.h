@@ -11,6 +11,12 @@ namespace kiln {
 struct ChosenInterpreter {
   std::string path;   // what to exec; absolute, symlinks kept, for a venv is found by them
   std::string argv0;  // argv[0] to start it with: Python derives sys.executable from it
+  // A script whose first line has the kernel start it. Empty: none.
+  std::string script = {};
+
+  // What is executed: as it was spelled, where that has a slash, for the program can ask for it (AT_EXECFN of
+  // getauxval(3)). The process is called by the last part of it.
+  const std::string& executed() const;
 };
 
 // In order: REQUESTED, $KILN_PYTHON, $VIRTUAL_ENV/bin/python, python3 on PATH. What is requested, also by the

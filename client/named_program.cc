@@ -52,6 +52,7 @@ Result<NamedProgram> find_named_program(const std::string& name) {
   auto interpreter = start && may_run && is_python(start->program)
                          ? choose_interpreter(start->program, "run")
                          : Result<ChosenInterpreter>(Error{Reason::not_python, {}, {}});
+  if (interpreter && start->by_kernel && !is_own_program(start->program)) interpreter->script = *path;
   return NamedProgram{std::move(*path), std::move(interpreter),
                       start ? std::move(start->arguments) : std::vector<std::string>()};
 }

@@ -6,6 +6,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -60,13 +61,6 @@ Result<Wish> make_wish(const ChosenInterpreter& interpreter, std::span<char* con
   return Wish{std::move(*context), std::move(command), std::move(request)};
 }
 
-std::vector<std::string> command_line(const ChosenInterpreter& interpreter,
-                                      std::span<char* const> arguments) {
-  std::vector<std::string> line{interpreter.argv0};
-  line.insert(line.end(), arguments.begin(), arguments.end());
-  return line;
-}
-
 class Run {
  public:
   Run(const ChosenInterpreter& interpreter, std::span<char* const> arguments, bool timed)
@@ -112,9 +106,8 @@ class Run {
     request_ = wish.request;
     timing_.passed("to look at what the run must be like");
     TRY_VOID(connect());
-    const Handover handover =
-        TRY(make_handover(wish.context, wish.command, command_line(interpreter_, arguments_),
-                          held.former_mask(), connection_->fd()));
+    const Handover handover = TRY(make_handover(wish.context, wish.command, interpreter_, arguments_,
+                                                held.former_mask(), connection_->fd()));
     return launch(handover, group);
   }
 
@@ -129,8 +122,8 @@ class Run {
     return {};
   }
 
-  // Request and launch go out at once: no round trip for an answer that is nearly always yes. The daemon
-  // reads the first and hands the connection, with the second still in it, to a child of an image.
+  // The launch is for a child of an image alone, to which the daemon hands the connection: the program's
+  // descriptors would stay open in a daemon that hangs.
   Result<Child> launch(const Handover& handover, ProcessGroup& group) {
     proto::Request request;
     *request.mutable_run() = request_;
@@ -139,15 +132,17 @@ class Run {
     ::setsockopt(connection_->fd(), SOL_SOCKET, SO_RCVTIMEO, &kAnswerLimit, sizeof kAnswerLimit);
     ::setsockopt(connection_->fd(), SOL_SOCKET, SO_SNDTIMEO, &kAnswerLimit, sizeof kAnswerLimit);
     TRY_VOID(connection_->send(std::move(request)));
-    const auto sent = send_with_fds(
-        connection_->fd(), encode_frame(FrameType::launch, encode_launch(handover.launch)), handover.fds);
-    if (!sent) ::shutdown(connection_->fd(), SHUT_WR);  // who waits for the rest of it gives up
     timing_.passed("to ask the daemon");
-    group.prepare();  // while the child does what it has to
+    const std::string launch = encode_frame(FrameType::launch, encode_launch(handover.launch));
     auto answer = receive_frame(connection_->fd());
     timing_.passed("until it was answered, by a child of an image if there is one");
-    // A daemon that refuses closes without reading the launch, and its answer says more than a failed send.
-    if (!answer) return sent ? answer.error() : sent.error();
+    if (answer && answer->frame.type == FrameType::taken) {
+      TRY_VOID(send_with_fds(connection_->fd(), launch, handover.fds));
+      group.prepare();  // while the child does what it has to
+      answer = receive_frame(connection_->fd());
+      timing_.passed("until it was ready");
+    }
+    if (!answer) return answer.error();
     switch (answer->frame.type) {
       case FrameType::ready:
         return take_child(*answer);
@@ -202,14 +197,21 @@ class Run {
     if (const auto dir = runtime_dir()) tally_run(*dir, reason);
   }
 
-  [[noreturn]] void exec_interpreter() {
+  // Of a script's, the kernel puts its first line in front once more.
+  std::vector<char*> executed_line() {
+    const auto own =
+        interpreter_.script.empty()
+            ? arguments_
+            : arguments_.subspan(std::ranges::find(arguments_, interpreter_.script) - arguments_.begin() + 1);
     std::vector<char*> line{const_cast<char*>(interpreter_.argv0.c_str())};
-    line.insert(line.end(), arguments_.begin(), arguments_.end());
+    line.insert(line.end(), own.begin(), own.end());
     line.push_back(nullptr);
-    // As it was spelled, where that has a slash: the program can ask for it (AT_EXECFN of getauxval(3)).
-    const bool is_path = interpreter_.argv0.find('/') != std::string::npos;
-    ::execv((is_path ? interpreter_.argv0 : interpreter_.path).c_str(), line.data());
-    print_error(errno_error("cannot start " + interpreter_.path));
+    return line;
+  }
+
+  [[noreturn]] void exec_interpreter() {
+    ::execv(interpreter_.executed().c_str(), executed_line().data());
+    print_error(errno_error("cannot start " + interpreter_.executed()));
     ::_exit(errno == ENOENT ? 127 : 126);
   }
 
@@ -254,7 +256,7 @@ Result<proto::RunRequest> describe_run(const ChosenInterpreter& interpreter,
   ::pthread_sigmask(SIG_BLOCK, nullptr, &mask);
   std::memcpy(&blocked, &mask, sizeof blocked);
   const Handover handover =
-      TRY(make_handover(wish.context, wish.command, command_line(interpreter, arguments), blocked, -1));
+      TRY(make_handover(wish.context, wish.command, interpreter, arguments, blocked, -1));
   describe_launch(handover.launch, wish.request);
   return std::move(wish.request);
 }

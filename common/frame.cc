@@ -19,7 +19,7 @@ Result<FrameHeader> decode_frame_header(std::string_view bytes) {
   FrameHeader header;
   std::memcpy(&header.length, bytes.data(), sizeof header.length);
   header.type = static_cast<FrameType>(bytes[4]);
-  if (header.type < FrameType::request || header.type > FrameType::continued) {
+  if (header.type < FrameType::request || header.type > FrameType::taken) {
     return Error{Reason::protocol, "unknown frame type " + std::to_string(static_cast<int>(bytes[4])), {}};
   }
   if (header.length > kMaxFramePayload) {

@@ -29,6 +29,7 @@ enum class FrameType : std::uint8_t {
   ended = 7,      // image -> client: how the program ended
   stopped = 8,    // image -> client: the program was stopped, by which signal
   continued = 9,  // image -> client: and runs again
+  taken = 10,     // child -> client: it waits for the launch
 };
 
 constexpr std::size_t kFrameHeaderSize = 5;

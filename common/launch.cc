@@ -12,6 +12,7 @@ std::string encode_launch(const Launch& launch) {
   out.bytes(launch.target);
   out.list(launch.arguments);
   out.list(launch.command_line);
+  out.bytes(launch.name);
   out.list(launch.environment);
   out.number(launch.descriptors.size());
   for (const int fd : launch.descriptors) out.number(static_cast<std::uint64_t>(fd));
@@ -34,6 +35,7 @@ Result<Launch> decode_launch(std::string_view payload) {
   launch.target = in.bytes();
   launch.arguments = in.list();
   launch.command_line = in.list();
+  launch.name = in.bytes();
   launch.environment = in.list();
   const std::uint64_t count = in.number();
   for (std::uint64_t i = 0; in.ok() && i < count; ++i)

@@ -26,6 +26,7 @@ struct Launch {
   std::string target;                     // file as spelled, module name, or command text
   std::vector<std::string> arguments;     // sys.argv[1:]
   std::vector<std::string> command_line;  // sys.orig_argv
+  std::string name;                       // of the process: the last part of what would be executed
   std::vector<std::string> environment;   // raw NAME=VALUE strings, in order
   std::vector<int> descriptors;  // numbers of the passed descriptors, in order of passing; cwd comes last and
                                  // has no number

@@ -33,7 +33,7 @@ std::optional<std::vector<std::string>> words(std::string_view text) {
 
 std::optional<ScriptStart> from_words(const std::optional<std::vector<std::string>>& all) {
   if (!all || all->empty()) return std::nullopt;
-  return ScriptStart{all->front(), {all->begin() + 1, all->end()}};
+  return ScriptStart{all->front(), {all->begin() + 1, all->end()}, false};
 }
 
 // The kernel hands env one argument: a name, or -S with what is to be split. Other options, and variables
@@ -58,7 +58,7 @@ std::optional<ScriptStart> by_pips_shell(std::string_view second_line) {
   const std::string_view path = second_line.substr(1, end - 1);
   const auto more = words(second_line.substr(end + 1));
   if (!more || path.empty() || path.find_first_of("\\$`") != std::string_view::npos) return std::nullopt;
-  return ScriptStart{std::string(path), *more};
+  return ScriptStart{std::string(path), *more, false};
 }
 
 }  // namespace

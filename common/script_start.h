@@ -17,6 +17,7 @@ constexpr std::size_t kScriptHead = 4096;
 struct ScriptStart {
   std::string program;                 // a path, or, for env, a name that is to be looked up on PATH
   std::vector<std::string> arguments;  // before the script's path
+  bool by_kernel = true;               // false: what the kernel starts has PROGRAM take its place
 
   bool operator==(const ScriptStart&) const = default;
 };

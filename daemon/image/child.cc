@@ -22,6 +22,7 @@
 #include "daemon/image/held_mutexes.h"
 #include "daemon/image/known_step.h"
 #include "daemon/image/leave.h"
+#include "daemon/image/look.h"
 #include "daemon/image/new_objects.h"
 #include "daemon/image/practice.h"
 #include "daemon/image/program.h"
@@ -72,6 +73,7 @@ class Child {
     connection_() = std::move(received->fds[0]);
     const std::array fds{connection_().get()};
     if (!send_with_fds(sockets.taken, message, fds)) ::_exit(0);
+    if (!send_with_fds(connection_().get(), encode_frame(FrameType::taken, {}), {})) ::_exit(0);
     // A client that says nothing more must not hold a child for ever.
     ::setsockopt(connection_().get(), SOL_SOCKET, SO_RCVTIMEO, &kClientLimit, sizeof kClientLimit);
     ::prctl(PR_SET_PDEATHSIG, 0);  // from here on the image's death is none of the program's business
@@ -176,6 +178,10 @@ class Child {
     if (threading == nullptr) return;
     const PythonRef thread{PyObject_CallMethod(threading, "main_thread", nullptr)};
     const PythonRef done{thread ? PyObject_CallMethod(thread.get(), "_set_native_id", nullptr) : nullptr};
+    // Up to 3.12 its lock is among those that threading looks at in the end, but in a fork.
+    const PythonRef locks = attribute(threading, "_shutdown_locks");
+    const PythonRef lock = attribute(thread.get(), "_tstate_lock");
+    if (locks && lock) PySet_Add(locks.get(), lock.get());
     PyErr_Clear();
   }
 

@@ -36,7 +36,17 @@ bool flush(const char* name) {
   return static_cast<bool>(done);
 }
 
+// Py_FinalizeEx would call it once more, which trace functions see, and what atexit's have started would be
+// waited for.
+void forget_threads() {
+  PyObject* threading = PyDict_GetItemString(PyImport_GetModuleDict(), "threading");
+  if (threading == nullptr) return;
+  PyObject_SetAttrString(threading, "_shutdown", interpreter_state().get_trace.get());  // which does nothing
+  PyErr_Clear();
+}
+
 bool tear_down() {
+  forget_threads();
   release_bytecode_hook();
   release_interpreter_state();
   return Py_FinalizeEx() == 0;

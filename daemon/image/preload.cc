@@ -33,6 +33,7 @@
 #include "daemon/image/python_ref.h"
 #include "daemon/image/self_test.h"
 #include "daemon/image/server.h"
+#include "daemon/image/start_config.h"
 #include "daemon/image/takeover.h"
 #include "daemon/image/title.h"
 
@@ -58,6 +59,7 @@ Order& order() {
 __attribute__((constructor)) void take_order() {
   const char* text = std::getenv("KILN_IMAGE");
   if (text == nullptr) return;
+  note_name();
   char* rest = nullptr;
   order().channel = static_cast<int>(std::strtol(text, &rest, 10));
   order().with_site = rest[1] == '1';
@@ -162,6 +164,7 @@ Result<void> set_up(const Order& order) {
   TRY_VOID(read_interpreter_state());
   note_own_environment_changes();
   note_memory_layout();
+  find_start_config(order.script, order.with_site);
   TRY_VOID(self_test());
   ImageSignals::install();
   install_bytecode_hook(order.overlay);
@@ -172,6 +175,16 @@ Result<void> set_up(const Order& order) {
   test_object_list();
   note_own_finalizers();
   return {};
+}
+
+// Python may end its main thread while it finalizes (pthread_exit(3), in the flush of a subinterpreter's
+// stream up to 3.11). Then libc's unwinder comes by our frames, where it calls the copy of libgcc that we
+// bring along: that aborts unless it has had the occasion to make its tables.
+void make_unwinding_tables() {
+  try {
+    throw 0;
+  } catch (int) {
+  }
 }
 
 using Fopen = FILE* (*)(const char*, const char*);
@@ -186,6 +199,7 @@ Fopen libc_fopen() {
 [[noreturn]] void be_image() {
   PyGILState_Ensure();  // some versions open files without it
   libc_fopen();
+  make_unwinding_tables();
   const Order order = std::exchange(image::order(), Order{});
   const int channel = order.channel;
   ::fcntl(channel, F_SETFD, FD_CLOEXEC);

@@ -17,6 +17,7 @@
 #include "daemon/image/bytecode_hook.h"
 #include "daemon/image/interpreter_state.h"
 #include "daemon/image/kept_script.h"
+#include "daemon/image/start_config.h"
 
 namespace kiln::image {
 namespace {
@@ -29,13 +30,11 @@ Error python_failure(Reason reason) {
   return {reason, take_python_error(), {}};
 }
 
-Result<PythonRef> string_list(const std::vector<std::string>& first, const std::vector<std::string>& rest) {
+Result<PythonRef> string_list(const std::vector<std::string>& texts) {
   PythonRef list{PyList_New(0)};
-  for (const auto* part : {&first, &rest}) {
-    for (const std::string& text : *part) {
-      const PythonRef item = decode_path(text);
-      if (!list || !item || PyList_Append(list.get(), item.get()) != 0) return python_failure(Reason::setup);
-    }
+  for (const std::string& text : texts) {
+    const PythonRef item = decode_path(text);
+    if (!list || !item || PyList_Append(list.get(), item.get()) != 0) return python_failure(Reason::setup);
   }
   return list;
 }
@@ -43,16 +42,19 @@ Result<PythonRef> string_list(const std::vector<std::string>& first, const std::
 Result<void> set_arguments(const Launch& launch) {
   const char* names[] = {nullptr, "-m", "-c"};
   const char* option = names[static_cast<std::size_t>(launch.kind)];
-  const std::vector<std::string> first{option != nullptr ? std::string(option) : launch.target};
-  const PythonRef arguments = TRY(string_list(first, launch.arguments));
+  std::vector<std::string> whole{option != nullptr ? std::string(option) : launch.target};
+  whole.insert(whole.end(), launch.arguments.begin(), launch.arguments.end());
+  change_start_arguments(whole, launch.command_line);
+  const PythonRef arguments = TRY(string_list(whole));
   if (PySys_SetObject("argv", arguments.get()) != 0) return python_failure(Reason::setup);
   if (interpreter_state().minor < 10) return {};
-  const PythonRef line = TRY(string_list(launch.command_line, {}));
+  const PythonRef line = TRY(string_list(launch.command_line));
   if (PySys_SetObject("orig_argv", line.get()) != 0) return python_failure(Reason::setup);
   return {};
 }
 
 Result<void> put_first_on_path(const std::string& dir) {
+  change_start_path(dir);
   PyObject* path = PySys_GetObject("path");
   const PythonRef entry = decode_path(dir);
   if (path == nullptr || !entry || PyList_Insert(path, 0, entry.get()) != 0)
@@ -334,6 +336,7 @@ Result<Program> Program::prepare(const Launch& launch) {
 }
 
 Result<void> Program::prepare_module(const Launch& launch) {
+  change_start_target(launch.kind, launch.target);
   module_ = launch.target;
   entry_ = "-m " + module_;
   sets_argv0_ = true;
@@ -343,6 +346,7 @@ Result<void> Program::prepare_module(const Launch& launch) {
 
 Result<void> Program::prepare_file(const Launch& launch) {
   const std::string path = run_filename(launch.target);
+  change_start_target(launch.kind, path);
   entry_ = resolved(launch.target);
   // Opening a pipe or device for reading would already do something to it.
   const UniqueFd location{::open(path.c_str(), O_PATH | O_CLOEXEC)};
@@ -432,6 +436,7 @@ Result<void> Program::prepare_command(const Launch& launch) {
   TRY_VOID(set_first_path(""));
   std::string text = launch.target;
   text += '\n';  // as Modules/main.c adds one
+  change_start_target(launch.kind, text);
   const PythonRef source{PyUnicode_DecodeUTF8(text.data(), static_cast<Py_ssize_t>(text.size()), "strict")};
   if (!source) return python_failure(Reason::command_encoding);
   constexpr char kFilename[] = "<string>";

@@ -153,7 +153,8 @@ std::vector<const void*> timeless_functions() {
 
 // What ps(1) shows of an image must not be taken for the program.
 Launch as_image(Launch launch) {
-  launch.command_line = {"kiln-image"};
+  launch.name = "kiln-image";
+  launch.command_line = {launch.name};
   return launch;
 }
 

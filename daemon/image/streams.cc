@@ -57,9 +57,20 @@ PythonRef make_stream(const Stream& stream) {
   return text;
 }
 
+// Where start-up code imported threading, its main thread keeps the stream for what it cannot tell any more
+// at the end. image.py relies on this.
+void renew_stream_of_main_thread(PyObject* former) {
+  PyObject* threading = PyDict_GetItemString(PyImport_GetModuleDict(), "threading");
+  const PythonRef thread = threading != nullptr ? attribute(threading, "_main_thread") : PythonRef{};
+  if (!thread || attribute(thread.get(), "_stderr").get() != former) return;
+  PyObject_SetAttrString(thread.get(), "_stderr", PySys_GetObject("stderr"));
+  PyErr_Clear();
+}
+
 }  // namespace
 
 Result<void> make_standard_streams() {
+  const PythonRef former_stderr = PythonRef::borrowed(PySys_GetObject("stderr"));
   for (const Stream& stream : kStreams) {
     const PythonRef made = make_stream(stream);
     const std::string twin = std::string("__") + stream.name + "__";
@@ -68,6 +79,7 @@ Result<void> make_standard_streams() {
       return Error{Reason::streams, take_python_error(), {}};
     }
   }
+  renew_stream_of_main_thread(former_stderr.get());
   return {};
 }
 

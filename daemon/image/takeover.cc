@@ -195,7 +195,7 @@ Result<void> take_over_process_state(const Launch& launch) {
 }
 
 Result<void> take_over_environment(const Launch& launch) {
-  auto variables = show_as(launch.command_line, launch.environment);
+  auto variables = show_as(launch.name, launch.command_line, launch.environment);
   auto python_variables = variables;
   make_changes(own_changes->c, variables);
   make_changes(own_changes->python, python_variables);

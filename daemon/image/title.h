@@ -1,5 +1,5 @@
-// What ps(1), pgrep -f and /proc/PID/{cmdline,environ} show of a program: its own command line and
-// environment, where python's would lie, instead of those that its image was started with.
+// What ps(1), pgrep(1) and /proc/PID/{comm,cmdline,environ} show of a program: its own name, command line and
+// environment, the latter where python's would lie, instead of those that its image was started with.
 //
 // The kernel shows the memory between four addresses, which PR_SET_MM_MAP of prctl(2) sets: without a
 // privilege, but only together with the others that describe a process's memory. Those are read once, in the
@@ -14,12 +14,15 @@
 
 namespace kiln::image {
 
-// Once, in the image.
+// Once, in the image, before code of the user's runs: that may name the process.
+void note_name();
+
+// Once, in the image, when its start is over.
 void note_memory_layout();
 
-// Lays both out as execve(2) does, strings one behind the other, and has the kernel show them. Returns the
-// variables there; they stay for good.
-std::vector<char*> show_as(const std::vector<std::string>& command_line,
+// NAME is what execve(2) would call it. Lays the other two out as that does, strings one behind the other,
+// and has the kernel show them. Returns the variables there; they stay for good.
+std::vector<char*> show_as(const std::string& name, const std::vector<std::string>& command_line,
                            const std::vector<std::string>& environment);
 
 }  // namespace kiln::image

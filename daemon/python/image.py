@@ -147,6 +147,7 @@ def start_up_inputs(posix):
     inputs = {sys.executable, bin_dir + "/pyvenv.cfg", bin_dir + "/../pyvenv.cfg", bin_dir + "/pybuilddir.txt"}
     inputs.update(module_files("__file__"))
     inputs.update(module_files("__cached__"))
+    inputs.update(zone_files(posix))
     site = sys.modules.get("site")
     for directory in site_directories(site):
         inputs.add(directory)
@@ -168,6 +169,37 @@ def paths_in_pth(directory, name):
         line = line.strip()
         if line and not line.startswith(("#", "import ", "import\t")):
             yield line if line.startswith("/") else directory + "/" + line
+
+
+def zone_files(posix):
+    """What the C library may have taken the time zone from (tzset(3)), and does not look at again."""
+    zone = posix.environ.get(b"TZ")
+    if zone is None:
+        return ["/etc/localtime"]
+    directory = posix.environ.get(b"TZDIR", b"/usr/share/zoneinfo")
+    names = zone[zone.startswith(b":"):] or b"Universal", b"posixrules"
+    paths = [name if name.startswith(b"/") else directory + b"/" + name for name in names]
+    return [path.decode("ascii", "surrogateescape") for path in paths if path.startswith(b"/")]
+
+
+def look_at_streams():
+    """What start-up code could change of the standard streams, and who holds them: a run gets others."""
+    seen = []
+    for name in ("stdin", "stdout", "stderr", "__stdin__", "__stdout__", "__stderr__"):
+        text = getattr(sys, name, None)
+        buffer = getattr(text, "buffer", None)
+        raw = getattr(buffer, "raw", None)
+        settings = [getattr(text, setting, None) for setting in ("encoding", "errors", "line_buffering", "write_through")]
+        attributes = [dict(getattr(stream, "__dict__", ())) for stream in (text, buffer, raw)]
+        holders = [sys.getrefcount(stream) for stream in (text, buffer, raw) if stream is not None]
+        seen.append((name.strip("_"), id(text), settings, attributes, holders))
+    # The main thread of threading has one, which a run renews (streams.cc).
+    main = getattr(sys.modules.get("threading"), "_main_thread", None)
+    if sys.stderr is not None and getattr(main, "_stderr", None) is sys.stderr:
+        for stream in seen:
+            if stream[0] == "stderr":
+                stream[4][0] -= 1
+    return seen
 
 
 def standard_directory():
@@ -199,8 +231,11 @@ def discard_old_bytecode(posix):
     return found
 
 
-def unknowable(posix, inputs, asked):
+def unknowable(posix, inputs, asked, streams):
     """Why start-up code may have depended on what an image cannot reproduce, or None."""
+    for before, after in zip(streams, look_at_streams()):
+        if before != after:
+            return "start-up code keeps or changes sys." + before[0]
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
             stream.flush()
@@ -250,13 +285,14 @@ def prepare(with_site):
     reads = []
     whole = False
     asked = []
+    streams = look_at_streams()
     if with_site:
         recorded, asked = run_site(posix)
         reads = sorted(recorded.names)
         whole = recorded.whole or loaded_foreign_library()
     inputs = start_up_inputs(posix)
     changed = discard_old_bytecode(posix)
-    problem = changed + " has changed a moment ago" if changed else unknowable(posix, inputs, asked)
+    problem = changed + " has changed a moment ago" if changed else unknowable(posix, inputs, asked, streams)
     if problem:
         return "startup-code", problem, version, tag, magic, int(whole), reads, inputs
     sys.path_importer_cache.pop(sys.argv[0], None)

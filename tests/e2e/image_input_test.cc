@@ -40,6 +40,8 @@ class ImageInput : public testing::Test {
     proto::Request request;
     *request.mutable_run() = request_;
     EXPECT_TRUE(connection->send(std::move(request)));
+    const auto answer = receive_frame(connection->fd());
+    EXPECT_TRUE(answer && answer->frame.type == FrameType::taken);
     return std::move(*connection);
   }
 

@@ -12,6 +12,28 @@
 namespace kiln::e2e {
 namespace {
 
+// Before 3.13 their module has another name, and before 3.12 other functions.
+constexpr const char* kSubinterpreters =
+    "import sys\n"
+    "try:\n    import _interpreters as subs\n"
+    "except ImportError:\n    import _xxsubinterpreters as subs\n"
+    "create = subs.create\n"
+    "run = subs.exec if hasattr(subs, 'exec') else subs.run_string\n";
+
+// What the runtime knows of the start: subinterpreters get it, and the C API tells.
+const std::string kStart =
+    std::string(kSubinterpreters) +
+    "run(create(), 'import sys; print(sys.argv, sys.path, sys.flags, \"site\" in sys.modules, '\n"
+    "    'getattr(sys, \"orig_argv\", 0), flush=True)')\n"
+    "import ctypes\n"
+    "count, line = ctypes.c_int(), ctypes.POINTER(ctypes.c_wchar_p)()\n"
+    "ctypes.pythonapi.Py_GetArgcArgv(ctypes.byref(count), ctypes.byref(line))\n"
+    "try:\n    import _testinternalcapi as t\n"
+    "    config = getattr(t, 'get_config', lambda: t.get_configs()['config'])()\n"
+    "    print(sorted((k, v) for k, v in config.items() if k != 'hash_seed'))\n"
+    "except (ImportError, AttributeError):\n    pass\n"
+    "print(ascii(line[:count.value]), ctypes.c_int.in_dll(ctypes.pythonapi, 'Py_NoSiteFlag').value)\n";
+
 std::vector<Row> regressions() {
   // Enough containers for collections of the middle generation, none of the oldest.
   const std::string promote = "x = [[] for i in range(12000)]\n";
@@ -70,6 +92,69 @@ std::vector<Row> regressions() {
        .expect = Expect::any,
        .files = {{"lib/sitecustomize.py", "import os\nos.environ.pop('GONE', None)\n"}},
        .env = {"PYTHONPATH={cwd}/lib", "PYTHONDONTWRITEBYTECODE=1", "GONE=here"}},
+      {.name = "start_up_code_keeps_a_stream",
+       .target = {"-c", "import sys; sys.kept.write('first\\n'); print('second'); sys.kept.flush()"},
+       .expect = Expect::exec,
+       .files = {{"lib/sitecustomize.py", "import sys\nsys.kept = sys.stdout\n"}},
+       .env = {"PYTHONPATH={cwd}/lib", "PYTHONDONTWRITEBYTECODE=1"}},
+      {.name = "start_up_code_keeps_a_method",
+       .target = {"-c", "import sys; sys.kept('first\\n'); print('second')"},
+       .expect = Expect::exec,
+       .files = {{"lib/sitecustomize.py", "import sys\nsys.kept = sys.stderr.buffer.write\n"}},
+       .env = {"PYTHONPATH={cwd}/lib", "PYTHONDONTWRITEBYTECODE=1"}},
+      {.name = "start_up_code_wraps_a_stream",
+       .target = {"-c", "import sys; print(sys.stdout.errors, sys.__stdout__.errors)"},
+       .expect = Expect::exec,
+       .files =
+           {{"lib/sitecustomize.py",
+             "import io, sys\n"
+             "sys.stdout = io.TextIOWrapper(sys.stdout.buffer, errors='replace', write_through=True)\n"}},
+       .env = {"PYTHONPATH={cwd}/lib", "PYTHONDONTWRITEBYTECODE=1"}},
+      {.name = "start_up_code_reconfigures_a_stream",
+       .target = {"-c", "import sys; print(sys.stdout.errors)"},
+       .expect = Expect::exec,
+       .files = {{"lib/sitecustomize.py", "import sys\nsys.stdout.reconfigure(errors='replace')\n"}},
+       .env = {"PYTHONPATH={cwd}/lib", "PYTHONDONTWRITEBYTECODE=1"}},
+      {.name = "how_it_was_started", .target = {"p.py", "one", "t w o", "\xff"}, .files = {{"p.py", kStart}}},
+      {.name = "how_a_module_was_started", .target = {"-m", "p", "one"}, .files = {{"p.py", kStart}}},
+      {.name = "how_a_command_was_started", .target = {"-c", kStart, "one"}},
+      {.name = "how_a_directory_was_started", .target = {"d", "one"}, .files = {{"d/__main__.py", kStart}}},
+      {.name = "how_it_was_started_without_site",
+       .options = {"-S"},
+       .target = {"p.py"},
+       .files = {{"p.py", kStart}}},
+      {.name = "how_it_was_started_isolated",
+       .options = {"-I"},
+       .target = {"p.py"},
+       .files = {{"p.py", kStart}}},
+      {.name = "subinterpreter_with_exit_function",
+       .target = {"p.py"},
+       .files = {{"p.py", std::string(kSubinterpreters) +
+                              "run(create(), 'import atexit; atexit.register(print, 1)')\n"}}},
+      {.name = "subinterpreter_is_kept",
+       .target = {"p.py"},
+       .files = {{"p.py", std::string(kSubinterpreters) +
+                              "i = create()\nrun(i, 'import atexit; atexit.register(print, 1)')\n"}}},
+      {.name = "traced_to_its_end",
+       .target = {"p.py"},
+       .files = {{"p.py",
+                  "import sys, threading\n"
+                  "def trace(frame, event, argument):\n"
+                  "    print(event, frame.f_lineno, frame.f_code.co_name)\n"
+                  "    return trace\n"
+                  "sys.settrace(trace)\n"}}},
+      {.name = "other_end_of_threads",
+       .target = {"p.py"},
+       .files = {{"p.py",
+                  "import threading\nthreading._shutdown = lambda: print('once')\n"
+                  "class D:\n    def __del__(self): pass\nd = D()\n"}}},
+      // Python says by sys.path[0] that it may be meant to be another module.
+      {.name = "shadowing_script",
+       .target = {"random.py"},
+       .files = {{"random.py", "import random\nrandom.randrange\n"}}},
+      {.name = "shadowing_module",
+       .target = {"-c", "import fractions\nfractions.Fraction"},
+       .files = {{"fractions.py", ""}}},
   };
 }
 
@@ -90,7 +175,8 @@ std::string in_new_session(const std::string& arguments) {
 }
 
 // What only one of two sorted lists has.
-std::vector<std::string> differing(const std::vector<std::string>& one, const std::vector<std::string>& other) {
+std::vector<std::string> differing(const std::vector<std::string>& one,
+                                   const std::vector<std::string>& other) {
   std::vector<std::string> found;
   std::ranges::set_symmetric_difference(one, other, std::back_inserter(found));
   return found;
@@ -98,8 +184,8 @@ std::vector<std::string> differing(const std::vector<std::string>& one, const st
 
 class FreshPrefix : public testing::TestWithParam<Python> {};
 
-// The interpreter fills it while it starts, as an image too: that is no start-up code of the user's. Who of the two
-// comes first is a race, so there are several.
+// The interpreter fills it while it starts, as an image too: that is no start-up code of the user's. Who of
+// the two comes first is a race, so there are several.
 TEST_P(FreshPrefix, IsServedAndFilledAsByPython) {
   reset_work_dir();
   const std::string top = home_dir() + "/fresh-prefix";
@@ -137,6 +223,59 @@ TEST_P(FreshPrefix, IsServedAndFilledAsByPython) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Each, FreshPrefix, testing::ValuesIn(interpreters()),
+                         [](const auto& info) { return info.param.name; });
+
+class StartUp : public testing::TestWithParam<Python> {
+ protected:
+  // Until an image serves it; all runs have to say EXPECTED.
+  static void expect_bare(const std::string& code, const std::vector<std::string>& changes,
+                          const std::string& expected) {
+    LogLine log;
+    constexpr int kMostTries = 200;
+    for (int i = 0; i < kMostTries && log.mode != "bare"; ++i) {
+      Outcome outcome = run({.argv = {kiln_binary(), "run", "--python", GetParam().path, "-c", code},
+                             .environment = environment_with(changes)});
+      log = take_log_line(outcome.err);
+      ASSERT_EQ(outcome.out, expected) << log.line;
+    }
+    EXPECT_EQ(log.mode, "bare") << log.line;
+  }
+};
+
+// Its main thread has sys.stderr, too.
+TEST_P(StartUp, ThreadingMayBeImported) {
+  const std::string dir = home_dir() + "/imports-threading";
+  std::filesystem::create_directories(dir);
+  write_file(dir + "/sitecustomize.py", "import threading\n");
+  expect_bare("import sys, threading; print(threading.main_thread()._stderr is sys.stderr)",
+              {"PYTHONPATH=" + dir}, "True\n");
+}
+
+// A zone's file (tzfile(5)) of the first version, with one kind of time.
+std::string zone_file(char hours, const std::string& name) {
+  const auto seconds = static_cast<std::uint16_t>(hours * 3600);
+  std::string file = "TZif" + std::string(16, '\0');
+  for (const char count : {0, 0, 0, 0, 1, 4}) file += std::string(3, '\0') + count;
+  file += std::string(2, '\0') + static_cast<char>(seconds >> 8) + static_cast<char>(seconds & 0xff);
+  return file + std::string(2, '\0') + name + '\0';
+}
+
+TEST_P(StartUp, AnEditedTimeZoneIsSeen) {
+  const std::string code =
+      "import time; print(time.tzname[0], time.timezone, time.strftime('%Z %H', time.localtime(0)))";
+  const std::string dir = home_dir() + "/zones";
+  std::filesystem::create_directories(dir);
+  const std::vector<std::vector<std::string>> by_path_and_name{{"TZ=:" + dir + "/Zone"},
+                                                               {"TZ=Zone", "TZDIR=" + dir}};
+  for (const auto& changes : by_path_and_name) {
+    write_file(dir + "/Zone", zone_file(1, "AAA"));
+    expect_bare(code, changes, "AAA -3600 AAA 01\n");
+    write_file(dir + "/Zone", zone_file(2, "BBB"));
+    expect_bare(code, changes, "BBB -7200 BBB 02\n");
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Each, StartUp, testing::ValuesIn(interpreters()),
                          [](const auto& info) { return info.param.name; });
 
 TEST(Lifecycle, ASessionLeaderIsExecutedAtOnce) {
@@ -178,6 +317,7 @@ TEST(Lifecycle, AStoppedDaemonIsSurvived) {
   invocation.environment = environment_with({"KILN_LOG=1"});
   Outcome outcome = run(invocation);
   ::kill(daemon, SIGCONT);
+  EXPECT_FALSE(outcome.timed_out) << "the program's output is held by the daemon";
   EXPECT_EQ(outcome.out, "ran\n");
   EXPECT_EQ(take_log_line(outcome.err).mode, "exec");
   EXPECT_EQ(describe_status(outcome.status), "exit 0");

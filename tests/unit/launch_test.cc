@@ -16,6 +16,7 @@ Launch example() {
   launch.target = "json.tool";
   launch.arguments = {"a", "", "\xff"};
   launch.command_line = {"python3", "-m", "json.tool"};
+  launch.name = "python3";
   launch.environment = {"A=1", "=odd", "NOEQUALS", ""};
   launch.descriptors = {0, 1, 2, 77};
   launch.umask = 027;
@@ -37,6 +38,7 @@ TEST(Launch, SurvivesTheRoundTrip) {
   EXPECT_EQ(decoded->target, launch.target);
   EXPECT_EQ(decoded->arguments, launch.arguments);
   EXPECT_EQ(decoded->command_line, launch.command_line);
+  EXPECT_EQ(decoded->name, launch.name);
   EXPECT_EQ(decoded->environment, launch.environment);
   EXPECT_EQ(decoded->descriptors, launch.descriptors);
   EXPECT_EQ(decoded->umask, launch.umask);
