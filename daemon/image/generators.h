@@ -21,4 +21,7 @@ struct Generator {
 // watched, as where its methods are no such functions. Needs a PythonAside; none is used meanwhile.
 bool watch_generator(const Generator& generator);
 
+// All that are watched can be found, to be seeded anew. Needs a PythonAside.
+bool are_generators_there();
+
 }  // namespace kiln::image

@@ -30,11 +30,13 @@ Error python_failure(Reason reason) {
 }
 
 Result<PythonRef> string_list(const std::vector<std::string>& first, const std::vector<std::string>& rest) {
-  PythonRef list{PyList_New(0)};
+  PythonRef list{PyList_New(static_cast<Py_ssize_t>(first.size() + rest.size()))};  // no longer than it must
+  Py_ssize_t at = 0;
   for (const auto* part : {&first, &rest}) {
     for (const std::string& text : *part) {
-      const PythonRef item = decode_path(text);
-      if (!list || !item || PyList_Append(list.get(), item.get()) != 0) return python_failure(Reason::setup);
+      PythonRef item = decode_path(text);
+      if (!list || !item || PyList_SetItem(list.get(), at++, item.release()) != 0)
+        return python_failure(Reason::setup);
     }
   }
   return list;
