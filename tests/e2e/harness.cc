@@ -296,7 +296,7 @@ LogLine run_until_bare(const Python& python, const std::vector<std::string>& arg
       .argv = {kiln_binary(), "run", "--python", python.path}, .environment = environment, .cwd = "/"};
   invocation.argv.insert(invocation.argv.end(), arguments.begin(), arguments.end());
   LogLine last;
-  for (int i = 0; i < kMostTries && last.mode != "bare"; ++i) {
+  for (int i = 0; i < kMostTries && !last.is_served(); ++i) {
     Outcome outcome = run(invocation);
     last = take_log_line(outcome.err);
   }

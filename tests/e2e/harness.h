@@ -125,6 +125,8 @@ struct LogLine {
   std::string mode;    // warm, bare, exec
   std::string reason;  // served, no-daemon, ...
   std::string line;
+  // By an image: bare, or of the program itself, with KILN_TEST_PROGRAMS=true.
+  bool is_served() const { return mode == "bare" || mode == "warm"; }
 };
 // Takes the line out of ERR. Empty mode: there is not exactly one such line, or it is malformed.
 LogLine take_log_line(std::string& err);
