@@ -427,10 +427,12 @@ void ProgramImages::set_memory_limit(std::uint64_t bytes) {
 }
 
 void ProgramImages::end_overdue(Clock::time_point now) {
+  const Rehearsed* told = nullptr;
   for (const ImagePointer& image : std::list<ImagePointer>(images_)) {
     if (image->stop || now - image->since < kHangs) continue;
-    spdlog::warn("{} {} is run ahead for too long: it is killed", image->of->python,
-                 image->of->launch.target);
+    const Rehearsed& run = *image->of;
+    if (std::exchange(told, &run) != &run)
+      spdlog::warn("{} {} is run ahead for too long: it is killed", run.python, run.launch.target);
     if (image->process) ::syscall(SYS_pidfd_send_signal, image->process.get(), SIGKILL, nullptr, 0);
     end(image);
   }

@@ -24,8 +24,12 @@ using Method = NativeMethod;
 constexpr std::size_t kMost = 160;  // RandomState of numpy has some 60
 std::array<Method, kMost> originals{};
 std::size_t replaced = 0;
-std::vector<Generator>& watched() {
-  static auto* generators = new std::vector<Generator>;
+struct Watched {
+  Generator generator;
+  const void* object = nullptr;  // null: not known, as of numpy's
+};
+std::vector<Watched>& watched() {
+  static auto* generators = new std::vector<Watched>;
   return *generators;
 }
 
@@ -42,8 +46,8 @@ PyObject* find(const Generator& generator) {
 
 // Where its module was taken out, nobody knows which it is.
 bool is_watched(const void* self) {
-  return std::ranges::any_of(watched(), [&](const Generator& generator) {
-    return find(generator) == self || module_of(generator) == nullptr;
+  return std::ranges::any_of(watched(), [&](const Watched& one) {
+    return one.object == self || find(one.generator) == self || module_of(one.generator) == nullptr;
   });
 }
 
@@ -104,19 +108,31 @@ std::size_t replace_methods(PyObject* type) {
 }  // namespace
 
 bool watch_generator(const Generator& generator) {
-  const auto is_it = [&](const Generator& other) {
-    return other.module == generator.module && std::strcmp(other.attribute, generator.attribute) == 0;
-  };
-  if (std::ranges::any_of(watched(), is_it)) return true;
+  // Python's own generators are seeded by a method in Python; of one that was before, its module tells.
+  const auto stack = python_stack(1);
+  const bool is_seeding = !stack.empty() && stack[0].module == "random" && stack[0].function == "seed";
+  const PythonRef seeded = is_seeding ? self_of("seed") : PythonRef{};
+  const void* object = seeded ? seeded.get() : find(generator);
+  const auto known = std::ranges::find_if(watched(), [&](const Watched& one) {
+    return one.generator.module == generator.module &&
+           std::strcmp(one.generator.attribute, generator.attribute) == 0;
+  });
+  if (known != watched().end()) {
+    if (known->object == nullptr) known->object = object;
+    return true;
+  }
   PyObject* module = PyDict_GetItemString(PyImport_GetModuleDict(), generator.type_module);
   const PythonRef type = attribute(module, generator.type);
   if (!type || replace_methods(type.get()) == 0) return false;
-  watched().push_back(generator);
+  watched().push_back({generator, object});
   return true;
 }
 
 bool are_generators_there() {
-  return std::ranges::all_of(watched(), [](const Generator& one) { return find(one) != nullptr; });
+  return std::ranges::all_of(watched(), [](const Watched& one) {
+    const void* there = find(one.generator);
+    return there != nullptr && (one.object == nullptr || one.object == there);
+  });
 }
 
 }  // namespace kiln::image

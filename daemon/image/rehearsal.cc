@@ -269,6 +269,7 @@ class Rehearsal : public FenceKeeper {
     if (takes_too_much(call)) ::_exit(1);
     switch (kind_of(call)) {
       case CallKind::looks:
+        if (asks_what_always_changes(looked_at(call))) return std::string("looks at ") + looked_at(call).path;
         return enters_project(looked_at(call)) ? std::string(kEntersProject) : std::string();
       case CallKind::harmless:
       case CallKind::lists:
@@ -406,6 +407,12 @@ class Rehearsal : public FenceKeeper {
   static Asks what_is_asked(bool is_directory) {
     const PythonAside aside;
     return asks_for(python_stack(kAskingFrames), is_directory);
+  }
+
+  // When something below /proc changed: just now.
+  bool asks_what_always_changes(const LookedAt& look) const {
+    if (look.opens || look.reads_link || look.path == nullptr) return false;
+    return absolute(look.path).starts_with("/proc/") && what_is_asked(true) == Asks::content;
   }
 
   // The first look at what a file of the program's own project says, be it code or data: it is what changes

@@ -439,7 +439,8 @@ TEST_P(ProgramImages, ShareNoRandomnessOfCopies) {
       "import sys\nfrom random import random as first\nkept = sys.modules.pop('random')\nx = first()\n"
       "sys.modules['random'] = kept\nprint(x)\n",
       "import importlib.util as util\nspec = util.find_spec('random')\ncopy = util.module_from_spec(spec)\n"
-      "spec.loader.exec_module(copy)\nimport random\nprint(copy.random())\n"};
+      "spec.loader.exec_module(copy)\nimport random\nprint(copy.random())\n",
+      "import random\nfirst = random.random\nrandom._inst = random.Random(3)\nx = first()\nprint(x)\n"};
   int number = 0;
   for (const std::string& program : programs) {
     const std::string file = "copies" + std::to_string(number++) + ".py";
@@ -722,7 +723,8 @@ TEST_P(ProgramImages, StopBeforeSubinterpreters) {
       "other = interpreters.create()\ninterpreters.destroy(other)\nprint('done')\n");
   put("another.py", "print('another')\n");
   expect_warm(GetParam(), {"creates.py"});
-  EXPECT_EQ(last_step_of("creates.py"), "creates a subinterpreter");
+  const auto step = last_step_of("creates.py").value_or("none");
+  EXPECT_THAT(step, testing::AnyOf("creates a subinterpreter", "asks for its thread's id"));
   expect_warm(GetParam(), {"another.py"});
 }
 
