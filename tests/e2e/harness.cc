@@ -223,13 +223,17 @@ std::string work_dir() {
   return home_dir() + "/work";
 }
 
-std::vector<std::string> base_environment() {
+bool programs_are_run_ahead() {
   const char* programs = std::getenv("KILN_TEST_PROGRAMS");
+  return programs != nullptr && std::string_view(programs) == "true";
+}
+
+std::vector<std::string> base_environment() {
   return {"PATH=/usr/local/bin:/usr/bin:/bin", "HOME=" + home_dir() + "/home", "LANG=C.UTF-8",
           "TMPDIR=" + home_dir() + "/tmp", "KILN_RUNTIME_DIR=" + runtime_dir(),
           "KILN_CACHE_DIR=" + cache_dir(), "KILN_CONFIG=" + home_dir() + "/kiln.toml",
           // program_image_test.cc has them; KILN_TEST_PROGRAMS=true: all other tests, too.
-          std::string("KILN_IMAGES_PROGRAMS=") + (programs != nullptr ? programs : "false"), "KILN_LOG=1"};
+          std::string("KILN_IMAGES_PROGRAMS=") + (programs_are_run_ahead() ? "true" : "false"), "KILN_LOG=1"};
 }
 
 void apply_change(std::vector<std::string>& environment, const std::string& change) {

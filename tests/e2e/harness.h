@@ -49,6 +49,8 @@ std::string work_dir();            // where programs run; re-created under the s
 
 // NAME=VALUE of a plain environment: PATH, HOME, LANG and KILN_*; nothing of PYTHON*.
 std::vector<std::string> base_environment();
+// By KILN_TEST_PROGRAMS=true.
+bool programs_are_run_ahead();
 // The same with CHANGES: "NAME=VALUE" sets, "NAME" alone removes.
 std::vector<std::string> environment_with(const std::vector<std::string>& changes);
 void apply_change(std::vector<std::string>& environment, const std::string& change);
