@@ -10,6 +10,7 @@
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -158,6 +159,9 @@ class Daemon {
     index_.on_doubt = [this](std::vector<std::string> sources) {
       recompiler_.look_at({std::move(sources), {}, {}});
     };
+    index_.on_unwatched([this, executor = context.get_executor()](std::vector<std::string> directories) {
+      asio::post(executor, [this, directories = std::move(directories)] { watch_indexed(directories); });
+    });
     configure();
   }
 
@@ -246,6 +250,11 @@ class Daemon {
     if (!info) return;
     watch_.watch_imports(run.imported);
     index_.record_run(*info, run, now_ns());
+  }
+
+  // So that not all that was ever made has to be looked at before an answer.
+  void watch_indexed(const std::vector<std::string>& directories) {
+    if (settings_.config().watch_policy != WatchPolicy::none) watch_.watch_directories(directories);
   }
 
   // What was imported while former daemons lived.

@@ -281,16 +281,22 @@ bool misleads(const PycCheck& check) {
          (check.freshness == Freshness::doubtful || check.freshness == Freshness::changed);
 }
 
-// Other bytecode of the source, in the same directory.
-std::vector<std::string> misleading_beside(const Row& row) {
+// In DIRECTORY: other bytecode of the sources of ROWS, which are by their own bytecode.
+std::vector<std::string> misleading_beside(const std::string& directory,
+                                           const std::map<std::string, Row>& rows) {
+  std::map<std::string, FileStamp> sources;
+  for (const auto& [pyc, row] : rows) {
+    if (const auto source = look_at(row.source)) sources.emplace(row.source, *source);
+  }
   std::vector<std::string> found;
-  const auto source = look_at(row.source);
   std::error_code failed;
-  std::filesystem::directory_iterator at(directory_of(row.pyc), failed);
-  for (const std::filesystem::directory_iterator end; source && !failed && at != end; at.increment(failed)) {
+  std::filesystem::directory_iterator at(directory, failed);
+  for (const std::filesystem::directory_iterator end; !failed && at != end; at.increment(failed)) {
     const std::string pyc = at->path();
-    if (pyc == row.pyc || source_from_cache(pyc) != row.source) continue;
-    const PycQuestion question{magic_of(pyc), *source, {}, {}, false};
+    const auto of = source_from_cache(pyc);
+    const auto source = of && !rows.contains(pyc) ? sources.find(*of) : sources.end();
+    if (source == sources.end()) continue;
+    const PycQuestion question{magic_of(pyc), source->second, {}, {}, false};
     if (misleads(check_pyc(pyc, question))) found.push_back(pyc);
   }
   return found;
@@ -320,6 +326,24 @@ Finding examine(const Row& row, bool sealed) {
   Finding fresh{.changed = true, .state = EntryState::fresh, .source = *source, .pyc = check.stamp};
   if (!is_settled(*source)) fresh.source.changed_ns = 0;
   return fresh;
+}
+
+// Whether Python's own rule, of the source's second of change and its size, takes bytecode that was made for
+// the source as ROW has it.
+bool suits_by_rule(const Row& row, const FileStamp& source) {
+  FileStamp made = source;
+  made.modified_ns = row.source_mtime_ns;
+  return made.python_mtime_s() == source.python_mtime_s() &&
+         static_cast<std::uint32_t>(row.source_size) == static_cast<std::uint32_t>(source.size);
+}
+
+bool may_mislead(const Row& row) {
+  const auto source = look_at(row.source);
+  if (!source) return false;
+  const auto pyc = look_at(row.pyc);
+  const bool is_as_made = row.state != EntryState::error && pyc && pyc_unchanged(row, *pyc);
+  if (!is_as_made) return true;
+  return suits_by_rule(row, *source) && (row.state != EntryState::fresh || !source_unchanged(row, *source));
 }
 
 // Four columns from FIRST on.
@@ -673,14 +697,15 @@ class Index::Database {
   }
 
   void refresh(const IndexFilter& filter, const std::stop_token& stop) {
-    std::int64_t last = -1;
-    while (!stop.stop_requested()) {
-      const auto rows = read_rows(filter, last);
-      if (rows.empty()) break;
-      last = rows.back().id;
-      apply(rows);
-      if (rows.size() < kRefreshBatch) break;
-    }
+    for_batches(filter, stop, [this](const std::vector<Row>& rows) { apply(rows); });
+  }
+
+  void find_misleading(const IndexFilter& filter, const std::stop_token& stop) {
+    for_batches(filter, stop, [this](const std::vector<Row>& rows) {
+      for (const auto& row : rows) {
+        if (!is_overlaid(row.pyc) && may_mislead(row)) note(row, examine(row, false));
+      }
+    });
   }
 
   void list(const IndexFilter& filter, const std::function<void(const IndexEntry&)>& visit) {
@@ -702,14 +727,23 @@ class Index::Database {
   // Others may have made good what was found: it is looked at again. What misleads in one file does so in
   // those for other versions and levels, which may have no entry.
   std::vector<std::string> remove_misleading() {
-    std::vector<std::string> removed;
+    SQLite::Statement select(*database_, std::string(kSelectRows) + "WHERE e.pyc = ?");
+    std::map<std::string, std::map<std::string, Row>> by_directory;
     for (const auto& pyc : std::exchange(misleading_, {})) {
-      const auto row = read_row_of(pyc);
-      if (!row || !may_write_unasked(pyc, ::geteuid())) continue;
-      std::vector<std::string> found = misleading_beside(*row);
-      if (examine(*row, false).misleading) found.push_back(pyc);  // which may be gone, too
+      bind_text(select, 1, pyc);
+      if (select.executeStep()) by_directory[std::string(directory_of(pyc))].emplace(pyc, read_row(select));
+      select.reset();
+    }
+    std::vector<std::string> removed;
+    for (const auto& [directory, rows] : by_directory) {
+      auto found = misleading_beside(directory, rows);
+      for (const auto& [pyc, row] : rows) {
+        // Itself may be gone, too.
+        if (may_mislead(row) && examine(row, false).misleading) found.push_back(pyc);
+      }
       for (auto& file : found) {
-        if (::unlink(file.c_str()) == 0) removed.push_back(std::move(file));
+        const bool is_removed = may_write_unasked(file, ::geteuid()) && ::unlink(file.c_str()) == 0;
+        if (is_removed) removed.push_back(std::move(file));
       }
     }
     return removed;
@@ -1026,10 +1060,16 @@ class Index::Database {
       "entries e"
       " JOIN sources s ON s.id = e.source JOIN interpreters i ON i.id = e.interpreter ";
 
-  std::optional<Row> read_row_of(const std::string& pyc) {
-    SQLite::Statement select(*database_, std::string(kSelectRows) + "WHERE e.pyc = ?");
-    bind_text(select, 1, pyc);
-    return select.executeStep() ? std::optional(read_row(select)) : std::nullopt;
+  template <class Visit>
+  void for_batches(const IndexFilter& filter, const std::stop_token& stop, Visit visit) {
+    std::int64_t last = -1;
+    while (!stop.stop_requested()) {
+      const auto rows = read_rows(filter, last);
+      if (rows.empty()) break;
+      last = rows.back().id;
+      visit(rows);
+      if (rows.size() < kRefreshBatch) break;
+    }
   }
 
   std::vector<Row> read_rows(const IndexFilter& filter, std::int64_t after) {
@@ -1043,6 +1083,11 @@ class Index::Database {
     return rows;
   }
 
+  void note(const Row& row, const Finding& finding) {
+    if (finding.doubtful) doubts.push_back(row.source);
+    if (finding.misleading) misleading_.insert(row.pyc);
+  }
+
   // Looks at the files first: a slow disk must not hold a transaction open.
   void apply(const std::vector<Row>& rows) {
     std::vector<std::pair<std::int64_t, Finding>> findings;
@@ -1051,44 +1096,53 @@ class Index::Database {
       const bool unused = overlaid && is_superseded(row.pyc, row.source, is_program(row.source));
       const auto finding = unused && look_at(row.source) ? superseded(row) : examine(row, overlaid);
       if (finding.changed) findings.emplace_back(row.id, finding);
-      if (finding.doubtful) doubts.push_back(row.source);
-      if (finding.misleading) misleading_.insert(row.pyc);
+      note(row, finding);
     }
     if (findings.empty()) return;
     SQLite::Transaction transaction(*database_, SQLite::TransactionBehavior::IMMEDIATE);
-    for (const auto& [id, finding] : findings) apply(id, finding);
+    Updates updates(*database_);
+    for (const auto& [id, finding] : findings) apply(id, finding, updates);
     transaction.commit();
   }
 
-  void apply(std::int64_t id, const Finding& finding) {
+  struct Updates {
+    explicit Updates(SQLite::Database& database)
+        : drop(database, "DELETE FROM entries WHERE id = ?"),
+          fresh(database,
+                "UPDATE entries SET state = 'fresh', source_mtime_ns = ?2, source_size = ?3,"
+                " made_us = iif(pyc_mtime_ns = ?4, made_us, 0), pyc_mtime_ns = ?4, pyc_size = ?5,"
+                " source_changed_ns = ?6, error_type = NULL, error_message = NULL,"
+                " error_line = NULL, error_column = NULL, gone = 0 WHERE id = ?1"),
+          other(database,
+                "UPDATE entries SET state = ?2, error_type = NULL, error_message = NULL,"
+                " error_line = NULL, error_column = NULL, gone = ?3 WHERE id = ?1") {}
+
+    SQLite::Statement drop;
+    SQLite::Statement fresh;
+    SQLite::Statement other;
+  };
+
+  void apply(std::int64_t id, const Finding& finding, Updates& updates) {
     if (finding.dropped || (finding.gone && !is_imported(id))) {
-      SQLite::Statement drop(*database_, "DELETE FROM entries WHERE id = ?");
-      drop.bind(1, id);
-      drop.exec();
+      run(updates.drop, id);
     } else if (finding.state == EntryState::fresh) {
-      SQLite::Statement update(
-          *database_,
-          "UPDATE entries SET state = 'fresh', source_mtime_ns = ?2, source_size = ?3,"
-          " made_us = iif(pyc_mtime_ns = ?4, made_us, 0), pyc_mtime_ns = ?4, pyc_size = ?5,"
-          " source_changed_ns = ?6, error_type = "
-          "NULL, error_message = NULL,"
-          " error_line = NULL, error_column = NULL, gone = 0 WHERE id = ?1");
-      update.bind(1, id);
-      update.bind(2, finding.source.modified_ns);
-      update.bind(3, as_signed(finding.source.size));
-      update.bind(4, finding.pyc.modified_ns);
-      update.bind(5, as_signed(finding.pyc.size));
-      update.bind(6, finding.source.changed_ns);
-      update.exec();
+      updates.fresh.bind(2, finding.source.modified_ns);
+      updates.fresh.bind(3, as_signed(finding.source.size));
+      updates.fresh.bind(4, finding.pyc.modified_ns);
+      updates.fresh.bind(5, as_signed(finding.pyc.size));
+      updates.fresh.bind(6, finding.source.changed_ns);
+      run(updates.fresh, id);
     } else {
-      SQLite::Statement update(*database_,
-                               "UPDATE entries SET state = ?2, error_type = NULL, error_message = NULL,"
-                               " error_line = NULL, error_column = NULL, gone = ?3 WHERE id = ?1");
-      update.bind(1, id);
-      bind_text(update, 2, word(finding.state));
-      update.bind(3, finding.gone ? 1 : 0);
-      update.exec();
+      bind_text(updates.other, 2, word(finding.state));
+      updates.other.bind(3, finding.gone ? 1 : 0);
+      run(updates.other, id);
     }
+  }
+
+  static void run(SQLite::Statement& statement, std::int64_t id) {
+    statement.bind(1, id);
+    statement.exec();
+    statement.reset();
   }
 
   // Whether a recorded run imported the source of this entry.
@@ -1224,6 +1278,10 @@ Result<void> Index::refresh(const IndexFilter& filter, const std::stop_token& st
 
 std::vector<std::string> Index::take_doubts() {
   return std::exchange(database_->doubts, {});
+}
+
+Result<void> Index::find_misleading(const IndexFilter& filter, const std::stop_token& stop) {
+  return guarded([&] { database_->find_misleading(filter, stop); });
 }
 
 Result<std::vector<std::string>> Index::remove_misleading() {

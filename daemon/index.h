@@ -228,9 +228,13 @@ class Index {
   // somebody has looked at the code.
   std::vector<std::string> take_doubts();
 
-  // Removes, where background.h allows it, what refreshes have found to be *misleading*: bytecode that
-  // Python's own rule takes for that of its source, whose size and second of change are as they were, though
-  // it is not or nobody knows. Its entry is stale until a look finds it made anew. Returns the files.
+  // Looks for what is *misleading* among what passes FILTER: bytecode that Python's own rule takes for that
+  // of its source, whose size and second of change are as they were, though it is not or nobody knows.
+  // Refreshes find it, too; this writes nothing, and what Python compiles itself costs no more than two
+  // stats.
+  Result<void> find_misleading(const IndexFilter& filter, const std::stop_token& stop = {});
+  // Removes, where background.h allows it, what was found to be misleading. Its entry is stale until a look
+  // finds it made anew. Returns the files.
   Result<std::vector<std::string>> remove_misleading();
 
   // Sources that were this very file when they were compiled last.

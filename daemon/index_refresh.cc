@@ -1,7 +1,6 @@
 #include "daemon/index_refresh.h"
 
-#include <algorithm>
-#include <vector>
+#include <utility>
 
 #include "daemon/temporary_file.h"
 
@@ -13,50 +12,61 @@ constexpr double kOneByOne = 0.25;
 
 }  // namespace
 
+IndexRefresh::IndexRefresh(Watcher* watcher) : watcher_(watcher) {
+  if (watcher != nullptr) proofs_.emplace(DirectoryProofs(*watcher), DirectoryProofs(*watcher));
+}
+
 Result<void> IndexRefresh::refresh(Index& index, const std::stop_token& stop) {
-  if (watcher_ == nullptr) return index.refresh(stop);
+  if (!proofs_) return index.refresh(stop);
+  return look(index, proofs_->refreshed, stop, [&](const IndexFilter& filter) {
+    return filter.path.empty() ? index.refresh(stop) : index.refresh(filter, stop);
+  });
+}
+
+Result<void> IndexRefresh::find_misleading(Index& index, const std::stop_token& stop) {
+  if (!proofs_) return index.find_misleading({}, stop);
+  return look(index, proofs_->settled, stop,
+              [&](const IndexFilter& filter) { return index.find_misleading(filter, stop); });
+}
+
+template <class Look>
+Result<void> IndexRefresh::look(Index& index, DirectoryProofs& proofs, const std::stop_token& stop,
+                                Look look) {
+  TRY_VOID(complete(index));
   const Tick now = watcher_->drain();
-  if (now == all_proved_) return {};
-  std::vector<std::string> unproved;
-  for (const auto& [directory, since] : directories_) {
-    if (!is_proved(directory, since)) unproved.push_back(directory);
-  }
-  const double part = static_cast<double>(unproved.size()) / static_cast<double>(directories_.size());
-  if (!is_complete_ || part > kOneByOne) {
-    TRY_VOID(index.refresh(stop));
+  if (proofs.hold(now)) return {};
+  const auto unproved = proofs.to_look_at();
+  if (static_cast<double>(unproved.size()) > kOneByOne * static_cast<double>(proofs.size())) {
+    TRY_VOID(look(IndexFilter{}));
   } else {
-    for (const auto& directory : unproved) {
-      TRY_VOID(index.refresh({.path = directory, .executable = {}, .direct = true}, stop));
-    }
+    for (const auto& directory : unproved)
+      TRY_VOID(look(IndexFilter{.path = directory, .executable = {}, .direct = true}));
   }
   if (stop.stop_requested()) return {};
-  if (!is_complete_) {
-    TRY_VOID(
-        index.list({.with_gone = true}, [this](const IndexEntry& entry) { note(entry.source, entry.pyc); }));
-    is_complete_ = true;
-    for (const auto& [directory, since] : directories_) unproved.push_back(directory);
-  }
-  if (unproved.empty()) all_proved_ = now;
-  for (const auto& directory : unproved) directories_[directory] = now;
+  auto unwatched = proofs.looked_at(unproved, now);
+  if (on_unwatched && !unwatched.empty()) on_unwatched(std::move(unwatched));
+  return {};
+}
+
+// Once.
+Result<void> IndexRefresh::complete(Index& index) {
+  if (is_complete_) return {};
+  TRY_VOID(
+      index.list({.with_gone = true}, [this](const IndexEntry& entry) { note(entry.source, entry.pyc); }));
+  is_complete_ = true;
   return {};
 }
 
 void IndexRefresh::note(std::span<const FileResult> files) {
-  if (watcher_ == nullptr) return;
   for (const auto& file : files) note(file.source, file.pyc);
 }
 
 void IndexRefresh::note(const std::string& source, const std::string& pyc) {
+  if (!proofs_) return;
   const std::string directory = directory_of(source);
   const std::string place = directory_of(pyc);
-  directories_[directory] = 0;
-  all_proved_ = 0;
-  if (place != directory && place != directory + "/__pycache__") elsewhere_.insert(directory);
-}
-
-bool IndexRefresh::is_proved(const std::string& directory, Tick since) const {
-  return since > 0 && !elsewhere_.contains(directory) && watcher_->files_unchanged_since(directory, since) &&
-         watcher_->files_unchanged_since(directory + "/__pycache__", since);
+  proofs_->refreshed.note(directory, place);
+  proofs_->settled.note(directory, place);
 }
 
 }  // namespace kiln

@@ -2,13 +2,15 @@
 // them; with one, not those in directories that are proved to be as they were.
 #pragma once
 
-#include <set>
+#include <functional>
+#include <optional>
 #include <span>
 #include <stop_token>
 #include <string>
-#include <unordered_map>
+#include <vector>
 
 #include "common/result.h"
+#include "daemon/directory_proofs.h"
 #include "daemon/file_result.h"
 #include "daemon/index.h"
 #include "daemon/watch/watcher.h"
@@ -19,24 +21,34 @@ namespace kiln {
 class IndexRefresh {
  public:
   // WATCHER outlives this; null: there is none.
-  explicit IndexRefresh(Watcher* watcher) : watcher_(watcher) {}
+  explicit IndexRefresh(Watcher* watcher);
+
+  // Told of directories whose entries had to be looked at, though they need not be if their files were
+  // watched.
+  std::function<void(std::vector<std::string>)> on_unwatched;
 
   // Every change that was finished before the call is in INDEX afterwards, unless STOP came first.
   Result<void> refresh(Index& index, const std::stop_token& stop);
+  // INDEX knows all that was misleading before the call (Index::find_misleading), unless STOP came first.
+  Result<void> find_misleading(Index& index, const std::stop_token& stop);
 
   // These were just recorded.
   void note(std::span<const FileResult> files);
 
  private:
+  template <class Look>
+  Result<void> look(Index& index, DirectoryProofs& proofs, const std::stop_token& stop, Look look);
+  Result<void> complete(Index& index);
   void note(const std::string& source, const std::string& pyc);
-  bool is_proved(const std::string& directory, Tick since) const;
+
+  struct Proofs {
+    DirectoryProofs refreshed;
+    DirectoryProofs settled;
+  };
 
   Watcher* watcher_;
-  bool is_complete_ = false;  // every directory of a source in the index is known
-  // By directory of sources: when all of its entries had been looked at; 0: never.
-  std::unordered_map<std::string, Tick> directories_;
-  Tick all_proved_ = 0;              // when all of them were; 0: that is not known
-  std::set<std::string> elsewhere_;  // directories whose bytecode, or some of it, does not lie in them
+  std::optional<Proofs> proofs_;  // none without a watcher
+  bool is_complete_ = false;      // every directory of a source in the index is known to them
 };
 
 }  // namespace kiln

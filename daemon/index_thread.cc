@@ -43,9 +43,19 @@ Result<Index*> IndexThread::index() {
 Result<Index*> IndexThread::refreshed_index() {
   Index* index = TRY(this->index());
   TRY_VOID(refresh_.refresh(*index, stop_.get_token()));
-  auto doubts = index->take_doubts();
-  if (!doubts.empty() && on_doubt) on_doubt(std::move(doubts));
+  tell_doubts(*index);
   return index;
+}
+
+void IndexThread::tell_doubts(Index& index) {
+  auto doubts = index.take_doubts();
+  if (!doubts.empty() && on_doubt) on_doubt(std::move(doubts));
+}
+
+Result<void> IndexThread::find_misleading(Index& index) {
+  TRY_VOID(refresh_.find_misleading(index, stop_.get_token()));
+  tell_doubts(index);
+  return {};
 }
 
 Result<CleanedOrphans> IndexThread::clean_orphans_here(const std::vector<IndexFilter>& filters) {
@@ -68,9 +78,19 @@ asio::awaitable<Result<void>> IndexThread::refresh() {
 
 asio::awaitable<Result<void>> IndexThread::settle() {
   return run_blocking(thread_, [this]() -> Result<void> {
-    Index* index = TRY(refreshed_index());
+    Index* index = TRY(this->index());
+    TRY_VOID(find_misleading(*index));
     for (const auto& pyc : TRY(index->remove_misleading())) spdlog::debug("removed, for it is old: {}", pyc);
     return {};
+  });
+}
+
+// Nothing is removed: it may be about to be made anew, or removed by whoever has changed it.
+void IndexThread::prepare_to_settle() {
+  if (is_preparing_.exchange(true)) return;
+  write_behind([this](Index& index) {
+    is_preparing_ = false;
+    return find_misleading(index);
   });
 }
 

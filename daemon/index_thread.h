@@ -2,6 +2,7 @@
 // queue up in the order in which they were asked.
 #pragma once
 
+#include <atomic>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/thread_pool.hpp>
 #include <cstddef>
@@ -49,15 +50,22 @@ class IndexThread {
   // asked.
   std::function<void(std::vector<std::string>)> on_doubt;
 
+  // Told of directories, as of IndexRefresh. To be set before anything is asked.
+  void on_unwatched(std::function<void(std::vector<std::string>)> told) {
+    refresh_.on_unwatched = std::move(told);
+  }
+
   // As of Index; what keeps it from being opened is the Error.
   boost::asio::awaitable<Result<std::string>> find_damage();
   // Looks at all files again that are not proved to be as they were, then counts.
   boost::asio::awaitable<Result<IndexSummary>> summarize();
   // Looks at them, too.
   boost::asio::awaitable<Result<void>> refresh();
-  // The same, and of what was changed before the call nothing is left that would mislead Python (as of
-  // Index).
+  // Of what was changed before the call nothing is left that would mislead Python (as of Index).
   boost::asio::awaitable<Result<void>> settle();
+  // There is something to settle: it is looked for ahead of whoever will ask, so that it has not to wait
+  // long.
+  void prepare_to_settle();
   // As of Index; no file is looked at.
   boost::asio::awaitable<Result<std::vector<IndexEntry>>> list_part(IndexFilter filter, std::string after,
                                                                     std::size_t count);
@@ -117,6 +125,8 @@ class IndexThread {
   void write_behind(Function change);
   Result<Index*> index();  // on the thread
   Result<Index*> refreshed_index();
+  Result<void> find_misleading(Index& index);
+  void tell_doubts(Index& index);
   Result<std::vector<IndexEntry>> unsettled_here(IndexFilter filter);
   Result<IndexSummary> summarize_here();
   Result<std::vector<std::string>> imported_modules_here(std::size_t count);
@@ -127,6 +137,7 @@ class IndexThread {
   std::string overlay_;
   std::optional<Index> index_;
   IndexRefresh refresh_;
+  std::atomic<bool> is_preparing_ = false;
   RunTimes run_times_;
   std::stop_source stop_;
   boost::asio::thread_pool thread_{1};

@@ -32,6 +32,7 @@ using namespace asio::experimental::awaitable_operators;
 namespace {
 
 constexpr std::size_t kMaxImported = 16'384;  // directories
+constexpr std::size_t kTidy = 256;            // so many new ones are a reason to forget those that are gone
 constexpr std::chrono::milliseconds kSettle{10'000};
 constexpr std::chrono::milliseconds kTell{250};
 
@@ -97,6 +98,7 @@ asio::awaitable<void> WatchService::run() {
     }
     if (!std::get<0>(heard)) co_return;
     pass_on(watcher_.take_changes());
+    index_.prepare_to_settle();
     if (!waiting_.empty() && watcher_.is_settled()) tell_settled();
   }
 }
@@ -351,12 +353,31 @@ bool WatchService::is_watched(const std::string& path) const {
 }
 
 void WatchService::watch_imports(const std::vector<std::string>& files) {
+  std::vector<std::string> directories;
   for (const auto& file : files) {
     const auto source = file.ends_with(".py") ? std::optional(file) : source_from_cache(file);
-    if (!source || !source->starts_with('/') || imported_.size() >= kMaxImported) continue;
-    const std::string directory = clean_path(directory_of(*source));
-    if (imported_.insert(directory).second) watcher_.add_directory(directory);
+    if (source && source->starts_with('/')) directories.push_back(clean_path(directory_of(*source)));
   }
+  watch_directories(directories);
+}
+
+void WatchService::watch_directories(const std::vector<std::string>& directories) {
+  for (const auto& directory : directories) {
+    if (imported_.size() >= tidied_at_ + kTidy) forget_missing();
+    if (imported_.size() >= kMaxImported) return;
+    if (imported_.insert(directory).second) watcher_.add_files_of(directory);
+  }
+}
+
+// Each of them costs a look whenever something is asked. One that comes back is watched when something in it
+// is imported or made again.
+void WatchService::forget_missing() {
+  std::erase_if(imported_, [this](const std::string& directory) {
+    const bool is_missing = watcher_.is_missing(directory);
+    if (is_missing) watcher_.remove_files_of(directory);
+    return is_missing;
+  });
+  tidied_at_ = imported_.size();
 }
 
 void WatchService::describe(const std::string& directory, proto::ExplainReply::Watched& watched) const {

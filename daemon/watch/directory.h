@@ -56,6 +56,7 @@ struct Directory {
   Directory* parent = nullptr;        // the directory above, if that is known
   bool root = false;
   bool covered = false;  // by a root: all below it is watched, too
+  bool listed = false;   // held with the files in it
   bool linked = false;   // reached through a symlink, so what is above does not vouch for it
   bool crowded = false;  // with more names that events do not vouch for than are kept
   bool visit_queued = false;
@@ -72,6 +73,7 @@ struct Directory {
   std::map<std::string, Name, std::less<>> names;
 
   bool wanted_itself() const { return root || held > 0; }
+  bool vouches_for_files() const { return covered || listed; }
 };
 
 }  // namespace kiln

@@ -14,6 +14,10 @@ namespace {
 // Of a directory: names that nobody holds and events do not vouch for.
 constexpr std::size_t kNames = Listing::kMost;
 
+constexpr std::size_t kDoubts = 10'000;
+
+constexpr std::string_view kCacheDirectory = "__pycache__";
+
 // Each removal makes an event.
 constexpr std::size_t kDeadAtOnce = 256;
 
@@ -69,6 +73,7 @@ Directory& Forest::ensure(const std::string& path) {
   directory.parent = path == "/" ? nullptr : find(directory_of(path));
   directory.covered = covers(path);
   directory.found = directory.changed = tick_;
+  doubt(directory);
   adopt_children(directory);
   enqueue(directory);
   return directory;
@@ -82,6 +87,7 @@ void Forest::adopt_children(Directory& directory) {
 }
 
 void Forest::enqueue(Directory& directory) {
+  doubt(directory);
   directory.coverage = Coverage::pending;
   directory.visit = 0;
   if (std::exchange(directory.visit_queued, true)) return;
@@ -123,6 +129,25 @@ void Forest::remove_directory(const std::string& path) {
   if (!directory->wanted_itself()) release(*directory);
 }
 
+void Forest::add_files_of(const std::string& path) {
+  for (const std::string& one : {path, path_in(path, kCacheDirectory)}) {
+    Directory& directory = ensure(one);
+    if (std::exchange(directory.listed, true)) continue;
+    ++directory.held;
+    wanted_.insert(&directory);
+    if (!directory.covered) enqueue(directory);
+  }
+}
+
+void Forest::remove_files_of(const std::string& path) {
+  for (const std::string& one : {path_in(path, kCacheDirectory), path}) {
+    Directory* const directory = find(one);
+    if (directory == nullptr || !std::exchange(directory->listed, false)) continue;
+    doubt(*directory);
+    remove_directory(one);
+  }
+}
+
 void Forest::add_file(const std::string& path) {
   const std::string above(directory_of(path));
   add_directory(above);
@@ -160,6 +185,7 @@ void Forest::prune(const std::string& path) {
   const auto examine = [&](Directories::iterator it) {
     Directory& directory = it->second;
     directory.covered = covers(it->first);
+    doubt(directory);
     if (directory.covered || directory.wanted_itself()) return std::next(it);
     reset(directory);
     orphan_children(directory);
@@ -258,6 +284,7 @@ void Forest::drop_names(Directory& directory) {
 }
 
 void Forest::reset(Directory& directory) {
+  doubt(directory);
   unlink(directory.watch, {&directory, nullptr});
   drop_names(directory);
   directory.crowded = directory.linked = false;
@@ -306,6 +333,8 @@ void Forest::forget_below(const std::string& path) {
 // Events were lost. Tops are looked at first, and lead to the others.
 void Forest::lose_everything() {
   ++epoch_;
+  doubts_.clear();
+  doubts_begin_ = ++tick_;
   for (auto& [path, directory] : directories_) {
     if (directory.coverage == Coverage::limited) continue;
     directory.coverage = Coverage::pending;
@@ -340,6 +369,7 @@ void Forest::hear(const InotifyEvent& event) {
 
 void Forest::hear(const InotifyEvent& event, const Target& target) {
   Directory& directory = *target.directory;
+  doubt(directory);
   if (target.name != nullptr) {
     directory.changed = tick_;
     directory.names.find(*target.name)->second.changed = tick_;
@@ -396,7 +426,7 @@ void Forest::hear_name(Directory& directory, std::string_view name, bool gone, b
     }
     return;
   }
-  if (!came || !directory.covered || directory.crowded) return;
+  if (!came || !directory.vouches_for_files() || directory.crowded) return;
   // It may be a symlink, or a second link to a file.
   directory.names[std::string(name)].changed = tick_;
   enqueue_look(directory);
@@ -437,6 +467,7 @@ void Forest::ended(int watch) {
 void Forest::invalidate_trees() {
   const auto invalidate = [&](Directory& directory) {
     directory.since = std::max(directory.since, tick_);
+    doubt(directory);
     if (directory.coverage == Coverage::unreadable) enqueue(directory);
     for (auto& [name, known] : directory.names) {
       if (known.state == Name::State::unknown || known.state == Name::State::by_stat) enqueue_look(directory);
@@ -462,8 +493,9 @@ void Forest::mounted(const std::string& path) {
   forget_tree(path);
   if (above == nullptr) return;
   above->changed = tick_;
+  doubt(*above);
   if (find(path) == nullptr && covers(path)) ensure(path);  // a visit tells whether it is one
-  if (above->covered || above->names.contains(name_of(path))) {
+  if (above->vouches_for_files() || above->names.contains(name_of(path))) {
     Name& name = above->names[std::string(name_of(path))];
     unlink(name.watch, {above, &above->names.find(name_of(path))->first});
     name.state = Name::State::unknown;
@@ -510,7 +542,8 @@ std::optional<Forest::Task> Forest::next() {
     Directory* const directory = find(path);
     if (directory == nullptr || !std::exchange(directory->visit_queued, false)) continue;
     directory->visit = ++visits_;
-    Visit visit{path, directory->visit, directory->covered, directory->wanted_itself(), std::nullopt};
+    Visit visit{path, directory->visit, directory->vouches_for_files(), directory->wanted_itself(),
+                std::nullopt};
     const Directory* const above = directory->parent;
     if (above != nullptr && above->coverage == Coverage::watched) visit.parent = above->status.identity;
     return visit;
@@ -540,6 +573,7 @@ bool Forest::watched(const Visit& visit, int watch, const PathStatus& status, bo
   directory->detail.clear();
   directory->crowded = false;
   directory->since = ++tick_;
+  doubt(*directory);
   return true;
 }
 
@@ -550,6 +584,7 @@ void Forest::listed(const Visit& visit, const Listing& listing) {
   directory->coverage = Coverage::watched;
   merge_names(*directory, listing);
   merge_children(*directory, listing);
+  doubt(*directory);
   changes_.add_directory(visit.path);
 }
 
@@ -612,6 +647,7 @@ void Forest::failed(const Visit& visit, Coverage coverage, const PathStatus& sta
   kept->status = status;
   kept->linked = linked;
   kept->detail = detail;
+  doubt(*kept);
 }
 
 void Forest::astray(const Visit& visit) {
@@ -645,6 +681,7 @@ void Forest::looked(const Look& look, const Look::Item& item, Name::State state,
   }
   name.state = state;
   name.changed = ++tick_;
+  doubt(*directory);
   if (name.held == 0 && state != Name::State::by_stat) directory->names.erase(found);
 }
 
@@ -664,6 +701,12 @@ bool Forest::unchanged_since(std::string_view path, Tick tick) const {
   return proved && name->changed <= tick;
 }
 
+// Somebody asks. What was crowded when it was listed is so until something is heard of it.
+void Forest::look_again_if_crowded(Directory& directory) {
+  const bool may_be_other = directory.changed > directory.since;
+  if (directory.crowded && directory.coverage == Coverage::watched && may_be_other) enqueue(directory);
+}
+
 bool Forest::files_unchanged_since(std::string_view path, Tick tick) {
   Directory* const directory = find(path);
   if (directory == nullptr) {
@@ -673,10 +716,42 @@ bool Forest::files_unchanged_since(std::string_view path, Tick tick) {
         above != nullptr && above->coverage == Coverage::watched && above->visit == 0 && !above->visit_queued;
     return is_listed && covers(std::string(path)) && is_heard(*above, tick) && above->changed <= tick;
   }
-  if (!directory->covered || !is_heard(*directory, tick) || directory->changed > tick) return false;
+  if (!directory->vouches_for_files() || !is_heard(*directory, tick) || directory->changed > tick)
+    return false;
   if (directory->coverage == Coverage::missing) return true;
-  if (directory->crowded && directory->coverage == Coverage::watched) enqueue(*directory);  // somebody asks
+  look_again_if_crowded(*directory);
   return !directory->crowded && directory->names.empty();
+}
+
+bool Forest::watches_files_of(std::string_view path) const {
+  const Directory* const directory = find(path);
+  return directory != nullptr && directory->vouches_for_files();
+}
+
+bool Forest::is_missing(std::string_view path) const {
+  const Directory* const directory = find(path);
+  return directory != nullptr && directory->coverage == Coverage::missing;
+}
+
+// With a tick of its own, so that whoever was told the last one hears of it.
+void Forest::doubt(const Directory& directory) {
+  ++tick_;
+  if (!doubts_.empty() && doubts_.back().second == *directory.path) {
+    doubts_.back().first = tick_;
+    return;
+  }
+  doubts_.emplace_back(tick_, *directory.path);
+  if (doubts_.size() <= kDoubts) return;
+  doubts_begin_ = doubts_.front().first;
+  doubts_.pop_front();
+}
+
+std::optional<std::vector<std::string>> Forest::doubtful_since(Tick tick) const {
+  if (tick < doubts_begin_) return std::nullopt;
+  std::vector<std::string> doubtful;
+  for (auto at = doubts_.rbegin(); at != doubts_.rend() && at->first > tick; ++at)
+    doubtful.push_back(at->second);
+  return doubtful;
 }
 
 bool Forest::watches_all_below(std::string_view path) const {
@@ -692,8 +767,8 @@ std::optional<std::vector<std::string>> Forest::tree_unchanged_since(std::string
   std::vector<std::string> by_stat;
   const auto examine = [&](Directory& directory) {
     if (!directory.covered) return true;
-    if (directory.crowded && directory.coverage == Coverage::watched) enqueue(directory);  // somebody asks
-    if (!is_heard(directory, tick) || directory.changed > tick) return false;
+    look_again_if_crowded(directory);
+    if (directory.crowded || !is_heard(directory, tick) || directory.changed > tick) return false;
     if (directory.coverage == Coverage::missing) return true;
     for (const auto& [name, known] : directory.names) {
       if (known.state == Name::State::unknown || known.changed > tick) return false;

@@ -76,6 +76,9 @@ class Forest {
   void remove_root(const std::string& path);
   void add_directory(const std::string& path);
   void remove_directory(const std::string& path);
+  // With the files in it, and those in its __pycache__. Not counted.
+  void add_files_of(const std::string& path);
+  void remove_files_of(const std::string& path);
   void add_file(const std::string& path);
   void remove_file(const std::string& path);
 
@@ -110,6 +113,9 @@ class Forest {
   std::optional<std::vector<std::string>> tree_unchanged_since(std::string_view path, Tick tick);
   bool files_unchanged_since(std::string_view path, Tick tick);
   bool watches_all_below(std::string_view path) const;
+  bool watches_files_of(std::string_view path) const;
+  bool is_missing(std::string_view path) const;
+  std::optional<std::vector<std::string>> doubtful_since(Tick tick) const;
 
   Tick tick() const { return tick_; }
   std::uint64_t epoch() const { return epoch_; }
@@ -148,6 +154,8 @@ class Forest {
   void limit(const std::string& path);
   void give_up(Directory& directory);
   void release(Directory& directory);
+  void doubt(const Directory& directory);
+  void look_again_if_crowded(Directory& directory);
 
   void link(int watch, const Target& target);
   void unlink(int& watch, const Target& target);
@@ -178,6 +186,8 @@ class Forest {
   std::deque<std::string> look_queue_;
   std::set<std::string, std::less<>> invalid_trees_;  // whose permissions may have changed, in this batch
   ChangeSet changes_;
+  std::deque<std::pair<Tick, std::string>> doubts_;  // what may no longer be proved, and since when
+  Tick doubts_begin_ = 0;                            // they are complete after it
 };
 
 }  // namespace kiln

@@ -81,6 +81,12 @@ void Watcher::add_directory(const std::string& path) {
 void Watcher::remove_directory(const std::string& path) {
   update(path, [&](const std::string& clean) { forest_.remove_directory(clean); });
 }
+void Watcher::add_files_of(const std::string& path) {
+  update(path, [&](const std::string& clean) { forest_.add_files_of(clean); });
+}
+void Watcher::remove_files_of(const std::string& path) {
+  update(path, [&](const std::string& clean) { forest_.remove_files_of(clean); });
+}
 void Watcher::add_file(const std::string& path) {
   update(path, [&](const std::string& clean) { forest_.add_file(clean); });
 }
@@ -130,6 +136,21 @@ bool Watcher::files_unchanged_since(std::string_view path, Tick tick) {
   const bool unchanged = forest_.files_unchanged_since(path, tick);
   if (!unchanged && !std::exchange(busy_, true)) wake();  // the question may have it looked at again
   return unchanged;
+}
+
+std::optional<std::vector<std::string>> Watcher::doubtful_since(Tick tick) const {
+  const std::lock_guard lock(mutex_);
+  return forest_.doubtful_since(tick);
+}
+
+bool Watcher::watches_files_of(std::string_view path) const {
+  const std::lock_guard lock(mutex_);
+  return forest_.watches_files_of(path);
+}
+
+bool Watcher::is_missing(std::string_view path) const {
+  const std::lock_guard lock(mutex_);
+  return forest_.is_missing(path);
 }
 
 bool Watcher::watches_all_below(std::string_view path) const {

@@ -95,6 +95,10 @@ class Watcher {
   // One directory, and never below it. Counted: as many removes as adds.
   void add_directory(const std::string& path);
   void remove_directory(const std::string& path);
+  // One directory with the files in it and in its __pycache__, of which files_unchanged_since() tells, as if
+  // a root covered it. Not counted.
+  void add_files_of(const std::string& path);
+  void remove_files_of(const std::string& path);
   // A file that is there or not, with its directory: only such files are proved. Costs a watch. Counted.
   void add_file(const std::string& path);
   void remove_file(const std::string& path);
@@ -116,9 +120,17 @@ class Watcher {
   // was made elsewhere after they were listed.
   std::optional<std::vector<std::string>> tree_unchanged_since(std::string_view path, Tick tick);
 
-  // The same for one directory that a root covers, and the files in it, when none of them has to be looked at
-  // by stat; for what lies below it nothing is said.
+  // The same for one directory that a root covers, or that was added with its files, and the files in it,
+  // when none of them has to be looked at by stat; for what lies below it nothing is said.
   bool files_unchanged_since(std::string_view path, Tick tick);
+  // A root covers it, or it was added with its files.
+  bool watches_files_of(std::string_view path) const;
+  // Of such directories: those of which files_unchanged_since() may say another thing than when drain()
+  // returned TICK, in no order, perhaps several times. Nothing: any. So who remembers what was proved need
+  // not ask again for the others.
+  std::optional<std::vector<std::string>> doubtful_since(Tick tick) const;
+  // It is to be watched, and not there.
+  bool is_missing(std::string_view path) const;
   // Whether a root covers PATH that ignores nothing.
   bool watches_all_below(std::string_view path) const;
 
@@ -129,8 +141,8 @@ class Watcher {
   // the first time.
   Changes take_changes();
 
-  // Why changes in DIRECTORY are not heard, for people. Empty: they are, or nobody wants them, or it is yet to be
-  // looked at.
+  // Why changes in DIRECTORY are not heard, for people. Empty: they are, or nobody wants them, or it is yet
+  // to be looked at.
   std::string why_unheard(const std::string& directory) const;
   WatchReport describe() const;
 

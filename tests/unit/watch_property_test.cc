@@ -197,6 +197,11 @@ class WatchProperty : public testing::TestWithParam<bool> {
     paths("", 3);
     watcher_->add_root(root_);
     for (const auto& path : held_) watcher_->add_file(path);
+    for (const char* name : {"", "/a", "/b", "/a/b"}) {
+      const std::string directory = out_ + name;
+      watcher_->add_files_of(directory);
+      listed_[directory];
+    }
   }
 
   static unsigned seed() {
@@ -275,6 +280,41 @@ class WatchProperty : public testing::TestWithParam<bool> {
     }
   }
 
+  // Of the files in DIRECTORY. With links, of which nobody hears, no more than that they are there.
+  std::string print_of_files(const std::string& directory) const {
+    std::set<std::string> prints;
+    std::error_code failed;
+    for (const auto& entry : fs::directory_iterator(directory, failed)) {
+      const auto path = entry.path().string();
+      if (!is_directory(entry.symlink_status())) prints.insert(path + " " + (GetParam() ? "" : print_of(path)));
+    }
+    std::string print = failed ? "none" : "";
+    for (const auto& one : prints) print += one + "\n";
+    return print;
+  }
+
+  // What is proved of directories that are watched with their files is so; and what was proved, and is not
+  // named as doubtful, still is.
+  void check_listed() {
+    const Tick tick = watcher_->drain();
+    const auto doubtful = watcher_->doubtful_since(listed_tick_);
+    for (auto& [directory, known] : listed_) {
+      const bool proved = watcher_->files_unchanged_since(directory, known.tick);
+      const std::string print = print_of_files(directory);
+      if (proved) {
+        ASSERT_EQ(print, known.print) << directory;
+        compared_.proofs_of_listed += print == "none" ? 0 : 1;
+      }
+      if (known.was_proved && doubtful && std::ranges::count(*doubtful, directory) == 0) {
+        ASSERT_TRUE(proved) << directory;
+        compared_.beyond_doubt += 1;
+      }
+      if (!proved) known = {{print, tick}, false};
+      known.was_proved = watcher_->files_unchanged_since(directory, known.tick);
+    }
+    listed_tick_ = tick;
+  }
+
   void check_tree() {
     const Tick tick = watcher_->drain();
     const auto by_stat = watcher_->tree_unchanged_since(root_, tree_tick_);
@@ -321,12 +361,15 @@ class WatchProperty : public testing::TestWithParam<bool> {
       if (is_below(path, root_) && is_real_directory(std::string(directory_of(path)), root_))
         look_again(path);
     }
+    const auto is_in_root = [&](const std::string& path) { return path == root_ || is_below(path, root_); };
     for (const auto& directory : changes.directories) {
+      if (!is_in_root(directory)) continue;
       std::erase_if(model_, [&](const auto& entry) { return directory_of(entry.first) == directory; });
       if (is_real_directory(directory, root_)) scan(directory, false, model_);
     }
     for (const auto& directory : changes.trees) {
       const std::string top = is_below(root_, directory) ? root_ : directory;
+      if (!is_in_root(top)) continue;
       std::erase_if(model_,
                     [&](const auto& entry) { return entry.first == top || is_below(entry.first, top); });
       if (!is_real_directory(std::string(directory_of(top)), root_) && top != root_) continue;
@@ -350,11 +393,17 @@ class WatchProperty : public testing::TestWithParam<bool> {
 
   Scratch scratch_;
   const std::string root_ = scratch_ / "in";
+  const std::string out_ = scratch_ / "out";
   Random random_;
   std::vector<std::unique_ptr<Hand>> hands_;
   std::unique_ptr<Watcher> watcher_;
   std::set<std::string> held_;
   std::map<std::string, Known> known_;
+  struct KnownFiles : Known {
+    bool was_proved = false;
+  };
+  std::map<std::string, KnownFiles> listed_;
+  Tick listed_tick_ = 0;
   Tree tree_;
   Tick tree_tick_ = 0;
   Tree model_;
@@ -368,6 +417,8 @@ class WatchProperty : public testing::TestWithParam<bool> {
     std::size_t proofs = 0;           // of held paths
     std::size_t proofs_of_files = 0;  // those of paths that were there
     std::size_t proofs_of_trees = 0;
+    std::size_t proofs_of_listed = 0;
+    std::size_t beyond_doubt = 0;
   };
   Compared compared_;
 };
@@ -382,6 +433,7 @@ TEST_P(WatchProperty, ProofsAndHintsAgreeWithAFreshLook) {
     changes += round();
     if (random_() % 3 == 0) settle();  // else nothing has been looked at yet
     check_files(true);
+    check_listed();
     check_tree();
     if (HasFatalFailure()) return;
     if (random_() % 2 == 0) continue;
@@ -389,6 +441,7 @@ TEST_P(WatchProperty, ProofsAndHintsAgreeWithAFreshLook) {
     follow_changes();
     check_files(true);
     check_files(false);
+    check_listed();
     check_tree();
     check_tree();
     if (HasFatalFailure()) return;
@@ -396,6 +449,8 @@ TEST_P(WatchProperty, ProofsAndHintsAgreeWithAFreshLook) {
   const auto report = watcher_->describe();
   std::printf("%u changes; compared %zu files and %zu directories of trees, %zu proofs of trees,\n", changes,
               compared_.files, compared_.directories, compared_.proofs_of_trees);
+  std::printf("%zu proofs of directories, %zu not asked for; ", compared_.proofs_of_listed,
+              compared_.beyond_doubt);
   std::printf("%zu proofs of held paths, %zu of them there; %zu of %zu rounds empty; epoch %lu\n",
               compared_.proofs, compared_.proofs_of_files, compared_.empty_rounds, compared_.rounds,
               static_cast<unsigned long>(report.epoch));
@@ -403,8 +458,11 @@ TEST_P(WatchProperty, ProofsAndHintsAgreeWithAFreshLook) {
   EXPECT_GT(compared_.directories, changes / 4);
   EXPECT_GT(compared_.proofs_of_files, changes / 2);
   EXPECT_GT(compared_.proofs_of_trees, 0U);
+  EXPECT_GT(compared_.proofs_of_listed, 0U);
+  EXPECT_GT(compared_.beyond_doubt, 0U);
   EXPECT_LT(compared_.empty_rounds, compared_.rounds / 2);
   for (const auto& path : held_) watcher_->remove_file(path);
+  for (const auto& [directory, known] : listed_) watcher_->remove_files_of(directory);
   watcher_->remove_root(root_);
   settle();
   EXPECT_EQ(watcher_->describe().watches, 0U);

@@ -521,6 +521,43 @@ TEST_F(WatcherTest, OneDirectoryIsWatchedWithoutWhatLiesBelow) {
   EXPECT_EQ(watcher_.describe().directories, 0U);
 }
 
+TEST_F(WatcherTest, ADirectoryIsWatchedWithItsFilesAndTheirBytecode) {
+  const auto home = scratch_ / "home";
+  const auto file = scratch_.write("home/x.py", "x");
+  scratch_.write("home/below/y.py", "y");
+  watcher_.add_files_of(home);
+  Tick tick = settle();
+  const auto are_proved = [&](const std::string& directory) {
+    watcher_.drain();
+    return watcher_.files_unchanged_since(directory, tick);
+  };
+  const auto is_doubtful = [&](const std::string& directory) {
+    const auto doubtful = watcher_.doubtful_since(tick);
+    return !doubtful || std::ranges::count(*doubtful, directory) > 0;
+  };
+  EXPECT_TRUE(are_proved(home));
+  EXPECT_TRUE(are_proved(home + "/__pycache__"));
+  EXPECT_FALSE(are_proved(home + "/below"));
+  EXPECT_FALSE(is_doubtful(home));
+  append(file);
+  EXPECT_FALSE(are_proved(home));
+  EXPECT_TRUE(is_doubtful(home));
+  EXPECT_TRUE(are_proved(home + "/__pycache__"));
+  tick = settle();
+  EXPECT_TRUE(are_proved(home));
+  scratch_.write("home/__pycache__/x.pyc", "x");
+  EXPECT_FALSE(are_proved(home + "/__pycache__"));
+  EXPECT_TRUE(is_doubtful(home + "/__pycache__"));
+  tick = settle();
+  EXPECT_TRUE(are_proved(home + "/__pycache__"));
+  watcher_.remove_files_of(home);
+  settle();
+  EXPECT_FALSE(are_proved(home));
+  EXPECT_TRUE(is_doubtful(home));
+  EXPECT_EQ(watcher_.describe().watches, 0U);
+  EXPECT_EQ(watcher_.describe().directories, 0U);
+}
+
 TEST_F(WatcherTest, RootsNestAndOverlap) {
   const auto file = scratch_.write("r/a/b/x.py", "x");
   watcher_.add_root(scratch_ / "r/a/b");
@@ -982,7 +1019,8 @@ TEST_F(UntrustedWatcherTest, AHeldFileIsNotProvedByADirectoryOfThatNameThatIsMis
 }
 
 // Root reads everything, so a child process that is somebody else looks.
-// Instances and watches of inotify are counted for each user, and tests run side by side: each is somebody else.
+// Instances and watches of inotify are counted for each user, and tests run side by side: each is somebody
+// else.
 uid_t user_of_this_test_alone() {
   constexpr uid_t kBeyondAnyAccount = 1U << 24;
   return kBeyondAnyAccount + static_cast<uid_t>(::getpid());
@@ -995,7 +1033,8 @@ TEST(UnreadableDirectory, IsShownAndWatchedWhenItCanBe) {
   const auto root = scratch / "r";
   const auto closed = root + "/closed";
   const uid_t user = user_of_this_test_alone();
-  ASSERT_TRUE(shell("chown -R " + std::to_string(user) + " '" + scratch.path() + "' && chmod 0 '" + closed + "'"));
+  ASSERT_TRUE(
+      shell("chown -R " + std::to_string(user) + " '" + scratch.path() + "' && chmod 0 '" + closed + "'"));
   const auto look = [&] {
     if (::setuid(user) != 0) return 1;
     Watcher watcher;
