@@ -70,6 +70,7 @@ std::string encode_rehearsal_order(const RehearsalOrder& order) {
   out.bytes(order.streams);
   out.number(order.writes_bytecode ? 1 : 0);
   out.list(order.trusted);
+  out.number(order.memory);
   return out.take();
 }
 
@@ -81,6 +82,7 @@ Result<RehearsalOrder> decode_rehearsal_order(std::string_view message) {
   order.streams = in.bytes();
   order.writes_bytecode = in.number() != 0;
   order.trusted = in.list();
+  order.memory = in.number();
   if (!in.done()) return Error{Reason::protocol, "malformed order of a rehearsal", {}};
   order.launch = TRY(decode_launch(launch));
   return order;
@@ -147,16 +149,18 @@ std::uint64_t hash_of_names(int fd, bool importable) {
   const int copy = ::openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   const std::unique_ptr<DIR, int (*)(DIR*)> directory{copy >= 0 ? ::fdopendir(copy) : nullptr, ::closedir};
   if (!directory) return 0;
-  std::uint64_t sum = 1;
+  std::uint64_t hash = 1;
   while (const dirent* entry = ::readdir(directory.get())) {
     const std::string_view name = entry->d_name;
     if (name == "." || name == ".." || (importable && !is_importable(name))) continue;
     std::string told(name);
     // What os.scandir() tells besides, without asking for more.
     if (!importable) told += '/' + std::to_string(entry->d_type) + '/' + std::to_string(entry->d_ino);
-    sum += std::hash<std::string_view>{}(told);  // in whatever order they come
+    const std::uint64_t one = std::hash<std::string_view>{}(told);
+    // os.listdir() shows their order; an import does not.
+    hash = importable ? hash + one : hash * 31 + one;
   }
-  return sum;
+  return hash;
 }
 
 ProgramInput look_again(const ProgramInput& input) {

@@ -28,8 +28,16 @@ struct RehearsalOrder {
   // importlib may write the bytecode of what is imported, as a run would have: nobody has run the program.
   bool writes_bytecode = false;
   std::vector<std::string>
-      trusted;  // modules, as patterns of fnmatch(3), that may draw and ask (images.trust)
+      trusted;               // modules, as patterns of fnmatch(3), that may draw and ask (images.trust)
+  std::uint64_t memory = 0;  // that it may take beyond what the interpreter has; in bytes
 };
+
+// What a rehearsal says on each channel that it still has, before anything else, and again in each process in
+// which it goes on: with a pidfd of it, by which the daemon may end it.
+constexpr char kGoesOn = 'g';
+// The last message of a rehearsal on a channel, with a memfd that holds a RehearsalReport. From here on there
+// is an image at its other end.
+constexpr char kStopped = 's';
 
 // What a program looked at on its way.
 struct ProgramInput {

@@ -1,10 +1,12 @@
 #include "daemon/program_images.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <spdlog/spdlog.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -34,6 +36,7 @@ constexpr std::uint64_t kProcesses = 3;  // an image, with its spare children
 constexpr std::chrono::milliseconds kSettles{100};
 constexpr std::chrono::milliseconds kTryAgainAfter{1'000};
 constexpr int kMostDoublings = 13;
+constexpr std::chrono::seconds kHangs{70};  // a rehearsal gives up by itself after 60
 // The kernel stamps files with a clock that lags by up to a tick (10 ms at 100 Hz).
 constexpr std::int64_t kClockSlack_ns = 20'000'000;
 
@@ -264,7 +267,8 @@ void ProgramImages::rehearse(const std::string& key, const ImageGreeting& greeti
                        run->request.cwd(),
                        run->request.streams(),
                        run->was_wanted,
-                       {run->request.trusted().begin(), run->request.trusted().end()}};
+                       {run->request.trusted().begin(), run->request.trusted().end()},
+                       memory_limit_};
   order.launch.environment.assign(run->request.environment().begin(), run->request.environment().end());
   const UniqueFd message = packed(encode_rehearsal_order(order));
   if (!message) return;
@@ -326,7 +330,13 @@ void ProgramImages::end(const ImagePointer& image) {
 bool ProgramImages::receive(Image& image) {
   auto message = receive_with_fds(image.channel.native_handle(), kMaxChannelMessage, MSG_DONTWAIT);
   if (!message || message->bytes.empty()) return false;
-  if (!image.stop) return message->fds.size() == 1 && take_report(image, message->fds[0].get());
+  if (!image.stop) {
+    if (message->fds.size() != 1) return false;
+    if (message->bytes[0] == kStopped) return take_report(image, message->fds[0].get());
+    image.process = std::move(message->fds[0]);
+    image.since = Clock::now();
+    return message->bytes[0] == kGoesOn;
+  }
   auto report = decode_image_report(message->bytes);
   if (!report) return false;
   if (on_uncached && !report->run.uncached.paths.empty())
@@ -361,6 +371,7 @@ bool ProgramImages::take_report(Image& image, int fd) {
                stop->places.empty() ? "its end" : stop->places.back(), stop->step + by_whom(*stop));
   image.inputs = std::make_unique<ProgramInputs>(watcher_, std::exchange(stop->inputs, {}));
   image.stop = std::move(*stop);
+  image.process.reset();
   image.since = Clock::now();
   supersede(*image.of);
   if (!image.stop->is_last) return true;
@@ -415,7 +426,20 @@ void ProgramImages::set_memory_limit(std::uint64_t bytes) {
   keep_within_memory();
 }
 
-void ProgramImages::tend() {
+void ProgramImages::end_overdue(Clock::time_point now) {
+  const Rehearsed* told = nullptr;
+  for (const ImagePointer& image : std::list<ImagePointer>(images_)) {
+    if (image->stop || now - image->since < kHangs) continue;
+    const Rehearsed& run = *image->of;
+    if (std::exchange(told, &run) != &run)
+      spdlog::warn("{} {} is run ahead for too long: it is killed", run.python, run.launch.target);
+    if (image->process) ::syscall(SYS_pidfd_send_signal, image->process.get(), SIGKILL, nullptr, 0);
+    end(image);
+  }
+}
+
+void ProgramImages::tend(Clock::time_point now) {
+  end_overdue(now);
   if (images_.empty()) return;
   keep_within_memory();
   if (!is_memory_short()) return;

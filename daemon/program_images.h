@@ -26,6 +26,7 @@
 
 #include "common/image_channel.h"
 #include "common/rehearsal.h"
+#include "common/unique_fd.h"
 #include "daemon/environment.h"
 #include "daemon/program_inputs.h"
 #include "daemon/task_group.h"
@@ -70,8 +71,10 @@ class ProgramImages {
   void set_limit(std::size_t limit);
   // Of what all of them take together, less what they share; never more than a quarter of the machine's.
   void set_memory_limit(std::uint64_t bytes);
-  // Due now and then: those beyond the limit go, and half of them where memory is short.
-  void tend();
+  // Due now and then: those beyond the limit go, and half of them where memory is short; and what is run
+  // ahead for longer than it may, by itself (daemon/image/rehearsal.cc), is killed: it hangs, and lets
+  // nothing else be run ahead.
+  void tend(Clock::time_point now = Clock::now());
   std::uint64_t running() const;
   void describe(proto::Status& status) const;
   void close();
@@ -108,6 +111,7 @@ class ProgramImages {
     std::unique_ptr<ProgramInputs> inputs;
     std::int64_t started_ns = 0;
     Clock::time_point since = Clock::now();
+    UniqueFd process;  // a pidfd, of the one that is on its way
     Clock::time_point last_used = Clock::now();
     std::uint64_t handed_over = 0;
     ImageReport report;
@@ -139,6 +143,7 @@ class ProgramImages {
   void end(const ImagePointer& image);
   bool receive(Image& image);
   bool take_report(Image& image, int fd);
+  void end_overdue(Clock::time_point now);
   void keep_at_most(std::size_t count);
   void keep_within_memory();
   ImagePointer least_used() const;

@@ -97,6 +97,12 @@ int hook(const char* event, PyObject* arguments, void*) {
     stop_at_fence("adds an audit hook");  // which would hear of what Kiln does at a stop
     interpreter_state().audited = true;
   }
+  // Whose thread states no step into the interpreter finds its way through (PyGILState_Ensure).
+  // Among all objects some are Kiln's, and the arguments are not, while it is seen who looks at them.
+  if (std::string_view(event) == "gc.get_objects" || std::string_view(event) == "gc.get_referrers") {
+    if (!is_fence_open()) stop_at_fence("looks at all objects");
+  }
+  if (std::string_view(event) == "cpython.PyInterpreterState_New") stop_at_fence("creates a subinterpreter");
   if (watched != nullptr) watch(event, arguments);
   return 0;
 }

@@ -169,13 +169,16 @@ void on_system_call(int, siginfo_t* info, void* raw) {
   const std::array order{REG_RDI, REG_RSI, REG_RDX, REG_R10, REG_R8, REG_R9};
   for (std::size_t i = 0; i < order.size(); ++i)
     what.arguments[i] = static_cast<std::uint64_t>(registers[order[i]]);
-  const std::string objection = state.keeper->objection(what);
+  const std::optional<long> answer = state.keeper->answer(what);
+  const std::string objection = answer ? std::string() : state.keeper->objection(what);
   if (!objection.empty() && state.keeper->may_leave()) {
     registers[REG_RIP] -= kCallSize;
     errno = former_errno;
     return;
   }
-  if (objection.empty()) {
+  if (answer) {
+    registers[REG_RAX] = *answer;
+  } else if (objection.empty()) {
     const long result = call(what);
     state.keeper->note(what, result);
     registers[REG_RAX] = result;
@@ -284,6 +287,10 @@ void stop_at_fence(const std::string& step) {
   std::memcpy(&mask, &blocked, sizeof blocked);
   ::pthread_sigmask(SIG_SETMASK, &mask, nullptr);
   if (is_fenced()) selector = kBlock;
+}
+
+bool is_fence_open() {
+  return selector == kAllow;
 }
 
 void close_fence() {

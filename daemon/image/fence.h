@@ -14,6 +14,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "common/result.h"
@@ -30,6 +31,8 @@ struct SystemCall {
 class FenceKeeper {
  public:
   virtual ~FenceKeeper() = default;
+  // What CALL results in, as the kernel would say it, where it is not to be made at all.
+  virtual std::optional<long> answer(const SystemCall& call) = 0;
   // What CALL would do, if it must not happen: "creates a socket".
   virtual std::string objection(const SystemCall& call) = 0;
   // CALL has happened. RESULT: as the kernel gave it, -errno for a failure.
@@ -56,6 +59,9 @@ bool is_fenced();
 // The program, about to do something that no instruction of its own shows (it has ended), stops here, if it
 // is fenced.
 void stop_at_fence(const std::string& step);
+
+// It is Kiln that runs at this moment, or a step that it does not look into.
+bool is_fence_open();
 
 // After may_leave().
 void close_fence();

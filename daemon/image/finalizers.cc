@@ -7,6 +7,7 @@
 
 #include "daemon/image/extensions.h"
 #include "daemon/image/interpreter_state.h"
+#include "daemon/image/late_finalizers.h"
 #include "daemon/image/look.h"
 #include "daemon/image/new_objects.h"
 #include "daemon/image/python_ref.h"
@@ -190,11 +191,15 @@ std::string& own_reason() {
 
 std::string note_own_finalizers() {
   own_reason() = note_own_extensions();
+  forget_classes();
+  watch_class_changes();
   Search search;
   for (int generation = 0; generation < 3; ++generation) {
     const PythonRef objects{PyObject_CallFunction(interpreter_state().gc_objects.get(), "i", generation)};
     for (Py_ssize_t i = 0; objects && own_reason().empty() && i < PyList_Size(objects.get()); ++i) {
-      if (search.matters(PyList_GetItem(objects.get(), i))) own_reason() = "an object of " + search.culprit();
+      PyObject* object = PyList_GetItem(objects.get(), i);
+      if (search.matters(object)) own_reason() = "an object of " + search.culprit();
+      if (PyType_Check(object) != 0) note_class(reinterpret_cast<PyTypeObject*>(object));
     }
   }
   PyErr_Clear();
@@ -204,7 +209,7 @@ std::string note_own_finalizers() {
 bool finalization_matters() {
   const InterpreterState& state = interpreter_state();
   if (!own_reason().empty() || is_watched() || warnings_are_asked_for()) return true;
-  if (has_unknown_extension()) return true;
+  if (has_unknown_extension() || any_was_given_finalizer()) return true;
   // Frozen objects are hidden from get_objects.
   if (count_frozen_objects() != state.frozen_objects) return true;
   Search search;

@@ -24,10 +24,13 @@ void forget_class(PyObject* globals, const char* name) {
   const PythonRef found = PythonRef::borrowed(PyDict_GetItemString(globals, name));
   if (!found || PyType_Check(found.get()) == 0) return;
   PyDict_DelItemString(globals, name);
-  if (Py_REFCNT(found.get()) != kOwnReferences + 1) return;
+  if (Py_REFCNT(found.get()) == kOwnReferences + 1) break_cycles(found.get());
+}
+
+void break_cycles(PyObject* type) {
   Clear clear = nullptr;
   std::memcpy(&clear, reinterpret_cast<const char*>(&PyType_Type) + kClearOffset, sizeof clear);
-  clear(found.get());
+  clear(type);
 }
 
 }  // namespace kiln::image

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "daemon/image/descriptor_layout.h"
 #include "daemon/image/fence.h"
 #include "daemon/image/known_step.h"
 #include "daemon/image/look.h"
@@ -18,25 +19,35 @@
 namespace kiln::image {
 namespace {
 
-// Whatever the calling convention (METH_NOARGS, METH_FASTCALL | METH_KEYWORDS, ...): all arguments are
-// pointers or sizes, of which the ABI of x86-64 passes so many in registers, and a function that takes fewer
-// does not look at the rest.
-using Method = void* (*)(void*, void*, void*, void*, void*, void*);
+using Method = NativeMethod;
 
 constexpr std::size_t kMost = 160;  // RandomState of numpy has some 60
 std::array<Method, kMost> originals{};
 std::size_t replaced = 0;
-std::vector<Generator>& watched() {
-  static auto* generators = new std::vector<Generator>;
+struct Watched {
+  Generator generator;
+  const void* object = nullptr;  // null: not known, as of numpy's
+};
+std::vector<Watched>& watched() {
+  static auto* generators = new std::vector<Watched>;
   return *generators;
 }
 
+PyObject* module_of(const Generator& generator) {
+  return PyDict_GetItemString(PyImport_GetModuleDict(), std::string(generator.module).c_str());
+}
+
+// Null: its module is not there, or does not have it yet.
+PyObject* find(const Generator& generator) {
+  PyObject* module = module_of(generator);
+  PyObject* dict = module != nullptr && PyModule_Check(module) != 0 ? PyModule_GetDict(module) : nullptr;
+  return dict != nullptr ? PyDict_GetItemString(dict, generator.attribute) : nullptr;
+}
+
+// Where its module was taken out, nobody knows which it is.
 bool is_watched(const void* self) {
-  PyObject* modules = PyImport_GetModuleDict();
-  return std::ranges::any_of(watched(), [&](const Generator& generator) {
-    PyObject* module = PyDict_GetItemString(modules, std::string(generator.module).c_str());
-    PyObject* dict = module != nullptr && PyModule_Check(module) != 0 ? PyModule_GetDict(module) : nullptr;
-    return dict != nullptr && PyDict_GetItemString(dict, generator.attribute) == self;
+  return std::ranges::any_of(watched(), [&](const Watched& one) {
+    return one.object == self || find(one.generator) == self || module_of(one.generator) == nullptr;
   });
 }
 
@@ -61,14 +72,6 @@ constexpr std::array<Method, sizeof...(Index)> methods(std::index_sequence<Index
   return {method<Index>...};
 }
 constexpr auto kMethods = methods(std::make_index_sequence<kMost>());
-
-// cpython/descrobject.h, not in the limited API, the same in 3.8 to 3.13: an object's head, type, name and
-// qualified name come before the method.
-struct MethodDescriptor {
-  std::array<void*, 2> head;
-  std::array<void*, 3> common;
-  PyMethodDef* method;
-};
 
 std::string kind_of(PyObject* object) {
   return text_of(attribute(reinterpret_cast<PyObject*>(Py_TYPE(object)), "__name__").get());
@@ -105,15 +108,31 @@ std::size_t replace_methods(PyObject* type) {
 }  // namespace
 
 bool watch_generator(const Generator& generator) {
-  const auto is_it = [&](const Generator& other) {
-    return other.module == generator.module && std::strcmp(other.attribute, generator.attribute) == 0;
-  };
-  if (std::ranges::any_of(watched(), is_it)) return true;
+  // Python's own generators are seeded by a method in Python; of one that was before, its module tells.
+  const auto stack = python_stack(1);
+  const bool is_seeding = !stack.empty() && stack[0].module == "random" && stack[0].function == "seed";
+  const PythonRef seeded = is_seeding ? self_of("seed") : PythonRef{};
+  const void* object = seeded ? seeded.get() : find(generator);
+  const auto known = std::ranges::find_if(watched(), [&](const Watched& one) {
+    return one.generator.module == generator.module &&
+           std::strcmp(one.generator.attribute, generator.attribute) == 0;
+  });
+  if (known != watched().end()) {
+    if (known->object == nullptr) known->object = object;
+    return true;
+  }
   PyObject* module = PyDict_GetItemString(PyImport_GetModuleDict(), generator.type_module);
   const PythonRef type = attribute(module, generator.type);
   if (!type || replace_methods(type.get()) == 0) return false;
-  watched().push_back(generator);
+  watched().push_back({generator, object});
   return true;
+}
+
+bool are_generators_there() {
+  return std::ranges::all_of(watched(), [](const Watched& one) {
+    const void* there = find(one.generator);
+    return there != nullptr && (one.object == nullptr || one.object == there);
+  });
 }
 
 }  // namespace kiln::image

@@ -17,8 +17,12 @@ struct Generator {
   const char* type;
 };
 
-// From now on the first use of GENERATOR behind a fence is a step (daemon/image/fence.h). False: it cannot be
-// watched, as where its methods are no such functions. Needs a PythonAside; none is used meanwhile.
+// From now on the first use of GENERATOR behind a fence is a step (daemon/image/fence.h). It is just being
+// seeded, or was before. False: it cannot be watched, as where its methods are no such functions. Needs a
+// PythonAside; none is used meanwhile.
 bool watch_generator(const Generator& generator);
+
+// All that are watched are where they will be looked for, to be seeded anew. Needs a PythonAside.
+bool are_generators_there();
 
 }  // namespace kiln::image

@@ -12,37 +12,48 @@
 namespace kiln::image {
 namespace {
 
-// Of the innermost running function of this name: what its `self` has as ATTRIBUTE of its own.
-PythonRef own_attribute(std::string_view function, const char* name) {
-  PythonRef frame = PythonRef::borrowed(reinterpret_cast<PyObject*>(PyEval_GetFrame()));
-  while (frame && frame.get() != Py_None &&
-         !is_text(attribute(code_of(frame.get()).get(), "co_name").get(), function))
-    frame = attribute(frame.get(), "f_back");
-  const PythonRef locals = attribute(frame.get(), "f_locals");
-  PyObject* self =
-      locals && PyDict_Check(locals.get()) != 0 ? PyDict_GetItemString(locals.get(), "self") : nullptr;
-  const PythonRef own = attribute(self, "__dict__");
-  return PythonRef::borrowed(own && PyDict_Check(own.get()) != 0 ? PyDict_GetItemString(own.get(), name)
-                                                                 : nullptr);
-}
-
 // A field's default is computed when it is needed: it is not compared with the present time.
 bool has_computed_default() {
-  const PythonRef value = own_attribute("_check_fix_default_value", "default");
+  const PythonRef value = own_attribute(self_of("_check_fix_default_value").get(), "default");
   const PythonRef type =
       PythonRef::borrowed(value ? reinterpret_cast<PyObject*>(Py_TYPE(value.get())) : nullptr);
   return is_text(attribute(type.get(), "__name__").get(), "function");
 }
+
+// Nobody holds a generator of the module random but the one that it makes just now, as when the module is
+// imported once more, or another time: of those only the last one is seeded anew.
+bool is_only_generator() {
+  PyObject* module = PyDict_GetItemString(PyImport_GetModuleDict(), "_random");
+  const PythonRef type = attribute(module, "Random");
+  if (!type) return false;
+  Py_ssize_t count = 0;
+  for (int generation = 0; generation < 3; ++generation) {
+    const PythonRef objects{PyObject_CallFunction(interpreter_state().gc_objects.get(), "i", generation)};
+    for (Py_ssize_t i = 0; objects && i < PyList_Size(objects.get()); ++i) {
+      PyObject* object = PyList_GetItem(objects.get(), i);
+      count += PyType_IsSubtype(Py_TYPE(object), reinterpret_cast<PyTypeObject*>(type.get())) != 0 ? 1 : 0;
+    }
+  }
+  PyErr_Clear();
+  return count == 1;
+}
+
+constexpr std::string_view kThreadId =
+    "(lambda i: object() if i is None or i < 257 else i)(sys.modules['threading']._main_thread._native_id)";
 
 constexpr Generator kRandom{"random", "_inst", "_random", "Random"};
 constexpr Generator kSympy{"sympy.core.random", "rng", "_random", "Random"};
 constexpr Generator kNumpy{"numpy.random.mtrand", "_rand", "numpy.random.mtrand", "RandomState"};
 
 constexpr std::array kKnownSteps{
-    KnownStep{Effect::clock, "logging", "<module>", "logging",
-              "m = sys.modules['logging']\n"
-              "m._startTime = time.time() if isinstance(m._startTime, float) else time.time_ns()\n",
-              "the time from which relativeCreated counts"},
+    KnownStep{.effect = Effect::clock,
+              .module = "logging",
+              .function = "<module>",
+              .within = "logging",
+              .reset = "m = sys.modules['logging']\n"
+                       "m._startTime = time.time() if isinstance(m._startTime, float) else time.time_ns()\n",
+              .reason = "the time from which relativeCreated counts",
+              .replaces = "sys.modules['logging']._startTime"},
     KnownStep{Effect::clock, "dateutil.parser._parser", "__init__", "dateutil.parser._parser",
               "i = sys.modules['dateutil.parser._parser'].DEFAULTPARSER.info\n"
               "i._year = time.localtime().tm_year\n"
@@ -53,6 +64,7 @@ constexpr std::array kKnownSteps{
               .within = "random",
               .reset = "sys.modules['random']._inst.seed()\n",
               .reason = "the state of the module's own generator",
+              .holds = is_only_generator,
               .seeds = &kRandom},
     KnownStep{.effect = Effect::random,
               .module = "random",
@@ -87,10 +99,14 @@ constexpr std::array kKnownSteps{
               "the state of a generator that is seeded before each use"},
     KnownStep{Effect::random, "secrets", "<module>", "secrets", "",
               "the state that SystemRandom has of its base class, and never uses"},
-    KnownStep{Effect::random, "multiprocessing.process", "__init__", "multiprocessing.process",
-              "m = sys.modules['multiprocessing.process']\n"
-              "m._current_process._config['authkey'] = m.AuthenticationString(os.urandom(32))\n",
-              "the key of the main process, handed to children that it starts"},
+    KnownStep{.effect = Effect::random,
+              .module = "multiprocessing.process",
+              .function = "__init__",
+              .within = "multiprocessing.process",
+              .reset = "m = sys.modules['multiprocessing.process']\n"
+                       "m._current_process._config['authkey'] = m.AuthenticationString(os.urandom(32))\n",
+              .reason = "the key of the main process, handed to children that it starts",
+              .replaces = "sys.modules['multiprocessing.process']._current_process._config['authkey']"},
     KnownStep{.effect = Effect::random,
               .module = "random",
               .function = "getrandbits",
@@ -134,6 +150,15 @@ bool is_trusted(const std::vector<PythonFrame>& stack) {
   });
 }
 
+// Not by reload(), nor of a copy beside the one that the resets find.
+bool is_first_import(const PythonFrame& frame) {
+  PyObject* module = PyDict_GetItemString(PyImport_GetModuleDict(), frame.module.c_str());
+  if (module == nullptr || PyModule_Check(module) == 0 || PyModule_GetDict(module) != frame.globals)
+    return false;
+  const PythonRef spec = attribute(module, "__spec__");
+  return attribute(spec.get(), "_initializing").get() == Py_True;
+}
+
 bool matches(const KnownStep& step, const std::vector<PythonFrame>& stack) {
   // Whatever is done within this function.
   if (step.effect == Effect::any) {
@@ -145,7 +170,8 @@ bool matches(const KnownStep& step, const std::vector<PythonFrame>& stack) {
   if (!step.function.empty() && stack[0].function != step.function) return false;
   for (const PythonFrame& frame : stack) {
     if (frame.module == step.within && frame.function == step.within_function)
-      return step.holds == nullptr || step.holds();
+      return (frame.function != "<module>" || is_first_import(frame)) &&
+             (step.holds == nullptr || step.holds());
     if (!may_lie_between(frame, step)) return false;
   }
   return false;
@@ -167,6 +193,21 @@ const KnownStep* find_known_step(Effect effect, const std::vector<PythonFrame>& 
 const KnownStep* seeded_at_start() {
   if (PyDict_GetItemString(PyImport_GetModuleDict(), "random") == nullptr) return nullptr;
   return std::ranges::find(kKnownSteps, &kRandom, &KnownStep::seeds);
+}
+
+bool is_kept_elsewhere(const std::vector<std::string_view>& replaced) {
+  const PythonRef globals{PyDict_New()};
+  PyDict_SetItemString(globals.get(), "__builtins__", PyEval_GetBuiltins());
+  PyDict_SetItemString(globals.get(), "sys", PyDict_GetItemString(PyImport_GetModuleDict(), "sys"));
+  // Its owner has one, and the call another. Small integers are everybody's.
+  const auto is_kept = [&](std::string_view object) {
+    const std::string text = "sys.getrefcount(" + std::string(object) + ") > 2";
+    const PythonRef code{Py_CompileString(text.c_str(), "<kiln>", Py_eval_input)};
+    const PythonRef answer{code ? PyEval_EvalCode(code.get(), globals.get(), globals.get()) : nullptr};
+    PyErr_Clear();
+    return answer.get() == Py_True;
+  };
+  return std::ranges::any_of(replaced, is_kept) || is_kept(kThreadId);
 }
 
 Result<void> make_up_for(const std::vector<std::string>& resets) {

@@ -29,6 +29,7 @@ struct KnownStep {
   std::string_view within_function = "<module>";  // by default the import of that module
   bool (*holds)() = nullptr;                      // whether it is so this time; null: always
   const Generator* seeds = nullptr;               // what it seeds, if a program may use that later
+  std::string_view replaces{};                    // the object that every run has another of: an expression
 };
 
 // The row for a step taken at STACK; null: there is none.
@@ -41,6 +42,10 @@ void trust_modules(std::vector<std::string> patterns);
 // The row for the seeding of the module random's own generator, which start-up code may have taken. Null: it
 // has not.
 const KnownStep* seeded_at_start();
+
+// Whether anybody but its owner holds an object that every run has another of, and would see the old one:
+// what REPLACED name, and the main thread's id.
+bool is_kept_elsewhere(const std::vector<std::string_view>& replaced);
 
 // Frames that it looks at.
 constexpr std::size_t kKnownStepFrames = 16;

@@ -17,6 +17,23 @@ PythonRef code_of(PyObject* frame) {
   return get != nullptr && frame != nullptr ? PythonRef{get(frame)} : attribute(frame, "f_code");
 }
 
+PythonRef self_of(std::string_view function) {
+  PythonRef frame = PythonRef::borrowed(reinterpret_cast<PyObject*>(PyEval_GetFrame()));
+  while (frame && frame.get() != Py_None &&
+         !is_text(attribute(code_of(frame.get()).get(), "co_name").get(), function))
+    frame = attribute(frame.get(), "f_back");
+  const PythonRef locals = attribute(frame.get(), "f_locals");
+  PythonRef self{locals ? PyMapping_GetItemString(locals.get(), "self") : nullptr};
+  if (!self) PyErr_Clear();
+  return self;
+}
+
+PythonRef own_attribute(PyObject* object, const char* name) {
+  const PythonRef own = attribute(object, "__dict__");
+  return PythonRef::borrowed(own && PyDict_Check(own.get()) != 0 ? PyDict_GetItemString(own.get(), name)
+                                                                 : nullptr);
+}
+
 bool is_text(PyObject* object, std::string_view text) {
   return object != nullptr && PyUnicode_Check(object) != 0 &&
          PyUnicode_CompareWithASCIIString(object, std::string(text).c_str()) == 0;

@@ -31,10 +31,12 @@ Error python_failure(Reason reason) {
 }
 
 Result<PythonRef> string_list(const std::vector<std::string>& texts) {
-  PythonRef list{PyList_New(0)};
+  PythonRef list{PyList_New(static_cast<Py_ssize_t>(texts.size()))};  // no longer than it must
+  Py_ssize_t at = 0;
   for (const std::string& text : texts) {
-    const PythonRef item = decode_path(text);
-    if (!list || !item || PyList_Append(list.get(), item.get()) != 0) return python_failure(Reason::setup);
+    PythonRef item = decode_path(text);
+    if (!list || !item || PyList_SetItem(list.get(), at++, item.release()) != 0)
+      return python_failure(Reason::setup);
   }
   return list;
 }

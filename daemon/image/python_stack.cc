@@ -15,7 +15,7 @@ std::vector<PythonFrame> python_stack(std::size_t limit) {
         globals && PyDict_Check(globals.get()) ? PyDict_GetItemString(globals.get(), "__name__") : nullptr;
     stack.push_back({text_of(module), text_of(attribute(code.get(), "co_name").get()),
                      text_of(attribute(code.get(), "co_filename").get()),
-                     line && line.get() != Py_None ? PyLong_AsLong(line.get()) : 0});
+                     line && line.get() != Py_None ? PyLong_AsLong(line.get()) : 0, globals.get()});
     frame = attribute(frame.get(), "f_back");
   }
   PyErr_Clear();

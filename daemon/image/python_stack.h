@@ -12,6 +12,7 @@ struct PythonFrame {
   std::string function;  // <module> for a module's own code
   std::string file;
   long line = 0;
+  const void* globals = nullptr;  // by its address
 };
 
 // The innermost LIMIT frames, the innermost first. Needs a PythonAside.

@@ -9,7 +9,9 @@
 #include <utility>
 #include <vector>
 
+#include "daemon/image/descriptor_layout.h"
 #include "daemon/image/fence.h"
+#include "daemon/image/forget_class.h"
 #include "daemon/image/guarded_list.h"
 #include "daemon/image/interpreter_state.h"
 #include "daemon/image/python_ref.h"
@@ -22,8 +24,9 @@ namespace {
 PythonRef arguments;
 PythonRef command_line;  // sys.orig_argv; empty before 3.10
 PythonRef environment;
-PythonRef environment_type;  // that tells
-PyObject* holder = nullptr;  // of both lists: the dictionary of sys
+PythonRef environment_type;      // that tells
+Py_ssize_t type_references = 0;  // to it, when nobody had seen it
+PyObject* holder = nullptr;      // of both lists: the dictionary of sys
 bool are_guarded = false;
 Recorders* owner = nullptr;
 
@@ -38,8 +41,18 @@ void note(const char* method, PyObject* name) {
   if (owner != nullptr) owner->note_variable(method, is_name ? PyBytes_AsString(name) : nullptr);
 }
 
+// What dict's own methods see while it lives, is what ours have told.
+bool is_passed_on = false;
+struct PassingOn {
+  PassingOn() { is_passed_on = true; }
+  ~PassingOn() { is_passed_on = false; }
+  PassingOn(const PassingOn&) = delete;
+  PassingOn& operator=(const PassingOn&) = delete;
+};
+
 // As dict does it, and in its name: no frame of anybody's shows in a traceback.
 PyObject* as_dict(const char* method, PyObject* self, PyObject* given, PyObject* keywords = nullptr) {
+  const PassingOn passing_on;
   const PythonRef function{PyObject_GetAttrString(reinterpret_cast<PyObject*>(&PyDict_Type), method)};
   const PythonRef first{PyTuple_Pack(1, self)};
   const PythonRef all{first && given != nullptr ? PySequence_Concat(first.get(), given) : nullptr};
@@ -163,6 +176,44 @@ PythonRef make_environment_type() {
   return type;
 }
 
+// --- dict's own methods, for dict.get(os.environ._data, name)
+
+constexpr auto kDictMethods =
+    std::to_array<const char*>({"get", "pop", "setdefault", "popitem", "keys", "values", "items", "update",
+                                "copy", "clear", "__contains__", "__getitem__", "__sizeof__"});
+std::array<NativeMethod, kDictMethods.size()> dict_methods{};  // as they are
+
+template <std::size_t Index>
+void* dict_method(void* self, void* b, void* c, void* d, void* e, void* f) {
+  if (self == environment.get() && !is_passed_on) note("__iter__", nullptr);
+  return dict_methods[Index](self, b, c, d, e, f);
+}
+
+PyMethodDef* definition_of(const char* dict_method) {
+  const PythonRef descriptor{PyObject_GetAttrString(reinterpret_cast<PyObject*>(&PyDict_Type), dict_method)};
+  if (!descriptor) PyErr_Clear();
+  return descriptor ? reinterpret_cast<MethodDescriptor*>(descriptor.get())->method : nullptr;
+}
+
+template <std::size_t Index>
+void watch_dict_method(bool on) {
+  PyMethodDef* definition = definition_of(kDictMethods[Index]);
+  if (definition == nullptr) return;
+  const auto now = reinterpret_cast<NativeMethod>(reinterpret_cast<void*>(definition->ml_meth));
+  if (on) dict_methods[Index] = now;
+  const NativeMethod next = on ? dict_method<Index> : dict_methods[Index];
+  definition->ml_meth = reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(next));
+}
+
+template <std::size_t... Index>
+void watch_dict(bool on, std::index_sequence<Index...>) {
+  (watch_dict_method<Index>(on), ...);
+}
+
+void watch_dict(bool on) {
+  watch_dict(on, std::make_index_sequence<kDictMethods.size()>());
+}
+
 // The layout is the same: a subclass without slots adds nothing.
 void set_type(const PythonRef& object, PyTypeObject* type) {
   if (object) object.get()->ob_type = type;
@@ -205,7 +256,9 @@ Result<void> Recorders::install() {
   environment = PythonRef::borrowed(interpreter_state().environment.get());
   environment_type = make_environment_type();
   if (!arguments || !environment_type) return failed();
+  type_references = Py_REFCNT(environment_type.get());
   set_type(environment, reinterpret_cast<PyTypeObject*>(environment_type.get()));
+  watch_dict(true);
   holder = PyModule_GetDict(PyImport_AddModule("sys"));
   are_guarded = true;
   guard_arguments(true);
@@ -216,7 +269,9 @@ Result<void> Recorders::install() {
 void Recorders::remove() {
   is_recording_ = false;
   free_arguments();
+  watch_dict(false);
   set_type(environment, &PyDict_Type);
+  if (Py_REFCNT(environment_type.get()) == type_references) break_cycles(environment_type.get());
   environment_type = PythonRef{};
 }
 

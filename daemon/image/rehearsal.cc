@@ -4,15 +4,19 @@
 
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <linux/kcmp.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
+#include <map>
 #include <optional>
 #include <string_view>
 
@@ -26,6 +30,7 @@
 #include "daemon/image/input_log.h"
 #include "daemon/image/interpreter_state.h"
 #include "daemon/image/known_step.h"
+#include "daemon/image/look.h"
 #include "daemon/image/native_stack.h"
 #include "daemon/image/new_objects.h"
 #include "daemon/image/program.h"
@@ -43,10 +48,9 @@ namespace {
 
 using Kind = ProgramInput::Kind;
 
-constexpr char kReport = 's';  // the first message of an image that a rehearsal leaves, with a memfd
 constexpr timeval kCpuLimit{20, 0};
 constexpr timeval kTimeLimit{60, 0};
-constexpr int kOwnDescriptors = 100;  // how far above the run's own Kiln's are: a program may open so many
+constexpr int kOwnDescriptors = 400;  // how far above the run's own Kiln's are: a program may open so many
 
 // The dynamic linker holds a lock while it runs what a library does at first.
 constexpr std::size_t kAllFrames = 100'000;
@@ -87,6 +91,9 @@ Asks asks_for(const std::vector<PythonFrame>& stack, bool is_directory) {
   if (std::ranges::find(kAskForIdentity, who->function) != kAskForIdentity.end()) return Asks::identity;
   return Asks::content;
 }
+
+// Of what an import could mean (common/rehearsal.cc).
+constexpr std::array<std::string_view, 3> kUsualSuffixes{".py", ".pyc", ".so"};
 
 constexpr int kLooked = 2'048;  // descriptors beyond those that are looked for
 constexpr std::string_view kEntersProject = "looks into its own project";
@@ -165,6 +172,25 @@ std::uint64_t cpu_us() {
          static_cast<std::uint64_t>(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
 }
 
+int most_descriptors() {
+  rlimit limit{};
+  ::getrlimit(RLIMIT_NOFILE, &limit);
+  return static_cast<int>(std::min<rlim_t>(kOwnDescriptors, limit.rlim_cur / 2));
+}
+
+// Of this process's own, the heap and what else only it can write to. Without malloc, which may be who asks
+// for more.
+std::uint64_t data_bytes() {
+  const UniqueFd file{::open("/proc/self/statm", O_RDONLY | O_CLOEXEC)};
+  std::array<char, 128> text{};
+  if (::read(file.get(), text.data(), text.size() - 1) <= 0) return 0;
+  constexpr int kData = 6;
+  char* at = text.data();
+  std::uint64_t pages = 0;
+  for (int field = 0; field < kData; ++field) pages = std::strtoull(at, &at, 10);
+  return pages * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+}
+
 // A program that goes on for long without coming to a step is given up.
 void limit_time(bool on) {
   const itimerval cpu{{}, on ? kCpuLimit : timeval{}};
@@ -224,6 +250,8 @@ class Rehearsal : public FenceKeeper {
   }
 
   [[noreturn]] void run(Program& program) {
+    tell_that_it_goes_on();
+    data_at_start_ = data_bytes();
     release_signals(order_.launch.blocked_signals);
     limit_time(true);
     if (!recorders_.install() || !raise_fence(*this)) ::_exit(1);
@@ -232,9 +260,17 @@ class Rehearsal : public FenceKeeper {
     leave_as_child(outcome);
   }
 
+  // Kiln's own descriptors are not there.
+  std::optional<long> answer(const SystemCall& call) override {
+    const int fd = descriptor_of(call);
+    return fd >= 0 && is_own(fd) ? std::optional<long>(-EBADF) : std::nullopt;
+  }
+
   std::string objection(const SystemCall& call) override {
+    if (takes_too_much(call)) ::_exit(1);
     switch (kind_of(call)) {
       case CallKind::looks:
+        if (asks_what_always_changes(looked_at(call))) return std::string("looks at ") + looked_at(call).path;
         return enters_project(looked_at(call)) ? std::string(kEntersProject) : std::string();
       case CallKind::harmless:
       case CallKind::lists:
@@ -267,7 +303,7 @@ class Rehearsal : public FenceKeeper {
       case CallKind::asks_cwd:
         return inputs_.note_cwd();
       default:
-        return;
+        return asks_of_open_file(call) ? note_fstat(static_cast<int>(call.arguments[0])) : void();
     }
   }
 
@@ -298,7 +334,7 @@ class Rehearsal : public FenceKeeper {
 
  private:
   // Beyond what the program can have.
-  int floor() const { return std::ranges::max(order_.launch.descriptors) + kOwnDescriptors; }
+  int floor() const { return std::ranges::max(order_.launch.descriptors) + most_open_; }
 
   // Descriptors of the same kinds as the run's, under the same numbers.
   Result<UniqueFd> place_stand_ins() {
@@ -328,6 +364,7 @@ class Rehearsal : public FenceKeeper {
 
   bool make_up_later(const KnownStep& step) {
     if (step.seeds != nullptr && !watch_generator(*step.seeds)) return false;
+    if (!step.replaces.empty()) replaced_.push_back(step.replaces);
     const std::string reset(step.reset);
     if (!reset.empty() && std::ranges::find(stopped_.resets, reset) == stopped_.resets.end())
       stopped_.resets.push_back(reset);
@@ -373,6 +410,12 @@ class Rehearsal : public FenceKeeper {
     return asks_for(python_stack(kAskingFrames), is_directory);
   }
 
+  // When something below /proc changed: just now.
+  bool asks_what_always_changes(const LookedAt& look) const {
+    if (look.opens || look.reads_link || look.path == nullptr) return false;
+    return absolute(look.path).starts_with("/proc/") && what_is_asked(true) == Asks::content;
+  }
+
   // The first look at what a file of the program's own project says, be it code or data: it is what changes
   // most often.
   bool enters_project(const LookedAt& look) const {
@@ -400,12 +443,35 @@ class Rehearsal : public FenceKeeper {
     if (!is_imported_from_source(path, fd)) inputs_.add(Kind::content, look.dirfd, path);
   }
 
+  // Of a file its opening has noted all there is to know; of a directory, that it is that one. Whoever lists
+  // one has the C library ask whether it is one.
+  void note_fstat(int fd) {
+    struct stat status {};
+    if (::fstat(fd, &status) != 0 || !S_ISDIR(status.st_mode)) return;
+    const PythonAside aside;
+    const auto stack = python_stack(1);
+    if (stack.empty() || !is_frozen_importlib(stack[0])) inputs_.add(Kind::content, fd, ".");
+  }
+
+  // The finder that lists a directory, which may have been given suffixes of other languages.
+  static bool looks_for_usual_suffixes() {
+    const PythonRef loaders = own_attribute(self_of("_fill_cache").get(), "_loaders");
+    if (!loaders || PyList_Check(loaders.get()) == 0) return false;
+    for (Py_ssize_t i = 0; i < PyList_Size(loaders.get()); ++i) {
+      PyObject* pair = PyList_GetItem(loaders.get(), i);
+      const std::string suffix = PyTuple_Check(pair) != 0 ? text_of(PyTuple_GetItem(pair, 0)) : std::string();
+      const auto is_end = [&](std::string_view usual) { return suffix.ends_with(usual); };
+      if (std::ranges::none_of(kUsualSuffixes, is_end)) return false;
+    }
+    return true;
+  }
+
   void note_names(int fd) {
     bool importable = false;
     {
       const PythonAside aside;
       const auto stack = python_stack(1);
-      importable = !stack.empty() && is_frozen_importlib(stack[0]);
+      importable = !stack.empty() && is_frozen_importlib(stack[0]) && looks_for_usual_suffixes();
     }
     inputs_.add_names(fd, importable);
   }
@@ -417,6 +483,7 @@ class Rehearsal : public FenceKeeper {
     const pid_t deeper = ::fork();
     if (deeper != 0) return serve_from_here(std::string(step), deeper);
     channels_.erase(channels_.begin());
+    tell_that_it_goes_on();
     spent_us_ += spent_us;
     limit_time(true);
     renew_fence();
@@ -430,7 +497,7 @@ class Rehearsal : public FenceKeeper {
     RehearsalReport report;
     {
       const PythonAside aside;
-      if (is_listened_to()) ::_exit(1);
+      if (is_listened_to() || is_kept_elsewhere(replaced_) || !are_generators_there()) ::_exit(1);
       report = describe(step);
       report.is_last = other_child <= 0;
       recorders_.remove();
@@ -448,7 +515,7 @@ class Rehearsal : public FenceKeeper {
     stopped_.descriptors = program_descriptors();
     if (::chdir("/") != 0) ::_exit(1);
     const std::array fds{message.get()};
-    Spare spare = serve(ImageKind::program, channel.get(), std::string(1, kReport), fds, other_child);
+    Spare spare = serve(ImageKind::program, channel.get(), std::string(1, kStopped), fds, other_child);
     return go_on_as_child(std::move(spare), stopped_);
   }
 
@@ -480,24 +547,56 @@ class Rehearsal : public FenceKeeper {
     });
   }
 
+  bool is_own(int fd) const {
+    return fd == terminal_.get() ||
+           std::ranges::any_of(channels_, [&](const UniqueFd& channel) { return channel.get() == fd; });
+  }
+
+  // By a pidfd, for the daemon may have to end this process.
+  void tell_that_it_goes_on() const {
+    const UniqueFd self{static_cast<int>(::syscall(SYS_pidfd_open, ::getpid(), 0))};
+    const std::array fds{self.get()};
+    for (const UniqueFd& channel : channels_) {
+      if (!self || !send_with_fds(channel.get(), std::string(1, kGoesOn), fds)) ::_exit(1);
+    }
+  }
+
+  // What was asked for is summed up, and looked at when it may be too much: most of it was given back again.
+  // Nothing here may allocate.
+  bool takes_too_much(const SystemCall& call) {
+    const std::uint64_t more = memory_asked_for(call);
+    asked_for_ += more;
+    if (more == 0 || asked_for_ <= order_.memory) return false;
+    const std::uint64_t now = data_bytes();
+    asked_for_ = now - std::min(now, data_at_start_) + more;
+    return asked_for_ > order_.memory;
+  }
+
   // Where only ours are looked for.
   bool has_descriptors_beyond() const {
-    std::set<int> ours{terminal_.get()};
-    for (const UniqueFd& channel : channels_) ours.insert(channel.get());
     for (int fd = floor(); fd < floor() + kLooked; ++fd) {
-      if (::fcntl(fd, F_GETFD) >= 0 && !ours.contains(fd)) return true;
+      if (::fcntl(fd, F_GETFD) >= 0 && !is_own(fd)) return true;
     }
     return false;
   }
 
   // Copies of one descriptor share a position, which children that open each anew would not.
   bool shares_open_files() const {
-    std::set<std::pair<dev_t, ino_t>> files;
-    return !std::ranges::all_of(program_descriptors(), [&](int fd) {
+    std::map<std::pair<dev_t, ino_t>, std::vector<int>> opened;
+    for (const int fd : program_descriptors()) {
       struct stat file {};
-      return ::fstat(fd, &file) != 0 || !S_ISREG(file.st_mode) ||
-             files.emplace(file.st_dev, file.st_ino).second;
-    });
+      if (::fstat(fd, &file) != 0 || !S_ISREG(file.st_mode)) continue;
+      std::vector<int>& same_file = opened[{file.st_dev, file.st_ino}];
+      if (std::ranges::any_of(same_file, [&](int other) { return may_be_copy(fd, other); })) return true;
+      same_file.push_back(fd);
+    }
+    return false;
+  }
+
+  static bool may_be_copy(int fd, int other) {
+    const pid_t self = ::getpid();
+    const long order = ::syscall(SYS_kcmp, self, self, KCMP_FILE, fd, other);
+    return order <= 0;  // the same, or it cannot be told
   }
 
   std::vector<int> program_descriptors() const {
@@ -524,15 +623,19 @@ class Rehearsal : public FenceKeeper {
 
   RehearsalOrder order_;
   std::vector<UniqueFd> channels_;
+  int most_open_ = most_descriptors();
   RunNotes notes_;
   UniqueFd terminal_;
   std::string entry_;
   InputLog inputs_;
   Recorders recorders_;
   Stopped stopped_;
-  std::vector<const void*> timeless_;  // native functions
-  std::string project_;                // where its own code is; with / at its end
-  std::uint64_t spent_us_ = 0;         // by the processes that it was forked from
+  std::vector<std::string_view> replaced_;  // objects that a run has others of
+  std::vector<const void*> timeless_;       // native functions
+  std::string project_;                     // where its own code is; with / at its end
+  std::uint64_t spent_us_ = 0;              // by the processes that it was forked from
+  std::uint64_t data_at_start_ = 0;         // bytes
+  std::uint64_t asked_for_ = 0;             // since then, as far as it was not given back
   bool inputs_read_arguments_ = false;
   bool has_entered_project_ = false;
 };

@@ -18,7 +18,7 @@ namespace kiln::image {
 namespace {
 
 constexpr int kStandard = 3;  // below it are the standard streams
-constexpr int kNear = 90;     // numbers from there on may be Kiln's own
+constexpr int kNear = 90;     // numbers from there on may be beyond what is looked for
 std::vector<int>& stand_ins() {
   static auto* descriptors = new std::vector<int>;
   return *descriptors;
@@ -61,6 +61,23 @@ CallKind unless_standard(const SystemCall& call) {
   return is_standard(call) ? CallKind::effect : CallKind::harmless;
 }
 
+// File systems whose files are made up when somebody looks at them, as of <linux/magic.h>.
+bool is_made_up(const struct statfs& system) {
+  constexpr std::array<long, 10> kMadeUp{
+      PROC_SUPER_MAGIC, SYSFS_MAGIC,      CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, DEBUGFS_MAGIC,
+      TRACEFS_MAGIC,    SECURITYFS_MAGIC, BPF_FS_MAGIC,       DEVPTS_SUPER_MAGIC,  NSFS_MAGIC};
+  return std::ranges::find(kMadeUp, system.f_type) != kMadeUp.end();
+}
+
+// A link into a process, whatever path leads there.
+bool is_link_of_proc(int dirfd, const char* path) {
+  const int link = ::openat(dirfd, path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+  struct statfs system {};
+  const bool is_made_up_link = link >= 0 && ::fstatfs(link, &system) == 0 && is_made_up(system);
+  if (link >= 0) ::close(link);
+  return is_made_up_link;
+}
+
 // Files whose content is made up when they are read, or that do something when they are opened.
 bool is_plain(int dirfd, const char* path, std::uint64_t flags) {
   const std::string_view name = path;
@@ -76,8 +93,7 @@ bool is_plain(int dirfd, const char* path, std::uint64_t flags) {
   if (!S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode)) return false;
   struct statfs system {};
   // A symlink into /proc, say.
-  return name.empty() || ::statfs(path, &system) != 0 ||
-         (system.f_type != PROC_SUPER_MAGIC && system.f_type != SYSFS_MAGIC);
+  return name.empty() || ::statfs(path, &system) != 0 || !is_made_up(system);
 }
 
 CallKind kind_of_open(int dirfd, const char* path, std::uint64_t flags) {
@@ -152,7 +168,7 @@ CallKind look(int dirfd, const char* path) {
 }
 
 CallKind read_link(int dirfd, const char* path) {
-  return path != nullptr && is_below(path, "/proc") ? CallKind::effect : look(dirfd, path);
+  return path != nullptr && is_link_of_proc(dirfd, path) ? CallKind::effect : look(dirfd, path);
 }
 
 CallKind if_null(std::uint64_t argument) {
@@ -169,6 +185,75 @@ bool makes_file(const SystemCall& call) {
   constexpr std::array<long, 9> kCalls{SYS_open,   SYS_openat,   SYS_write,  SYS_mkdir,   SYS_mkdirat,
                                        SYS_rename, SYS_renameat, SYS_unlink, SYS_unlinkat};
   return std::ranges::find(kCalls, call.number) != kCalls.end();
+}
+
+int descriptor_of(const SystemCall& call) {
+  const auto& a = call.arguments;
+  switch (call.number) {
+    case SYS_read:
+    case SYS_pread64:
+    case SYS_readv:
+    case SYS_preadv:
+    case SYS_write:
+    case SYS_pwrite64:
+    case SYS_writev:
+    case SYS_close:
+    case SYS_dup:
+    case SYS_dup2:
+    case SYS_dup3:
+    case SYS_lseek:
+    case SYS_fstat:
+    case SYS_fstatfs:
+    case SYS_ftruncate:
+    case SYS_fchdir:
+    case SYS_fchmod:
+    case SYS_fsync:
+    case SYS_fdatasync:
+    case SYS_flock:
+    case SYS_ioctl:
+    case SYS_fcntl:
+    case SYS_getdents64:
+    case SYS_fadvise64:
+    case SYS_openat:
+    case SYS_newfstatat:
+    case SYS_statx:
+    case SYS_faccessat:
+    case SYS_readlinkat:
+    case SYS_getsockopt:
+    case SYS_getsockname:
+    case SYS_getpeername:
+      return descriptor(a[0]);
+    case SYS_mmap:
+      return (a[3] & MAP_ANONYMOUS) != 0 ? -1 : descriptor(a[4]);
+    default:
+      return -1;
+  }
+}
+
+bool asks_of_open_file(const SystemCall& call) {
+  const bool is_at = call.number == SYS_newfstatat || call.number == SYS_statx;
+  const char* path = text(call.arguments[1]);
+  return call.number == SYS_fstat || (is_at && (path == nullptr || *path == '\0'));
+}
+
+std::uint64_t memory_asked_for(const SystemCall& call) {
+  const auto& a = call.arguments;
+  static auto heap_end = reinterpret_cast<std::uint64_t>(::sbrk(0));
+  switch (call.number) {
+    case SYS_mmap:
+      return (a[2] & PROT_WRITE) != 0 ? a[1] : 0;
+    case SYS_mprotect:
+      return (a[2] & PROT_WRITE) != 0 ? a[1] : 0;
+    case SYS_mremap:
+      return a[2] > a[1] ? a[2] - a[1] : 0;
+    case SYS_brk: {
+      const std::uint64_t former = heap_end;
+      heap_end = std::max(heap_end, a[0]);
+      return heap_end - former;
+    }
+    default:
+      return 0;
+  }
 }
 
 CallKind kind_of(const SystemCall& call) {

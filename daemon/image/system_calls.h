@@ -34,6 +34,15 @@ bool makes_file(const SystemCall& call);
 // Descriptors that stand in for those of a run: what a program does to them, or asks of them, is an effect.
 void set_stand_ins(const std::vector<int>& descriptors);
 
+// The open descriptor that CALL does something to, or asks something of; -1: none.
+int descriptor_of(const SystemCall& call);
+
+// fstat(2), by whichever call.
+bool asks_of_open_file(const SystemCall& call);
+
+// How many bytes more of this process's own memory CALL asks for.
+std::uint64_t memory_asked_for(const SystemCall& call);
+
 // What an effect does, in words that follow the program's name: "creates a socket".
 std::string wording_of(const SystemCall& call);
 

@@ -253,8 +253,15 @@ namespace {
 EnvironmentChanges changes_between(const std::vector<std::string>& before,
                                    const std::vector<std::string>& after) {
   EnvironmentChanges changes;
+  auto next = before.begin();
+  bool is_appended = false;  // this one, and what follows
   for (const std::string& variable : after) {
-    if (std::ranges::find(before, variable) == before.end()) changes.set.push_back(variable);
+    const auto found = std::ranges::find(next, before.end(), name_of(variable), name_of);
+    is_appended = is_appended || found == before.end();
+    if (!is_appended) next = std::next(found);
+    if (is_appended || *found != variable) changes.set.push_back(variable);
+    // Taken away, and set again. (Where it was not there before, there is nothing to remove.)
+    if (is_appended) changes.removed.emplace_back(name_of(variable));
   }
   for (const std::string& variable : before) {
     const std::string name(name_of(variable));

@@ -53,13 +53,13 @@ class Freshness : public testing::TestWithParam<Python> {
   void expect_no_old_code(const std::function<void(int version)>& edit) {
     edit(0);
     const std::vector<std::string> arguments{project() + "/main.py"};
-    ASSERT_EQ(run_until_bare(GetParam(), arguments, environment_with({})).mode, "bare");
+    ASSERT_TRUE(run_until_bare(GetParam(), arguments, environment_with({})).is_served());
     int served = 0;
     for (int version = 1; version <= edits(); ++version) {
       edit(version);
       Outcome outcome = run({.argv = {kiln_binary(), "run", "--python", GetParam().path, arguments[0]},
                              .environment = environment_with({"KILN_LOG=1"})});
-      served += take_log_line(outcome.err).mode == "bare" ? 1 : 0;
+      served += take_log_line(outcome.err).is_served() ? 1 : 0;
       ASSERT_EQ(outcome.out, std::to_string(100'000 + version) + "\n") << outcome.err;
     }
     EXPECT_EQ(served, edits());
@@ -118,7 +118,7 @@ TEST_P(Freshness, TheProjectIsSwappedByRename) {
 TEST_P(Freshness, OfRunsThatWriteNone) {
   write_version(module(), 0);
   const std::string script = project() + "/main.py";
-  ASSERT_EQ(run_until_bare(GetParam(), {"-B", script}, environment_with({})).mode, "bare");
+  ASSERT_TRUE(run_until_bare(GetParam(), {"-B", script}, environment_with({})).is_served());
   for (int version = 1; version <= edits(); ++version) {
     write_version(module(), version);
     run({.argv = {GetParam().path, "-m", "compileall", "-q", "-f", project()}});
@@ -133,12 +133,12 @@ TEST_P(Freshness, OfBytecodeBelowAPrefix) {
   const std::vector<std::string> environment =
       environment_with({"PYTHONPYCACHEPREFIX=" + work_dir() + "/prefix"});
   const std::string script = project() + "/main.py";
-  ASSERT_EQ(run_until_bare(GetParam(), {script}, environment).mode, "bare");
+  ASSERT_TRUE(run_until_bare(GetParam(), {script}, environment).is_served());
   for (int version = 1; version <= edits(); ++version) {
     write_version(module(), version);
     Outcome outcome = run(
         {.argv = {kiln_binary(), "run", "--python", GetParam().path, script}, .environment = environment});
-    EXPECT_EQ(take_log_line(outcome.err).mode, "bare");
+    EXPECT_TRUE(take_log_line(outcome.err).is_served());
     ASSERT_EQ(outcome.out, std::to_string(100'000 + version) + "\n") << outcome.err;
   }
 }
@@ -192,7 +192,7 @@ TEST_F(StartUpCode, IsNeverOld) {
   };
   const std::vector<std::string> program{"-c", "import usercustomize\nprint(usercustomize.VERSION)"};
   edit(0);
-  ASSERT_EQ(run_until_bare(python, program, environment).mode, "bare");
+  ASSERT_TRUE(run_until_bare(python, program, environment).is_served());
   for (int version = 1; version <= 5; ++version) {
     edit(version);
     for (int i = 0; i < 4; ++i) {
@@ -219,8 +219,7 @@ class SettledBytecode : public Freshness {
 
   // Until the bytecode is a second younger than the source every run makes it anew; then none does.
   bool settle() {
-    if (run_until_bare(GetParam(), {project() + "/main.py"}, environment_with({})).mode != "bare")
-      return false;
+    if (!run_until_bare(GetParam(), {project() + "/main.py"}, environment_with({})).is_served()) return false;
     std::string last = run_main().out;
     for (int i = 0, equal = 0; i < 5000; ++i) {
       std::string now = run_main().out;
@@ -271,7 +270,7 @@ TEST_P(Freshness, EditedWhileItWasCompiled) {
              "import module\nprint(module.VERSION)\n"
              "if len(sys.argv) < 4: import other\n");
   const std::string main = project() + "/main.py";
-  ASSERT_EQ(run_until_bare(GetParam(), {"-c", "pass"}, environment_with({})).mode, "bare");
+  ASSERT_TRUE(run_until_bare(GetParam(), {"-c", "pass"}, environment_with({})).is_served());
   for (const bool is_last : {false, true}) {
     write_version(module(), 1);
     write_version(elsewhere("new.py"), 2);
@@ -289,7 +288,7 @@ TEST_P(Freshness, EditedWhileItWasCompiled) {
 TEST_P(Freshness, OldBytecodeIsNeverCalledFresh) {
   write_version(module(), 0);
   const std::vector<std::string> arguments{project() + "/main.py"};
-  ASSERT_EQ(run_until_bare(GetParam(), arguments, environment_with({})).mode, "bare");
+  ASSERT_TRUE(run_until_bare(GetParam(), arguments, environment_with({})).is_served());
   for (int version = 1; version <= edits(); ++version) {
     write_version(module(), version);
     run({.argv = {kiln_binary(), "run", "--python", GetParam().path, arguments[0]}});

@@ -223,13 +223,17 @@ std::string work_dir() {
   return home_dir() + "/work";
 }
 
-std::vector<std::string> base_environment() {
+bool programs_are_run_ahead() {
   const char* programs = std::getenv("KILN_TEST_PROGRAMS");
+  return programs != nullptr && std::string_view(programs) == "true";
+}
+
+std::vector<std::string> base_environment() {
   return {"PATH=/usr/local/bin:/usr/bin:/bin", "HOME=" + home_dir() + "/home", "LANG=C.UTF-8",
           "TMPDIR=" + home_dir() + "/tmp", "KILN_RUNTIME_DIR=" + runtime_dir(),
           "KILN_CACHE_DIR=" + cache_dir(), "KILN_CONFIG=" + home_dir() + "/kiln.toml",
           // program_image_test.cc has them; KILN_TEST_PROGRAMS=true: all other tests, too.
-          std::string("KILN_IMAGES_PROGRAMS=") + (programs != nullptr ? programs : "false"), "KILN_LOG=1"};
+          std::string("KILN_IMAGES_PROGRAMS=") + (programs_are_run_ahead() ? "true" : "false"), "KILN_LOG=1"};
 }
 
 void apply_change(std::vector<std::string>& environment, const std::string& change) {
@@ -296,7 +300,7 @@ LogLine run_until_bare(const Python& python, const std::vector<std::string>& arg
       .argv = {kiln_binary(), "run", "--python", python.path}, .environment = environment, .cwd = "/"};
   invocation.argv.insert(invocation.argv.end(), arguments.begin(), arguments.end());
   LogLine last;
-  for (int i = 0; i < kMostTries && last.mode != "bare"; ++i) {
+  for (int i = 0; i < kMostTries && !last.is_served(); ++i) {
     Outcome outcome = run(invocation);
     last = take_log_line(outcome.err);
   }

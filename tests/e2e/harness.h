@@ -49,6 +49,8 @@ std::string work_dir();            // where programs run; re-created under the s
 
 // NAME=VALUE of a plain environment: PATH, HOME, LANG and KILN_*; nothing of PYTHON*.
 std::vector<std::string> base_environment();
+// By KILN_TEST_PROGRAMS=true.
+bool programs_are_run_ahead();
 // The same with CHANGES: "NAME=VALUE" sets, "NAME" alone removes.
 std::vector<std::string> environment_with(const std::vector<std::string>& changes);
 void apply_change(std::vector<std::string>& environment, const std::string& change);
@@ -125,6 +127,8 @@ struct LogLine {
   std::string mode;    // warm, bare, exec
   std::string reason;  // served, no-daemon, ...
   std::string line;
+  // By an image: bare, or of the program itself, with KILN_TEST_PROGRAMS=true.
+  bool is_served() const { return mode == "bare" || mode == "warm"; }
 };
 // Takes the line out of ERR. Empty mode: there is not exactly one such line, or it is malformed.
 LogLine take_log_line(std::string& err);

@@ -22,7 +22,7 @@ class ImageInput : public testing::Test {
     ::setenv("KILN_RUNTIME_DIR", runtime_dir().c_str(), 1);
     ::setenv("KILN_CACHE_DIR", cache_dir().c_str(), 1);
     // Starts the daemon, and an image of this session.
-    ASSERT_EQ(run_until_bare(any_python(), {"-c", "pass"}, base_environment()).mode, "bare");
+    ASSERT_TRUE(run_until_bare(any_python(), {"-c", "pass"}, base_environment()).is_served());
     PythonCommand command;
     command.kind = TargetKind::command;
     command.target = "print('must not run')";
@@ -54,7 +54,7 @@ class ImageInput : public testing::Test {
   }
 
   void expect_alive() {
-    EXPECT_EQ(run_until_bare(any_python(), {"-c", "pass"}, base_environment()).mode, "bare");
+    EXPECT_TRUE(run_until_bare(any_python(), {"-c", "pass"}, base_environment()).is_served());
   }
 
   proto::RunRequest request_;

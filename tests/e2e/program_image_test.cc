@@ -429,6 +429,31 @@ TEST_P(ProgramImages, ShareNoRandomness) {
   }
 }
 
+// Of a second copy of the module random, only one generator is seeded anew: such programs stop there, or are
+// not run ahead.
+TEST_P(ProgramImages, ShareNoRandomnessOfCopies) {
+  const std::vector<std::string> programs{
+      "import random, importlib\nfirst = random.random\nimportlib.reload(random)\nprint(first())\n",
+      "import sys\nfrom random import random as first\ndel sys.modules['random']\nimport random\n"
+      "print(first())\n",
+      "import sys\nfrom random import random as first\nkept = sys.modules.pop('random')\nx = first()\n"
+      "sys.modules['random'] = kept\nprint(x)\n",
+      "import importlib.util as util\nspec = util.find_spec('random')\ncopy = util.module_from_spec(spec)\n"
+      "spec.loader.exec_module(copy)\nimport random\nprint(copy.random())\n",
+      "import random\nfirst = random.random\nrandom._inst = random.Random(3)\nx = first()\nprint(x)\n"};
+  int number = 0;
+  for (const std::string& program : programs) {
+    const std::string file = "copies" + std::to_string(number++) + ".py";
+    put(file, program);
+    std::set<std::string> seen;
+    for (int i = 0; i < 10; ++i) {
+      const Seen run = run_kiln(GetParam(), {file});
+      EXPECT_TRUE(seen.insert(run.outcome.out).second) << program << run.outcome.out;
+      EXPECT_EQ(describe_status(run.outcome.status), "exit 0") << run.outcome.err;
+    }
+  }
+}
+
 // What a program draws after it has seeded the generator itself, at whatever point it is stopped.
 TEST_P(ProgramImages, DrawWhatTheySeed) {
   put("seeds.py",
@@ -481,6 +506,42 @@ const std::vector<Step> kHiddenState = {
      "if hasattr(m, 'madvise'): m.madvise(mmap.MADV_DONTFORK)\nprint('x', flush=True)\nprint(m[:5])\n"},
     {"stdin", "import os\nprint(os.path.getsize('/dev/stdin'), os.path.exists('/dev/fd/0'))\n"},
     {"proc", "import os\nprint(os.readlink('//proc/self') == str(os.getpid()))\n"},
+    {"proc_by_another_way", "import os\nprint(os.readlink('/usr/../proc/self') == str(os.getpid()))\n"},
+    {"numbers",
+     "import os, fcntl\nseen = []\n"
+     "for n in range(3, 1100):\n"
+     "  for look in os.fstat, os.dup, lambda n: fcntl.fcntl(n, fcntl.F_GETFD), lambda n: os.lseek(n, 0, 1):\n"
+     "    try: look(n); seen.append(n)\n"
+     "    except OSError as error: seen += [] if error.errno == 9 else [error]\n"
+     "print(seen)\n"},
+    {"closes_all",
+     "import os\n"
+     "def close(n):\n"
+     "  try: os.close(n)\n"
+     "  except OSError as error: return error.errno\n"
+     "print({close(n) for n in range(3, 1100)})\n"},
+    {"all_objects",
+     "import gc, sys\nobjects = gc.get_objects()\n"
+     "print(any(o is sys.argv for o in objects), [o for o in objects if "
+     "type(o).__name__ == 'dict' and type(o) is not dict], [o for o in objects if isinstance(o, type) and "
+     "o.__name__ == 'dict' and o is not dict])\n"},
+    {"start_time",
+     "from logging import _startTime as started\nimport logging\nprint('x', flush=True)\n"
+     "print(started == logging._startTime)\n"},
+    {"authkey",
+     "import multiprocessing\nkey = multiprocessing.current_process().authkey\nprint('x', flush=True)\n"
+     "print(key is multiprocessing.current_process().authkey)\n"},
+    {"native_id",
+     "import threading\nnumber = threading.main_thread().native_id\nprint('x', flush=True)\n"
+     "print(number == threading.get_native_id())\n"},
+    {"finalizer_given",
+     "class C: pass\nheld = C()\nprint('x', flush=True)\nC.__del__ = lambda self, p=print: p('deleted')\n"},
+    {"finalizer_of_base",
+     "class A: pass\nclass B(A): pass\nclass D:\n  def __del__(self, p=print): p('deleted')\n"
+     "class C(B): pass\nheld = C()\nprint('x', flush=True)\nB.__bases__ = (D,)\n"},
+    {"finalizer_of_another_class",
+     "class C: pass\nclass D:\n  def __del__(self, p=print): p('deleted')\nheld = C()\n"
+     "print('x', flush=True)\nheld.__class__ = D\n"},
 };
 
 TEST_P(ProgramImages, KeepHiddenState) {
@@ -517,6 +578,13 @@ const std::vector<Step> kLooksAtWhatItIsGiven = {
      "sys.argv)\ngc.collect()\n"
      "print(sys.argv)\n"},
     {"changed", "import sys\nsys.argv.append('more')\ndel sys.argv[1]\nimport json\nprint(sys.argv)\n"},
+    {"methods_of_dict",
+     "import os\nprint(dict.get(os.environ._data, b'FRUIT'), b'FRUIT' in dict.keys(os.environ._data))\n"},
+    {"variable_moved",
+     "import os\nos.environ['HOME'] = os.environ.pop('HOME')\nos.environ['NEW'] = '1'\nprint('x', "
+     "flush=True)\n"
+     "print(list(os.environ)[-2:], flush=True)\nos.execv('/usr/bin/tail', ['tail', '-zn2', "
+     "'/proc/self/environ'])\n"},
     {"replaced", "import sys\nsys.argv = sys.argv[:1] + ['new']\nimport json\nprint(sys.argv)\n"},
     {"dropped", "import sys\ndel sys.argv\nimport json, gc\ngc.collect()\nprint(hasattr(sys, 'argv'))\n"},
     {"copied_namespace",
@@ -547,8 +615,19 @@ TEST_P(ProgramImages, ShowWhatTheyAreGivenAsItIs) {
     for (const std::string argument : {"one", "two"}) {
       const Outcome expected = run_python(GetParam(), {file, argument, "b"});
       for (int i = 0; i < 5; ++i) expect_same(run_kiln(GetParam(), {file, argument, "b"}).outcome, expected);
+      expect_same(run_kiln(GetParam(), {file, argument, "b"}, {"FRUIT=" + argument}).outcome,
+                  run_python(GetParam(), {file, argument, "b"}, {"FRUIT=" + argument}));
     }
   }
+}
+
+TEST_P(ProgramImages, KeepTheirFilesOpen) {
+  put("data.txt", "0123456789");
+  put("open.py",
+      "files = [open('data.txt') for _ in range(150)]\nfiles[149].read(3)\nprint(files[149].fileno())\n"
+      "print(files[149].read(3), files[7].read())\n");
+  expect_warm(GetParam(), {"open.py"});
+  EXPECT_EQ(last_step_of("open.py"), "writes to standard output");
 }
 
 // Who reads bytecode as data sees it as it is.
@@ -634,6 +713,58 @@ TEST_P(ProgramImages, RaiseNoAuditEvents) {
       "import sys\nseen = []\nsys.addaudithook(lambda event, arguments: seen.append(event))\nimport base64\n"
       "print(seen)\n");
   expect_warm(GetParam(), {"hears.py"});
+}
+
+// A step into the interpreter would wait for ever then. Nothing else would be run ahead meanwhile.
+TEST_P(ProgramImages, StopBeforeSubinterpreters) {
+  put("creates.py",
+      "try: import _xxsubinterpreters as interpreters\nexcept ImportError: import _interpreters as "
+      "interpreters\n"
+      "other = interpreters.create()\ninterpreters.destroy(other)\nprint('done')\n");
+  put("another.py", "print('another')\n");
+  expect_warm(GetParam(), {"creates.py"});
+  const auto step = last_step_of("creates.py").value_or("none");
+  EXPECT_THAT(step, testing::AnyOf("creates a subinterpreter", "asks for its thread's id"));
+  expect_warm(GetParam(), {"another.py"});
+}
+
+// A program that takes more is not run ahead, even if it gives it back.
+TEST_P(ProgramImages, TakeNoMoreMemoryThanTheyMay) {
+  put("large.py", "text = bytearray(200 << 20)\ndel text\nprint('large')\n");
+  put("small.py", "text = bytearray(2 << 20)\ndel text\nprint('small')\n");
+  const auto warm = [](const std::string& program) {
+    return run({.argv = {kiln_binary(), "warm", "--python", GetParam().path, program},
+                .environment = environment({"KILN_IMAGES_MEMORY=100MiB"}),
+                .cwd = program_dir});
+  };
+  EXPECT_EQ(describe_status(warm("small.py").status), "exit 0");
+  const Outcome large = warm("large.py");
+  EXPECT_EQ(describe_status(large.status), "exit 1");
+  EXPECT_THAT(large.out, testing::HasSubstr("It could not be run ahead"));
+  kiln({"daemon", "stop"});
+}
+
+// Of whatever suffix the program has given to importlib.
+TEST_P(ProgramImages, SeeModulesOfOtherLanguagesAppear) {
+  put("main.py",
+      "import sys\nfrom importlib.machinery import FileFinder, SourceFileLoader\n"
+      "sys.path_hooks.insert(0, FileFinder.path_hook((SourceFileLoader, ['.hy', '.py'])))\n"
+      "sys.path_importer_cache.clear()\n"
+      "try: import plugin\nexcept ImportError: print('none')\nelse: print(plugin.value)\n");
+  expect_warm(GetParam(), {"main.py"});
+  put("plugin.hy", "value = 'there'\n");
+  expect_same(run_kiln(GetParam(), {"main.py"}).outcome, run_python(GetParam(), {"main.py"}));
+}
+
+TEST_P(ProgramImages, SeeWhatAnOpenDirectoryTells) {
+  std::filesystem::create_directory(program_dir + "/directory");
+  put("main.py",
+      "import os\nfd = os.open('directory', os.O_RDONLY)\nprint(os.fstat(fd).st_mtime_ns, "
+      "os.stat(fd).st_ctime_ns)\n");
+  expect_warm(GetParam(), {"main.py"});
+  put("directory/new", "");
+  std::filesystem::remove(program_dir + "/directory/new");
+  expect_same(run_kiln(GetParam(), {"main.py"}).outcome, run_python(GetParam(), {"main.py"}));
 }
 
 // By name there is the program, and nothing else: neither an image of it, nor the client.

@@ -4,12 +4,16 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
 #include <boost/asio/io_context.hpp>
+#include <chrono>
 
 #include "common/fd_passing.h"
 #include "tests/unit/scratch.h"
@@ -230,6 +234,28 @@ TEST_F(ProgramImagesTest, LimitsHold) {
   EXPECT_EQ(count(), 1U);
   images_.forget(kKey);
   EXPECT_EQ(count(), 0U);
+}
+
+// It lets nothing else be run ahead.
+TEST_F(ProgramImagesTest, KillsARehearsalThatHangs) {
+  const pid_t hanging = ::fork();
+  if (hanging == 0) {
+    while (true) ::pause();
+  }
+  const UniqueFd pidfd{static_cast<int>(::syscall(SYS_pidfd_open, hanging, 0))};
+  const auto channels = rehearse(request({"a"}));
+  ASSERT_EQ(channels.size(), kRehearsalStops);
+  for (const UniqueFd& channel : channels)
+    ASSERT_TRUE(send_with_fds(channel.get(), std::string(1, kGoesOn), std::array{pidfd.get()}));
+  settle();
+  images_.tend();
+  EXPECT_EQ(::waitpid(hanging, nullptr, WNOHANG), 0);
+  EXPECT_TRUE(rehearse(request({"b"})).empty());
+  images_.tend(ProgramImages::Clock::now() + std::chrono::minutes(2));
+  int status = 0;
+  EXPECT_EQ(::waitpid(hanging, &status, 0), hanging);
+  EXPECT_EQ(WTERMSIG(status), SIGKILL);
+  EXPECT_EQ(rehearse(request({"b"})).size(), kRehearsalStops);
 }
 
 }  // namespace

@@ -103,5 +103,21 @@ TEST_F(LookAgain, NamesThatNoImportMeansDoNotMatterToImports) {
   EXPECT_FALSE(holds(importable));
 }
 
+// tmpfs lists what came last first: os.listdir() shows it, an import does not.
+TEST(Rehearsal, ADirectoryIsKnownByTheOrderOfItsNames) {
+  const std::string path = "/dev/shm/kiln-test-" + std::to_string(::getpid());
+  std::filesystem::create_directory(path);
+  for (const char* name : {"a.py", "b.py"}) const UniqueFd made{::creat((path + "/" + name).c_str(), 0600)};
+  const UniqueFd fd{::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+  const std::uint64_t importable = hash_of_names(fd.get(), true);
+  const std::uint64_t names = hash_of_names(fd.get(), false);
+  EXPECT_EQ(hash_of_names(fd.get(), false), names);
+  std::filesystem::rename(path + "/a.py", path + "/c");
+  std::filesystem::rename(path + "/c", path + "/a.py");
+  EXPECT_EQ(hash_of_names(fd.get(), true), importable);
+  EXPECT_NE(hash_of_names(fd.get(), false), names);
+  std::filesystem::remove_all(path);
+}
+
 }  // namespace
 }  // namespace kiln
