@@ -76,8 +76,7 @@ Finding of_imports(const proto::Status& status) {
   const auto* limit = find_limit(status, "watches");
   const bool full = limit != nullptr && limit->used() >= limit->limit();
   return {Severity::warn,
-          count_text(status.unwatched_imports()) +
-              " directories of what was imported or compiled are not watched",
+          count_text(status.unwatched_imports()) + " directories of what was imported are not watched",
           full ? "sudo sysctl fs.inotify.max_user_watches=" + std::to_string(kGoodWatches) : ""};
 }
 

@@ -122,8 +122,8 @@ class Screen {
                                        count(status.overflows(), "time") + "; all was looked at again"));
     }
     if (status.imported_directories() > 0) {
-      std::string text = sentence("  directories of what was imported or compiled: " +
-                                  count_text(status.imported_directories()));
+      std::string text =
+          sentence("  directories of what was imported: " + count_text(status.imported_directories()));
       if (status.unwatched_imports() > 0) {
         text += sentence("    " + count_text(status.unwatched_imports()) +
                          " of them not watched: kiln explain FILE tells why");

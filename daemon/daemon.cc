@@ -252,9 +252,9 @@ class Daemon {
     index_.record_run(*info, run, now_ns());
   }
 
-  // So that not all that was ever made has to be looked at before an answer.
+  // So that not all that was ever made has to be looked at before each answer.
   void watch_indexed(const std::vector<std::string>& directories) {
-    if (settings_.config().watch_policy != WatchPolicy::none) watch_.watch_directories(directories);
+    if (settings_.config().watch_policy != WatchPolicy::none) watch_.watch_indexed(directories);
   }
 
   // What was imported while former daemons lived.

@@ -31,8 +31,8 @@ using namespace asio::experimental::awaitable_operators;
 
 namespace {
 
-constexpr std::size_t kMaxImported = 16'384;  // directories
-constexpr std::size_t kTidy = 256;            // so many new ones are a reason to forget those that are gone
+constexpr std::size_t kMaxDirectories = 16'384;
+constexpr std::size_t kTidy = 256;  // so many new ones are a reason to forget those that are gone
 constexpr std::chrono::milliseconds kSettle{10'000};
 constexpr std::chrono::milliseconds kTell{250};
 
@@ -107,6 +107,10 @@ namespace {
 
 constexpr std::string_view kCache = "/__pycache__";
 
+std::string meant_by(const std::string& directory) {
+  return directory.ends_with(kCache) ? directory.substr(0, directory.size() - kCache.size()) : directory;
+}
+
 // What happened to bytecode is a matter of its source, and what happened to all of it that of all sources.
 std::optional<std::string> source_meant_by(const std::string& file) {
   if (file.ends_with(".py")) return file;
@@ -115,6 +119,11 @@ std::optional<std::string> source_meant_by(const std::string& file) {
 
 }  // namespace
 
+// Unless it is watched for no more than what is to be answered.
+bool WatchService::is_compiled(const std::string& directory) const {
+  return !indexed_.contains(directory) || roots_.covering(directory) != nullptr;
+}
+
 // Our own writes come back as well: the look that follows finds them fresh. A tree may be larger than what is
 // watched. What has changed may be a kiln.toml.
 void WatchService::pass_on(Changes changes) {
@@ -122,15 +131,17 @@ void WatchService::pass_on(Changes changes) {
   Changes sources;
   if (later_.is_empty()) later_since_ = Clock::now();
   for (auto& file : changes.files) {
+    if (!is_compiled(meant_by(std::string(directory_of(file))))) continue;
     Changes& hints = file.ends_with(".py") ? sources : later_;
     if (auto source = source_meant_by(file)) hints.files.push_back(std::move(*source));
     if (file.ends_with(kCache)) later_.directories.push_back(directory_of(file));
   }
-  for (auto& directory : changes.directories) {
-    const bool is_cache = directory.ends_with(kCache);
-    later_.directories.push_back(is_cache ? directory_of(directory) : std::move(directory));
+  for (const auto& found : changes.directories) {
+    auto directory = meant_by(found);
+    if (is_compiled(directory)) later_.directories.push_back(std::move(directory));
   }
-  std::ranges::move(changes.trees, std::back_inserter(later_.trees));
+  std::ranges::copy_if(changes.trees, std::back_inserter(later_.trees),
+                       [this](const std::string& tree) { return is_compiled(meant_by(tree)); });
   if (!sources.is_empty()) recompiler_.look_at(std::move(sources));
 }
 
@@ -353,31 +364,38 @@ bool WatchService::is_watched(const std::string& path) const {
 }
 
 void WatchService::watch_imports(const std::vector<std::string>& files) {
-  std::vector<std::string> directories;
   for (const auto& file : files) {
     const auto source = file.ends_with(".py") ? std::optional(file) : source_from_cache(file);
-    if (source && source->starts_with('/')) directories.push_back(clean_path(directory_of(*source)));
+    if (!source || !source->starts_with('/') || !has_room()) continue;
+    const std::string directory = clean_path(directory_of(*source));
+    const bool is_new = imported_.insert(directory).second;
+    if (is_new && indexed_.erase(directory) == 0) watcher_.add_files_of(directory);
   }
-  watch_directories(directories);
 }
 
-void WatchService::watch_directories(const std::vector<std::string>& directories) {
+void WatchService::watch_indexed(const std::vector<std::string>& directories) {
   for (const auto& directory : directories) {
-    if (imported_.size() >= tidied_at_ + kTidy) forget_missing();
-    if (imported_.size() >= kMaxImported) return;
-    if (imported_.insert(directory).second) watcher_.add_files_of(directory);
+    if (imported_.contains(directory) || !has_room()) continue;
+    if (indexed_.insert(directory).second) watcher_.add_files_of(directory);
   }
+}
+
+bool WatchService::has_room() {
+  if (imported_.size() + indexed_.size() >= tidied_at_ + kTidy) forget_missing();
+  return imported_.size() + indexed_.size() < kMaxDirectories;
 }
 
 // Each of them costs a look whenever something is asked. One that comes back is watched when something in it
-// is imported or made again.
+// is imported or looked at again.
 void WatchService::forget_missing() {
-  std::erase_if(imported_, [this](const std::string& directory) {
-    const bool is_missing = watcher_.is_missing(directory);
-    if (is_missing) watcher_.remove_files_of(directory);
-    return is_missing;
-  });
-  tidied_at_ = imported_.size();
+  for (auto* const directories : {&imported_, &indexed_}) {
+    std::erase_if(*directories, [this](const std::string& directory) {
+      const bool is_missing = watcher_.is_missing(directory);
+      if (is_missing) watcher_.remove_files_of(directory);
+      return is_missing;
+    });
+  }
+  tidied_at_ = imported_.size() + indexed_.size();
 }
 
 void WatchService::describe(const std::string& directory, proto::ExplainReply::Watched& watched) const {

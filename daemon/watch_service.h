@@ -47,8 +47,9 @@ class WatchService {
 
   // Watches the directories of FILES, sources or their bytecode, that a run has imported.
   void watch_imports(const std::vector<std::string>& files);
-  // Watches these, with the files in them, for what the index has of them.
-  void watch_directories(const std::vector<std::string>& directories);
+  // Watches these, with the files in them, so that what the index has of them need not be looked at before
+  // each answer; what changes there is not compiled.
+  void watch_indexed(const std::vector<std::string>& directories);
 
   bool has_roots() const { return !roots_.empty(); }
   // How changes in DIRECTORY are heard of. To be asked after something of the index: it then has the roots.
@@ -69,6 +70,8 @@ class WatchService {
   void describe(const RootReport& root, proto::Status::Root& shown) const;
   void pass_on(Changes changes);
   bool is_watched(const std::string& path) const;
+  bool is_compiled(const std::string& directory) const;
+  bool has_room();
   void forget_missing();
   void follow(Follower& follower, const boost::asio::any_io_executor& executor);
   void unfollow(Follower& follower);
@@ -82,8 +85,9 @@ class WatchService {
   Watcher& watcher_;
   WatchedRoots roots_;
   std::map<std::string, std::string> mistakes_;  // in the configuration of roots, by path
-  std::set<std::string> imported_;  // directories that are watched for what was imported, or made
-  std::size_t tidied_at_ = 0;       // so many of them were left when the missing were forgotten
+  std::set<std::string> imported_;               // directories that are watched for what was imported
+  std::set<std::string> indexed_;                // and others, for what the index has of them
+  std::size_t tidied_at_ = 0;                    // so many of both were left when the missing were forgotten
   std::set<Follower*> followers_;
   std::set<boost::asio::steady_timer*> waiting_;  // for the watcher to have looked at everything
 };

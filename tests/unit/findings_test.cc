@@ -58,7 +58,7 @@ proto::ExamineReply watched(std::uint64_t used, std::uint64_t limit) {
 }
 
 TEST(Findings, ImportsThatAreNotWatched) {
-  const Finding full{Severity::warn, "3 directories of what was imported or compiled are not watched",
+  const Finding full{Severity::warn, "3 directories of what was imported are not watched",
                      "sudo sysctl fs.inotify.max_user_watches=524288"};
   EXPECT_EQ(watch_findings(watched(100, 100)).back(), full);
   EXPECT_EQ(watch_findings(watched(10, 100)).back().hint, "") << "for another reason";
