@@ -2,9 +2,9 @@
 
 #include <sys/stat.h>
 
-#include <string_view>
-#include <unordered_set>
 #include <utility>
+
+#include "daemon/watch/path_order.h"
 
 namespace kiln {
 namespace {
@@ -31,6 +31,10 @@ ProgramInputs::ProgramInputs(Watcher& watcher, std::vector<ProgramInput> inputs)
     if (held == Input::Held::file) watcher_.add_file(input.path);
     if (held == Input::Held::directory) watcher_.add_directory(input.path);
     inputs_.push_back({std::move(input), held});
+    Input& kept = inputs_.back();
+    unproved_.insert(&kept);
+    by_path_[kept.known.path].push_back(&kept);
+    by_path_[directory_of(kept.known.path)].push_back(&kept);
   }
 }
 
@@ -64,13 +68,23 @@ bool ProgramInputs::holds(ProgramInput& known) {
   return true;
 }
 
+// What was proved then, and may no longer be.
+void ProgramInputs::doubt_since_proved() {
+  const auto doubtful = watcher_.doubtful_since(proved_at_);
+  if (!doubtful) {
+    for (Input& input : inputs_) unproved_.insert(&input);
+    return;
+  }
+  for (const std::string& path : *doubtful) {
+    const auto found = by_path_.find(path);
+    if (found != by_path_.end()) unproved_.insert(found->second.begin(), found->second.end());
+  }
+}
+
 bool ProgramInputs::hold() {
   by_stat_ = 0;
   const Tick now = watcher_.drain();
-  if (now != proved_at_) {
-    unproved_.clear();
-    for (Input& input : inputs_) unproved_.push_back(&input);
-  }
+  if (now != proved_at_) doubt_since_proved();
   for (Input* const input : unproved_) {
     if (is_proved(*input)) continue;
     ++by_stat_;

@@ -6,6 +6,9 @@
 #pragma once
 
 #include <string>
+#include <string_view>
+#include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "common/rehearsal.h"
@@ -41,11 +44,14 @@ class ProgramInputs {
 
   static bool holds(ProgramInput& known);
   bool is_proved(const Input& input) const;
+  void doubt_since_proved();
 
   Watcher& watcher_;
   std::vector<Input> inputs_;
-  std::vector<Input*> unproved_;  // as of proved_at_
-  Tick proved_at_ = 0;            // after which all were looked at; 0: never
+  // By their paths and by those of their directories, of which the watcher says what has become doubtful.
+  std::unordered_map<std::string_view, std::vector<Input*>> by_path_;
+  std::unordered_set<Input*> unproved_;  // as of proved_at_
+  Tick proved_at_ = 0;                   // after which all were looked at; 0: never
   std::size_t by_stat_ = 0;
   std::string changed_;
 };

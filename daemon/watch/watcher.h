@@ -125,9 +125,9 @@ class Watcher {
   bool files_unchanged_since(std::string_view path, Tick tick);
   // A root covers it, or it was added with its files.
   bool watches_files_of(std::string_view path) const;
-  // Of such directories: those of which files_unchanged_since() may say another thing than when drain()
-  // returned TICK, in no order, perhaps several times. Nothing: any. So who remembers what was proved need
-  // not ask again for the others.
+  // The directories of which files_unchanged_since(), or of which or of whose files unchanged_since(), may
+  // say another thing than when drain() returned TICK, in no order, perhaps several times. Nothing: any. So
+  // who remembers what was proved of what is held need not ask again for the others.
   std::optional<std::vector<std::string>> doubtful_since(Tick tick) const;
   // It is to be watched, and not there.
   bool is_missing(std::string_view path) const;

@@ -166,25 +166,25 @@ TEST_F(ConfigFiles, WrongUsage) {
 }
 
 TEST_F(ConfigFiles, RunsAreExecutedWhereImagesAreDisabled) {
-  ASSERT_EQ(run_until_bare(any_python(), {"-c", "pass"}, base_environment()).mode, "bare");
-  EXPECT_EQ(run_in_project().mode, "bare");
+  ASSERT_TRUE(run_until_bare(any_python(), {"-c", "pass"}, base_environment()).is_served());
+  EXPECT_TRUE(run_in_project().is_served());
   write_project("images.enabled = false\n");
   const LogLine disabled = run_in_project();
   EXPECT_EQ(disabled.mode, "exec");
   EXPECT_EQ(disabled.reason, "images-disabled");
   EXPECT_THAT(disabled.line, HasSubstr("images.enabled is false, by " + project_file() + ":1"));
-  EXPECT_EQ(run_in_project({"KILN_IMAGES_ENABLED=true"}).mode, "bare");
+  EXPECT_TRUE(run_in_project({"KILN_IMAGES_ENABLED=true"}).is_served());
   write_project("images.enabled = true \n");
-  EXPECT_EQ(run_in_project().mode, "bare");
+  EXPECT_TRUE(run_in_project().is_served());
   EXPECT_EQ(run_in_project({"KILN_IMAGES_ENABLED=0"}).reason, "images-disabled");
   write_user("images.enabled = false\n");
-  EXPECT_EQ(run_in_project().mode, "bare") << "the project's own word counts";
+  EXPECT_TRUE(run_in_project().is_served()) << "the project's own word counts";
   fs::remove(project_file());
   EXPECT_EQ(run_in_project().reason, "images-disabled");
 }
 
 TEST_F(ConfigFiles, ACommandsProjectIsThatOfTheWorkingDirectory) {
-  ASSERT_EQ(run_until_bare(any_python(), {"-c", "pass"}, base_environment()).mode, "bare");
+  ASSERT_TRUE(run_until_bare(any_python(), {"-c", "pass"}, base_environment()).is_served());
   write_project("images.enabled = false\n");
   write_file(work_dir() + "/m.py", "print('ran')\n");
   for (const std::vector<std::string>& target :
@@ -197,11 +197,11 @@ TEST_F(ConfigFiles, ACommandsProjectIsThatOfTheWorkingDirectory) {
   }
   Outcome elsewhere =
       run({.argv = {kiln_binary(), "run", "--python", any_python().path, "-c", "pass"}, .cwd = "/"});
-  EXPECT_EQ(take_log_line(elsewhere.err).mode, "bare");
+  EXPECT_TRUE(take_log_line(elsewhere.err).is_served());
 }
 
 TEST_F(ConfigFiles, RunsAreExecutedAfterAMistake) {
-  ASSERT_EQ(run_until_bare(any_python(), {"-c", "pass"}, base_environment()).mode, "bare");
+  ASSERT_TRUE(run_until_bare(any_python(), {"-c", "pass"}, base_environment()).is_served());
   write_project("images.enabeld = false\n");
   LogLine line = run_in_project();
   EXPECT_EQ(line.mode, "exec");
@@ -213,7 +213,7 @@ TEST_F(ConfigFiles, RunsAreExecutedAfterAMistake) {
   EXPECT_EQ(line.reason, "config");
   EXPECT_THAT(line.line, HasSubstr(user_ + ":1: "));
   write_user("");
-  EXPECT_EQ(run_in_project().mode, "bare");
+  EXPECT_TRUE(run_in_project().is_served());
 }
 
 TEST_F(ConfigFiles, ADaemonStartsWithAMistakeAndRemovesNothing) {

@@ -46,7 +46,7 @@ class Explain : public testing::Test {
   }
 
   static void run_script() {
-    ASSERT_EQ(run_until_bare(any_python(), {script()}, environment_with({})).mode, "bare");
+    ASSERT_TRUE(run_until_bare(any_python(), {script()}, environment_with({})).is_served());
   }
 
   static void precompile() {
@@ -60,7 +60,7 @@ TEST_F(Explain, NamesTheProgramsThatImportAModule) {
   const std::string by_script = name() + "/manage.py (python3." + std::to_string(any_python().minor) + ", ";
   ASSERT_TRUE(await_text(module(), by_script)) << explain(module()).out << explain(module()).err;
   const auto in_tree = environment_with({"PYTHONPATH=" + tree()});
-  ASSERT_EQ(run_until_bare(any_python(), {"-m", "app"}, in_tree).mode, "bare");
+  ASSERT_TRUE(run_until_bare(any_python(), {"-m", "app"}, in_tree).is_served());
   ASSERT_TRUE(await_text(module(), "-m app (python3.")) << explain(module()).out;
   const Outcome outcome = explain(module());
   EXPECT_EQ(describe_status(outcome.status), "exit 0");
@@ -109,10 +109,10 @@ TEST_F(Explain, AProgramThatFailsToImportLeavesTheErrorAsItIs) {
   ASSERT_TRUE(await_text(module(), "manage.py (python3."));
   write_file(module(), "VALUE = = 3\n");
   ASSERT_TRUE(await_text(module(), module() + ": error for "));
-  EXPECT_EQ(run_until_bare(any_python(), {script()}, environment_with({})).mode, "bare");
+  EXPECT_TRUE(run_until_bare(any_python(), {script()}, environment_with({})).is_served());
   write_file(tree() + "/later.py", "");
   write_file(script(), "import later\nimport shared\n");
-  EXPECT_EQ(run_until_bare(any_python(), {script()}, environment_with({})).mode, "bare");
+  EXPECT_TRUE(run_until_bare(any_python(), {script()}, environment_with({})).is_served());
   ASSERT_TRUE(await_text(tree() + "/later.py", "manage.py (python3."));  // it was recorded
   EXPECT_THAT(explain(module()).out, HasSubstr(module() + ": error for "));
 }
@@ -144,9 +144,9 @@ TEST_F(Explain, ModulesOfAnUnwritableTreeAreRecorded) {
   kiln({"daemon", "restart"});  // which sees it, too
   for (const char* program : {"first.py", "second.py"}) unwritable.write(program, "import util\n");
   unwritable.write("util.py", "VALUE = 1\n");
-  ASSERT_EQ(run_until_bare(any_python(), {unwritable / "first.py"}, environment_with({})).mode, "bare");
+  ASSERT_TRUE(run_until_bare(any_python(), {unwritable / "first.py"}, environment_with({})).is_served());
   ASSERT_TRUE(await_text(unwritable / "util.py", "It lies in Kiln's overlay"));
-  ASSERT_EQ(run_until_bare(any_python(), {unwritable / "second.py"}, environment_with({})).mode, "bare");
+  ASSERT_TRUE(run_until_bare(any_python(), {unwritable / "second.py"}, environment_with({})).is_served());
   EXPECT_TRUE(await_text(unwritable / "util.py", "second.py (python3."));
 }
 
@@ -183,7 +183,7 @@ TEST_F(Explain, ARunIsExplainedByWhoWouldServeIt) {
   const std::vector<std::string> question{"explain", "run", "--python", any_python().path, script};
   const std::string good = "open('" + trace + "', 'w')\n";
   write_file(script, "pass\n");
-  ASSERT_EQ(run_until_bare(any_python(), {script}, environment_with({})).mode, "bare");
+  ASSERT_TRUE(run_until_bare(any_python(), {script}, environment_with({})).is_served());
   const std::string counted = kiln({"stats", "--json"}).out;
   for (const auto& [source, answer] : std::vector<std::pair<std::string, std::string>>{
            {good, "Bare: "},
@@ -196,7 +196,7 @@ TEST_F(Explain, ARunIsExplainedByWhoWouldServeIt) {
   EXPECT_FALSE(fs::exists(trace));
   EXPECT_EQ(kiln({"stats", "--json"}).out, counted);
   write_file(script, good);
-  EXPECT_EQ(run_until_bare(any_python(), {script}, environment_with({})).mode, "bare");
+  EXPECT_TRUE(run_until_bare(any_python(), {script}, environment_with({})).is_served());
   EXPECT_TRUE(fs::exists(trace));
 }
 

@@ -63,13 +63,13 @@ class Overlay : public testing::TestWithParam<Python> {
     }
     warm_up.insert(warm_up.end(), {"-c", "pass"});
     const LogLine warmed = run_until_bare(python(), warm_up, environment_with(changes));
-    EXPECT_EQ(warmed.mode, "bare") << warmed.reason;
+    EXPECT_TRUE(warmed.is_served()) << warmed.reason;
     Invocation invocation{.argv = {kiln_binary(), "run", "--python", python().path},
                           .environment = environment_with(changes),
                           .cwd = "/"};
     invocation.argv.insert(invocation.argv.end(), arguments.begin(), arguments.end());
     Outcome outcome = run(invocation);
-    EXPECT_EQ(take_log_line(outcome.err).mode, "bare");
+    EXPECT_TRUE(take_log_line(outcome.err).is_served());
     return outcome;
   }
 

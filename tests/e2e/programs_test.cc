@@ -12,17 +12,18 @@ class Warm : public testing::TestWithParam<Python> {};
 TEST_P(Warm, HelloIsServedByAnImage) {
   const std::string program = programs_dir() + "/hello.py";
   const LogLine log = run_until_bare(GetParam(), {program}, base_environment());
-  EXPECT_EQ(log.mode, "bare") << log.line;
+  EXPECT_TRUE(log.is_served()) << log.line;
   EXPECT_EQ(log.reason, "served") << log.line;
 }
 
 // Once warm it stays warm: spare children and the image outlive a run, whatever the run's end was.
 TEST_P(Warm, StaysWarmAfterDeathsOfPrograms) {
-  ASSERT_EQ(run_until_bare(GetParam(), {"-c", "pass"}, base_environment()).mode, "bare");
+  ASSERT_TRUE(run_until_bare(GetParam(), {"-c", "pass"}, base_environment()).is_served());
   for (const char* end :
        {"import os; os._exit(3)", "import os; os.kill(os.getpid(), 9)", "raise SystemExit(1)", "1/0"}) {
     kiln({"run", "--python", GetParam().path, "-c", end});
-    EXPECT_EQ(run_until_bare(GetParam(), {"-c", "pass"}, base_environment()).mode, "bare") << "after " << end;
+    EXPECT_TRUE(run_until_bare(GetParam(), {"-c", "pass"}, base_environment()).is_served())
+        << "after " << end;
   }
 }
 

@@ -209,7 +209,7 @@ TEST_P(FreshPrefix, IsServedAndFilledAsByPython) {
 
     constexpr int kMostTries = 200;
     LogLine log;
-    for (int i = 0; i < kMostTries && log.mode != "bare"; ++i) {
+    for (int i = 0; i < kMostTries && !log.is_served(); ++i) {
       Outcome outcome = with({kiln_binary(), "run", "--python", GetParam().path}, prefix);
       log = take_log_line(outcome.err);
       ASSERT_NE(log.reason, "startup-code") << log.line;
@@ -217,7 +217,7 @@ TEST_P(FreshPrefix, IsServedAndFilledAsByPython) {
       EXPECT_EQ(outcome.err, expected.err);
       EXPECT_EQ(describe_status(outcome.status), describe_status(expected.status));
     }
-    EXPECT_EQ(log.mode, "bare") << log.line;
+    EXPECT_TRUE(log.is_served()) << log.line;
     EXPECT_THAT(differing(names(), expected_names), testing::IsEmpty());
   }
 }
@@ -232,13 +232,13 @@ class StartUp : public testing::TestWithParam<Python> {
                           const std::string& expected) {
     LogLine log;
     constexpr int kMostTries = 200;
-    for (int i = 0; i < kMostTries && log.mode != "bare"; ++i) {
+    for (int i = 0; i < kMostTries && !log.is_served(); ++i) {
       Outcome outcome = run({.argv = {kiln_binary(), "run", "--python", GetParam().path, "-c", code},
                              .environment = environment_with(changes)});
       log = take_log_line(outcome.err);
       ASSERT_EQ(outcome.out, expected) << log.line;
     }
-    EXPECT_EQ(log.mode, "bare") << log.line;
+    EXPECT_TRUE(log.is_served()) << log.line;
   }
 };
 
@@ -297,18 +297,18 @@ TEST(Lifecycle, AnyInstallationPathWillDo) {
   invocation.argv = {(odd / "bin/kiln").string(), "run", "--python", any_python().path, "-c", "pass"};
   invocation.environment = environment_with({"KILN_LOG=1"});
   LogLine log;
-  for (int i = 0; i < 200 && log.mode != "bare"; ++i) {
+  for (int i = 0; i < 200 && !log.is_served(); ++i) {
     Outcome outcome = run(invocation);
     log = take_log_line(outcome.err);
   }
-  EXPECT_EQ(log.mode, "bare") << log.line;
+  EXPECT_TRUE(log.is_served()) << log.line;
   EXPECT_EQ(describe_status(kiln({"daemon", "stop"}).status), "exit 0");
 }
 
 // A daemon that hangs costs a run its deadline, not its life.
 TEST(Lifecycle, AStoppedDaemonIsSurvived) {
   const auto warm = run_until_bare(any_python(), {"-c", "pass"}, base_environment());
-  ASSERT_EQ(warm.mode, "bare");
+  ASSERT_TRUE(warm.is_served());
   const pid_t daemon = daemon_pid();
   ASSERT_GT(daemon, 0);
   ::kill(daemon, SIGSTOP);

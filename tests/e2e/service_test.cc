@@ -130,7 +130,7 @@ TEST_F(Service, ServesRuns) {
   const UniqueFd socket = listening_socket(socket_path());
   Process daemon(service(socket));
   EXPECT_THAT(next_notification(), StartsWith("READY=1\n"));
-  EXPECT_EQ(run_until_bare(any_python(), {"-c", "pass"}, base_environment()).mode, "bare");
+  EXPECT_TRUE(run_until_bare(any_python(), {"-c", "pass"}, base_environment()).is_served());
   EXPECT_EQ(daemon_pid(), daemon.pid());
 }
 

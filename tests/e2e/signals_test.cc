@@ -28,7 +28,7 @@ class Signals : public testing::TestWithParam<Python> {
  protected:
   void SetUp() override {
     reset_work_dir();
-    ASSERT_EQ(run_until_bare(GetParam(), {"-c", "pass"}, base_environment()).mode, "bare");
+    ASSERT_TRUE(run_until_bare(GetParam(), {"-c", "pass"}, base_environment()).is_served());
   }
 
   std::vector<std::string> under_python(const std::vector<std::string>& program) const {

@@ -98,7 +98,7 @@ TEST_F(Watch, RootsHoldOverRestarts) {
 
 TEST_F(Watch, WhatARunImportedIsCompiledByItself) {
   write_file(tree() + "/main.py", "import module\nprint(module.VALUE)\n");
-  ASSERT_EQ(run_until_bare(any_python(), {tree() + "/main.py"}, environment_with({})).mode, "bare");
+  ASSERT_TRUE(run_until_bare(any_python(), {tree() + "/main.py"}, environment_with({})).is_served());
   ASSERT_TRUE(await([] {
     const Outcome outcome = kiln({"list", tree()});
     return outcome.out.find("module.py") != std::string::npos;
@@ -120,7 +120,7 @@ TEST_F(Watch, APackageThatIsBackIsCompiledByItself) {
   write_file(tree() + "/main.py", "import pkg.module\n");
   kiln({"watch", tree()});
   ASSERT_TRUE(await_watching()) << roots();
-  ASSERT_EQ(run_until_bare(any_python(), {tree() + "/main.py"}, environment_with({})).mode, "bare");
+  ASSERT_TRUE(run_until_bare(any_python(), {tree() + "/main.py"}, environment_with({})).is_served());
   const auto is_listed = [] { return kiln({"list", tree()}).out.find("pkg/module.py") != std::string::npos; };
   ASSERT_TRUE(await(is_listed));
   fs::remove_all(tree() + "/pkg");
@@ -206,7 +206,7 @@ TEST_F(Watch, ImportsForWhichNoWatchIsLeftAreTold) {
   fs::create_directory(tree() + "/pkg");
   write_file(tree() + "/pkg/inner.py", "");
   write_file(tree() + "/main.py", "import module, pkg.inner\n");
-  ASSERT_EQ(run_until_bare(any_python(), {tree() + "/main.py"}, environment_with({})).mode, "bare");
+  ASSERT_TRUE(run_until_bare(any_python(), {tree() + "/main.py"}, environment_with({})).is_served());
   EXPECT_TRUE(await([] { return kiln({"status"}).out.find("of them not watched: ") != std::string::npos; }));
   const std::string told = kiln({"explain", module()}).out + kiln({"explain", tree() + "/pkg/inner.py"}).out;
   EXPECT_THAT(told,
