@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstring>
 #include <optional>
 #include <utility>
 
@@ -92,7 +93,7 @@ Result<std::string> contents(int fd, const std::string& path) {
   while (true) {
     const ssize_t size = ::read(fd, buffer.data(), buffer.size());
     if (size < 0 && errno == EINTR) continue;
-    if (size < 0) return errno_error("cannot read " + path, Reason::config);
+    if (size < 0) return unreadable(path, std::strerror(errno));
     if (size == 0) return text;
     text.append(buffer.data(), static_cast<std::size_t>(size));
     if (text.size() > kMaxFile) return unreadable(path, "it is longer than a mebibyte");
@@ -118,9 +119,9 @@ Result<std::shared_ptr<const ConfigFile>> read_config_file(const std::string& pa
   // Not blocking: what is no regular file may have nobody at its other end.
   const UniqueFd fd{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)};
   if (!fd && (errno == ENOENT || errno == ENOTDIR)) return std::shared_ptr<const ConfigFile>();
-  if (!fd) return errno_error("cannot read " + path, Reason::config);
+  if (!fd) return unreadable(path, std::strerror(errno));
   struct stat status {};
-  if (::fstat(fd.get(), &status) != 0) return errno_error("cannot read " + path, Reason::config);
+  if (::fstat(fd.get(), &status) != 0) return unreadable(path, std::strerror(errno));
   if (!S_ISREG(status.st_mode)) return unreadable(path, "it is not a file");
   const std::string text = TRY(contents(fd.get(), path));
   auto file = TRY(parse_config(text, path, scope));

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "common/marshal.h"
@@ -22,8 +23,12 @@ Freshness judge_change(const PycQuestion& question, const FileStamp& pyc) {
   const auto changed_ns = question.source.changed_ns;
   const MadeFile* const made = question.made;
   // Of two with one time, for it comes from a clock that ticks, either may have been first.
-  if (made == nullptr || !made->is(pyc)) {
-    return changed_ns < pyc.changed_ns ? Freshness::fresh : Freshness::doubtful;
+  if (made == nullptr) return changed_ns < pyc.changed_ns ? Freshness::fresh : Freshness::doubtful;
+  // A copy (cp -a) is younger than the source beside it, whatever it was made from: when it was written
+  // counts.
+  if (!made->is(pyc)) {
+    const auto written_ns = std::min(pyc.changed_ns, pyc.modified_ns);
+    return changed_ns < written_ns ? Freshness::fresh : Freshness::doubtful;
   }
   if (made->source_changed_ns == changed_ns) return Freshness::fresh;
   if (made->source_content == 0 || !question.source_content) return Freshness::doubtful;

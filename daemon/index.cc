@@ -822,7 +822,7 @@ class Index::Database {
                                  : "sources s CROSS JOIN entries e") +
             " ON s.id = e.source JOIN interpreters i ON i.id = e.interpreter"
             " WHERE s.path >= ?5 AND s.path < ?1 || '0' AND s.path <> ?6 AND " +
-            (filter.state ? "e.state = ?4" : "?4 = ''") +
+            (filter.state ? (by_state ? "e.state = ?4" : "+e.state = ?4") : "?4 = ''") +
             " AND (?7 OR NOT e.gone) AND (?8 = '' OR ?8 IN (i.executable, i.real_path)) AND " +
             condition(filter, "+s.path") + " ORDER BY s.path, e.pyc");
     bind_filter(select, filter);

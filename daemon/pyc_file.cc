@@ -12,6 +12,7 @@
 #include "common/unique_fd.h"
 #include "daemon/source_walk.h"
 #include "daemon/temporary_file.h"
+#include "daemon/watch/path_order.h"
 
 namespace kiln {
 namespace {
@@ -26,9 +27,11 @@ int make_directory(const std::string& path, mode_t umask) {
   return ::chmod(path.c_str(), (status.st_mode & 07000) | wanted) == 0 ? 0 : errno;
 }
 
+// Of a mirrored tree (sys.pycache_prefix) also those above. But where a __pycache__ has nothing to lie in,
+// the source's directory was removed or moved away a moment ago, and must not come back.
 int make_directories(const std::string& path, mode_t umask) {
   int error = make_directory(path, umask);
-  if (error != ENOENT || path.rfind('/') == 0) return error;
+  if (error != ENOENT || path.rfind('/') == 0 || name_of(path) == "__pycache__") return error;
   error = make_directories(directory_of(path), umask);
   return error == 0 ? make_directory(path, umask) : error;
 }

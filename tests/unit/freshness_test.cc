@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <array>
+
 #include "common/pyc.h"
 #include "tests/unit/scratch.h"
 #include "tests/unit/tiny_code.h"
@@ -97,6 +99,15 @@ TEST_F(FreshnessOfChangedSourceTest, BytecodeThatIsAnotherByNowIsOfOthers) {
   EXPECT_EQ(judge_source_changed(kSecond - 1, &former, kContent + 1), Freshness::fresh);
   EXPECT_EQ(judge_source_changed(-1, &former, kContent), Freshness::doubtful);
   EXPECT_EQ(judge_source_changed(kSecond, &former, kContent), Freshness::doubtful) << "nothing called for it";
+}
+
+// cp -a keeps the times of contents, and gives the copies ctimes in its own order.
+TEST_F(FreshnessOfChangedSourceTest, ACopyTellsNothingByItsAge) {
+  MadeFile former = made(kSecond);
+  ++former.inode;
+  const std::array<timespec, 2> long_ago{{{1'000'000'000, 0}, {1'000'000'000, 0}}};
+  ASSERT_EQ(::utimensat(AT_FDCWD, path_.c_str(), long_ago.data(), 0), 0);
+  EXPECT_EQ(judge_source_changed(kSecond - 1, &former, kContent + 1), Freshness::doubtful);
 }
 
 TEST_F(FreshnessOfChangedSourceTest, WhatWasWrittenOverMayBeOfAnotherModule) {

@@ -40,6 +40,14 @@ TEST(PycFile, HasTheModesOfImportlib) {
   EXPECT_EQ(mode_of(scratch / "e/f"), 0777U);
 }
 
+// Who has moved a tree away, or removed it, does not want it back.
+TEST(PycFile, WhereTheSourcesDirectoryIsGoneNothingIsMade) {
+  const Scratch scratch;
+  EXPECT_FALSE(write_pyc(scratch / "gone/__pycache__/a.cpython-311.pyc", "h", "b", 0644, 0022));
+  EXPECT_EQ(count_files(scratch.path()), 0);
+  EXPECT_TRUE(write_pyc(scratch / "__pycache__/a.cpython-311.pyc", "h", "b", 0644, 0022));
+}
+
 TEST(PycFile, TheDaemonsOwnUmaskDoesNotCount) {
   const Scratch scratch;
   const mode_t before = ::umask(0077);
