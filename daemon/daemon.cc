@@ -145,7 +145,7 @@ class Daemon {
         store_(facts.cache_dir + "/store", store_limit()),
         overlay_(overlay_dir(facts.cache_dir), overlay_limit(), index_),
         precompile_(index_, store_.store(), overlay_, &watcher_),
-        recompiler_(index_, store_.store(), overlay_, precompile_),
+        recompiler_(index_, store_.store(), overlay_, precompile_, &watcher_),
         watch_(settings_, index_, recompiler_, watcher_),
         explain_(index_, watch_, overlay_.dir()),
         counts_(index_, directory_of(facts.socket)),

@@ -346,7 +346,11 @@ class Precompilation {
     if (!result.warnings.empty()) report_warning(name_file_in(result.warnings, wish.filename));
     if (made->compiled.error) return settle(task, *made->compiled.error);
     if (to_overlay) return leave_to_overlay(task);
-    const auto written = write(task, *source, made->compiled.code);
+    // Looked at before it is asked: of what was removed by then is told, and what is removed later stays so.
+    const bool had_place = ::access(std::string(directory_of(result.pyc)).c_str(), F_OK) == 0;
+    if (services_.may_write && !services_.may_write(result.pyc)) return;
+    const auto written = write(task, *source, made->compiled.code, !services_.may_write || !had_place);
+    if (!written && services_.may_write && !services_.may_write(result.pyc)) return;
     if (!written) return settle(task, written.error());
     result.pyc_stamp = *written;
     result.outcome = made->restored ? FileOutcome::restored : FileOutcome::compiled;
@@ -364,11 +368,12 @@ class Precompilation {
     return encode_pyc_header(header);
   }
 
-  WriteResult write(const Task& task, const SourceText& source, const std::string& code) {
+  WriteResult write(const Task& task, const SourceText& source, const std::string& code,
+                    bool makes_directory) {
     auto& batch = done_.batches[task.batch];
     auto& result = batch.files[task.source];
     const auto header = header_of(task, source);
-    return write_pyc(result.pyc, header, code, source.mode, request_.umask());
+    return write_pyc(result.pyc, header, code, source.mode, request_.umask(), makes_directory);
   }
 
   // Which compiles it by rules of its own: what warns, be it unseen, has no place there.

@@ -33,6 +33,8 @@ struct PrecompileServices {
   std::string overlay;  // directory of the overlay (common/overlay.h); empty: none
   const KnownErrors& known_errors;
   const MadeFiles& made_files;
+  // Asked right before a bytecode file is written. False: it is skipped. Null: all may be.
+  std::function<bool(const std::string& pyc)> may_write = nullptr;
 };
 
 // What was done for one interpreter and level.

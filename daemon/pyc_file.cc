@@ -97,7 +97,7 @@ void throw_exception_from_error(const CompileError& error, const boost::source_l
 }
 
 WriteResult write_pyc(const std::string& path, std::string_view header, std::string_view body,
-                      mode_t source_mode, mode_t umask) {
+                      mode_t source_mode, mode_t umask, bool makes_directory) {
   struct stat present {};
   const bool exists = ::lstat(path.c_str(), &present) == 0;
   if (exists && !S_ISREG(present.st_mode)) {
@@ -110,7 +110,7 @@ WriteResult write_pyc(const std::string& path, std::string_view header, std::str
   TemporaryFile file;
   FileStamp stamp;
   int error = file.create(path, mode);
-  if (error == ENOENT) {
+  if (error == ENOENT && makes_directory) {
     error = make_directories(directory_of(path), umask);
     if (error == 0) error = file.create(path, mode);
   }

@@ -170,8 +170,13 @@ std::vector<Target> targets_of(const std::vector<std::string>& sources, const In
 }  // namespace
 
 Recompiler::Recompiler(IndexThread& index, WriteBehindStore& store, Overlay& overlay,
-                       PrecompileService& requested)
-    : index_(index), store_(store), overlay_(overlay), requested_(requested), thread_([this] { run(); }) {}
+                       PrecompileService& requested, Watcher* watcher)
+    : index_(index),
+      store_(store),
+      overlay_(overlay),
+      requested_(requested),
+      watcher_(watcher),
+      thread_([this] { run(); }) {}
 
 Recompiler::~Recompiler() {
   stop();
@@ -373,7 +378,9 @@ bool Recompiler::recompile(const InterpreterInfo& interpreter, const Group& grou
 bool Recompiler::recompile(const InterpreterInfo& interpreter, const proto::PrecompileRequest& request,
                            const KnownErrors& known_errors, const MadeFiles& made_files) {
   requested_.wait_until_idle();
-  const PrecompileServices services{compilers_, store_, overlay_.dir(), known_errors, made_files};
+  const PrecompileServices services{
+      compilers_,   store_,     overlay_.dir(),
+      known_errors, made_files, [this](const std::string& pyc) { return may_write(pyc); }};
   const auto nobody = [](const proto::PrecompileEvent&) {};
   auto done = precompile(request, std::span(&interpreter, 1), services, nobody, stop_.get_token());
   const auto& summary = done.summary;
@@ -389,6 +396,14 @@ bool Recompiler::recompile(const InterpreterInfo& interpreter, const proto::Prec
   }
   for (auto& batch : done.batches) keep_results(std::move(batch), request.umask(), index_, overlay_);
   return !stop_.stop_requested();
+}
+
+// Where somebody removes bytecode, perhaps with all around it, there is to be no new one: it is looked at
+// again when that is over.
+bool Recompiler::may_write(const std::string& pyc) {
+  if (watcher_ == nullptr || !watcher_->is_being_removed(pyc)) return true;
+  watcher_->hint(pyc);
+  return false;
 }
 
 // An error that was told before is none to tell.

@@ -31,6 +31,7 @@
 #include "daemon/overlay.h"
 #include "daemon/precompile_service.h"
 #include "daemon/watch/changes.h"
+#include "daemon/watch/watcher.h"
 #include "daemon/watched_root.h"
 #include "daemon/write_behind_store.h"
 
@@ -60,8 +61,10 @@ class Recompiler {
   // Of a path that is to be looked at: it alone, what is in it, or all below it, too.
   enum class Extent : std::uint8_t { file, directory, tree };
 
-  // All of it outlives this. What REQUESTED serves goes first.
-  Recompiler(IndexThread& index, WriteBehindStore& store, Overlay& overlay, PrecompileService& requested);
+  // All of it outlives this. What REQUESTED serves goes first. WATCHER: tells where somebody removes things;
+  // may be null.
+  Recompiler(IndexThread& index, WriteBehindStore& store, Overlay& overlay, PrecompileService& requested,
+             Watcher* watcher = nullptr);
   ~Recompiler();
 
   // These return at once; what was asked for already and has not begun is not done twice.
@@ -106,11 +109,13 @@ class Recompiler {
   bool recompile(const InterpreterInfo& interpreter, const proto::PrecompileRequest& request,
                  const KnownErrors& known_errors, const MadeFiles& made_files);
   void tell(const PrecompiledBatch& batch, const KnownErrors& known_errors);
+  bool may_write(const std::string& pyc);
 
   IndexThread& index_;
   WriteBehindStore& store_;
   Overlay& overlay_;
   PrecompileService& requested_;
+  Watcher* const watcher_;
   CompilerPool compilers_;
   KnownInterpreters interpreters_;                  // on the thread
   std::map<std::string, BinaryIdentity> unusable_;  // on the thread: did not say who they are

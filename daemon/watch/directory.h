@@ -64,12 +64,13 @@ struct Directory {
   Coverage coverage = Coverage::pending;
   std::uint32_t held = 0;
   int watch = -1;
-  std::uint64_t visit = 0;  // the visit under way, if its result is still wanted
-  Tick found = 0;           // when it was heard or learned of
-  Tick since = 0;           // from when on all is heard
-  Tick changed = 0;         // the last event about its entries or itself, or when it was made crowded
-  PathStatus status;        // as it was when it was looked at
-  std::string detail;       // why it is not watched
+  std::uint64_t visit = 0;      // the visit under way, if its result is still wanted
+  Tick found = 0;               // when it was heard or learned of
+  Tick since = 0;               // from when on all is heard
+  std::int64_t emptied_ms = 0;  // when bytecode in it, or its __pycache__, was removed last; 0: never
+  Tick changed = 0;             // the last event about its entries or itself, or when it was made crowded
+  PathStatus status;            // as it was when it was looked at
+  std::string detail;           // why it is not watched
   std::map<std::string, Name, std::less<>> names;
 
   bool wanted_itself() const { return root || held > 0; }

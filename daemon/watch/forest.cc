@@ -347,8 +347,9 @@ void Forest::lose_everything() {
 
 // --- What is heard
 
-void Forest::hear(const std::vector<InotifyEvent>& events) {
+void Forest::hear(const std::vector<InotifyEvent>& events, std::int64_t now_ms) {
   if (events.empty()) return;
+  now_ms_ = now_ms;
   ++tick_;
   for (const auto& event : events) hear(event);
   invalidate_trees();
@@ -394,6 +395,8 @@ void Forest::hear_entry(Directory& directory, const InotifyEvent& event) {
   const bool gone = (event.mask & kGone) != 0;
   const bool is_directory = (event.mask & IN_ISDIR) != 0;
   directory.changed = tick_;
+  const bool is_bytecode = event.name.ends_with(".pyc") || event.name == kCacheDirectory;
+  if ((event.mask & IN_DELETE) != 0 && is_bytecode) directory.emptied_ms = now_ms_;
   // Of two that are exchanged (renameat2(2)) the second comes before it goes.
   const bool moved_away = (event.mask & IN_MOVED_FROM) != 0;
   const bool name_may_be_there =
@@ -731,6 +734,11 @@ bool Forest::watches_files_of(std::string_view path) const {
 bool Forest::is_missing(std::string_view path) const {
   const Directory* const directory = find(path);
   return directory != nullptr && directory->coverage == Coverage::missing;
+}
+
+bool Forest::was_emptied_since(std::string_view path, std::int64_t then_ms) const {
+  const Directory* const directory = find(path);
+  return directory != nullptr && directory->emptied_ms >= then_ms;
 }
 
 // With a tick of its own, so that whoever was told the last one hears of it.

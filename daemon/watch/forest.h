@@ -82,8 +82,8 @@ class Forest {
   void add_file(const std::string& path);
   void remove_file(const std::string& path);
 
-  // What was heard.
-  void hear(const std::vector<InotifyEvent>& events);
+  // What was heard, at NOW_MS by a steady clock.
+  void hear(const std::vector<InotifyEvent>& events, std::int64_t now_ms = 0);
   void mounted(const std::string& path);
   // The directories to which no watched parent leads.
   std::vector<Directory*> tops() const;
@@ -115,6 +115,7 @@ class Forest {
   bool watches_all_below(std::string_view path) const;
   bool watches_files_of(std::string_view path) const;
   bool is_missing(std::string_view path) const;
+  bool was_emptied_since(std::string_view path, std::int64_t then_ms) const;
   std::optional<std::vector<std::string>> doubtful_since(Tick tick) const;
 
   Tick tick() const { return tick_; }
@@ -177,6 +178,7 @@ class Forest {
   Tick tick_ = 1;
   std::uint64_t epoch_ = 1;
   std::uint64_t visits_ = 0;
+  std::int64_t now_ms_ = 0;
   std::map<std::string, Root> roots_;
   Directories directories_;
   std::set<Directory*> wanted_;  // roots and what is held

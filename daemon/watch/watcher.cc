@@ -11,6 +11,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <ctime>
 #include <utility>
 
 #include "daemon/source_walk.h"
@@ -24,6 +25,7 @@ constexpr int kNice = 5;
 // So many missing directories are heard when they come; the others, as tops are looked at.
 constexpr std::size_t kAwaited = 64;
 constexpr std::size_t kUnwatchedShown = 10;
+constexpr std::chrono::milliseconds kRemoving{900};  // who removes many files pauses for less
 // Where the kernel's limit cannot be read: its default before Linux 5.11.
 constexpr std::size_t kOldWatchLimit = 8192;
 
@@ -35,6 +37,13 @@ std::size_t own_limit(std::size_t wanted, const InotifyLimits& limits) {
 void raise(int fd) {
   const std::uint64_t one = 1;
   (void)!::write(fd, &one, sizeof one);
+}
+
+// A tick of the clock is exact enough.
+std::int64_t now_ms() {
+  timespec now{};
+  ::clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+  return std::int64_t{now.tv_sec} * 1000 + now.tv_nsec / 1'000'000;
 }
 
 void lower(int fd) {
@@ -105,7 +114,7 @@ void Watcher::signal_changes() {
 // With the lock. The queue first: what it says of the way to a top spares a look.
 void Watcher::hear() {
   const Tick before = forest_.tick();
-  forest_.hear(decode_events(inotify_.read()));
+  forest_.hear(decode_events(inotify_.read()), now_ms());
   for (const auto& mount : mounts_.take_changes()) forest_.mounted(mount);
   for (Directory* const top : forest_.tops()) forest_.top_seen(*top, path_status(*top->path));
   if (forest_.tick() == before) return;
@@ -146,6 +155,20 @@ std::optional<std::vector<std::string>> Watcher::doubtful_since(Tick tick) const
 bool Watcher::watches_files_of(std::string_view path) const {
   const std::lock_guard lock(mutex_);
   return forest_.watches_files_of(path);
+}
+
+bool Watcher::is_being_removed(std::string_view pyc) {
+  const std::string_view place = directory_of(pyc);
+  const std::lock_guard lock(mutex_);
+  hear();
+  const std::int64_t then = now_ms() - kRemoving.count();
+  return forest_.was_emptied_since(place, then) || forest_.was_emptied_since(directory_of(place), then);
+}
+
+void Watcher::hint(const std::string& path) {
+  const std::lock_guard lock(mutex_);
+  forest_.changes().add_file(std::string(directory_of(path)), name_of(path));
+  signal_changes();
 }
 
 bool Watcher::is_missing(std::string_view path) const {

@@ -129,6 +129,11 @@ class Watcher {
   // say another thing than when drain() returned TICK, in no order, perhaps several times. Nothing: any. So
   // who remembers what was proved of what is held need not ask again for the others.
   std::optional<std::vector<std::string>> doubtful_since(Tick tick) const;
+  // Whether bytecode was removed beside the file PYC within the last moment, as by `rm -r`, which fails if a
+  // new file comes to lie there meanwhile. Reads the queue.
+  bool is_being_removed(std::string_view pyc);
+  // A hint that nobody has heard.
+  void hint(const std::string& path);
   // It is to be watched, and not there.
   bool is_missing(std::string_view path) const;
   // Whether a root covers PATH that ignores nothing.

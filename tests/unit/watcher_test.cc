@@ -558,6 +558,25 @@ TEST_F(WatcherTest, ADirectoryIsWatchedWithItsFilesAndTheirBytecode) {
   EXPECT_EQ(watcher_.describe().directories, 0U);
 }
 
+TEST_F(WatcherTest, RemovingBytecodeIsTold) {
+  const auto home = scratch_ / "home";
+  const auto source = scratch_.write("home/x.py", "x");
+  const auto pyc = scratch_.write("home/__pycache__/x.cpython-311.pyc", "x");
+  watcher_.add_files_of(home);
+  settle();
+  fs::rename(scratch_.write("home/__pycache__/x.new", "y"), pyc);
+  fs::remove(scratch_.write("home/x.py~", "y"));
+  EXPECT_FALSE(watcher_.is_being_removed(pyc));
+  fs::remove(pyc);
+  EXPECT_TRUE(watcher_.is_being_removed(pyc));
+  EXPECT_TRUE(watcher_.is_being_removed(home + "/__pycache__/y.cpython-311.pyc"));
+  fs::remove(home + "/__pycache__");
+  EXPECT_TRUE(watcher_.is_being_removed(pyc)) << "what was in it is forgotten, that it is gone is not";
+  watcher_.take_changes();
+  watcher_.hint(pyc);
+  EXPECT_THAT(watcher_.take_changes().files, Contains(pyc));
+}
+
 TEST_F(WatcherTest, RootsNestAndOverlap) {
   const auto file = scratch_.write("r/a/b/x.py", "x");
   watcher_.add_root(scratch_ / "r/a/b");
