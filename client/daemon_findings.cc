@@ -157,7 +157,11 @@ Examined examine_cache_by(const Examined& examined) {
 Findings index_findings(const std::string& cache_dir, const Examined& examined) {
   if (!examined) return none_to_ask(examined);
   const std::string index = cache_dir + "/index.db";
-  if (::access(index.c_str(), F_OK) != 0) return {{Severity::ok, printable(index) + ", not there yet"}};
+  struct stat status {};
+  if (::lstat(index.c_str(), &status) != 0) return {{Severity::ok, printable(index) + ", not there yet"}};
+  if (!S_ISREG(status.st_mode))
+    return {{Severity::bad, printable(index) + " is no file",
+             "mv " + shell_word(index) + " " + shell_word(index + ".old")}};
   const bool is_daemons = examined->status().has_daemon();
   if (!is_daemons && size_of(index + "-wal") > 0)
     return {{Severity::skip, "a daemon was killed: the next one takes over first what that has left"}};

@@ -59,7 +59,14 @@ std::int64_t now_ns() {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(now).count();
 }
 
-void open_log(const std::string& path, bool foreground) {
+// Whoever waits for us is to know why; spdlog throws.
+Result<void> open_log(const std::string& path, bool foreground) {
+  if (!UniqueFd{::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666)}) {
+    auto error = errno_error("cannot write the log " + path);
+    error.hint =
+        errno == EROFS ? "export KILN_CACHE_DIR=/a/directory/of/yours" : "mv " + path + " " + path + ".old";
+    return error;
+  }
   std::vector<spdlog::sink_ptr> sinks{
       std::make_shared<spdlog::sinks::rotating_file_sink_mt>(path, kLogBytes, kLogFiles)};
   if (foreground) sinks.push_back(std::make_shared<spdlog::sinks::stderr_color_sink_mt>());
@@ -67,6 +74,7 @@ void open_log(const std::string& path, bool foreground) {
   logger->set_pattern("%Y-%m-%d %H:%M:%S.%e %P %l %v");
   logger->flush_on(spdlog::level::trace);
   spdlog::set_default_logger(std::move(logger));
+  return {};
 }
 
 bool has_terminal() {
@@ -397,7 +405,7 @@ Result<void> run_daemon(const DaemonOptions& options) {
   if (!lock && options.ready_fd >= 0) return {};
   if (!lock) return Error{Reason::already_running, "a daemon already runs in " + runtime, "kiln daemon stop"};
   TRY(open_private_dir(cache, "KILN_CACHE_DIR"));
-  open_log(log_path(cache), options.foreground);
+  TRY_VOID(open_log(log_path(cache), options.foreground));
   spdlog::info("kilnd {} starts", build_id());
   if (::chdir("/") != 0) return errno_error("cannot enter /");
 

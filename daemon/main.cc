@@ -56,7 +56,9 @@ int main(int argc, char** argv) {
       return done.error().reason == kiln::Reason::already_running ? kiln::kExitFix : kiln::kExitUnable;
     }
   } catch (const std::exception& error) {
-    kiln::print_error({kiln::Reason::internal, std::string("a bug in kilnd: ") + error.what(), {}});
+    const std::string why = std::string("a bug in kilnd: ") + error.what();
+    if (options.ready_fd >= 0) (void)!::write(options.ready_fd, why.data(), why.size());
+    kiln::print_error({kiln::Reason::internal, why, {}});
     return kiln::kExitUnable;
   }
   return kiln::kExitDone;

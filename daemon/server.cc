@@ -92,7 +92,13 @@ Result<stream_protocol::acceptor> listen_on(asio::any_io_executor executor, cons
   if (!failed) acceptor.bind(address, failed);
   if (!failed && ::chmod(path.c_str(), 0600) != 0) return errno_error("cannot protect " + path);
   if (!failed) acceptor.listen(asio::socket_base::max_listen_connections, failed);
-  if (failed) return Error{Reason::system, "cannot listen on " + path + ": " + failed.message(), {}};
+  if (failed) {
+    const bool is_taken =
+        failed == asio::error::address_in_use;  // by what is no socket, and cannot be removed
+    return Error{
+        Reason::system, "cannot listen on " + path + ": " + failed.message(),
+        is_taken ? "mv " + path + " " + path + ".old" : "export KILN_RUNTIME_DIR=/a/directory/of/yours"};
+  }
   return acceptor;
 }
 

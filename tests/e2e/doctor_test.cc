@@ -169,6 +169,15 @@ TEST_F(Doctor, AnIndexThatIsDamaged) {
   expect_warning(examine(), line("ok", "index", "SQLite finds nothing wrong"));
 }
 
+TEST_F(Doctor, AnIndexThatIsNoFile) {
+  const std::string cache = work_dir() + "/cache";
+  const std::string index = cache + "/index.db";
+  fs::create_directories(index);
+  fs::permissions(cache, fs::perms::owner_all);
+  expect_bad(examine({"KILN_CACHE_DIR=" + cache, "KILN_RUNTIME_DIR=" + work_dir() + "/none"}),
+             line("bad", "index", index + " is no file", "mv " + index + " " + index + ".old"));
+}
+
 // The daemon's program looks for itself, and leaves everything as it is.
 TEST_F(Doctor, WhatAFormerDaemonHasLeft) {
   const std::string object = fill_cache();
