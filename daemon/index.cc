@@ -237,12 +237,17 @@ bool was_hidden(const std::optional<FileStamp>& stamp) {
   return !stamp && errno == EACCES;
 }
 
-// 0: it cannot be read.
-std::uint32_t magic_of(const std::string& pyc) {
+std::optional<PycHeader> header_of(const std::string& pyc) {
   const UniqueFd fd{::open(pyc.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
   char start[kMaxPycHeaderSize];
   const ssize_t size = fd ? ::read(fd.get(), start, sizeof start) : 0;
   const auto header = parse_pyc_header({start, static_cast<std::size_t>(std::max<ssize_t>(size, 0))});
+  return header ? std::optional(*header) : std::nullopt;
+}
+
+// 0: it cannot be read.
+std::uint32_t magic_of(const std::string& pyc) {
+  const auto header = header_of(pyc);
   return header ? header->magic : 0;
 }
 
@@ -344,6 +349,26 @@ bool may_mislead(const Row& row) {
   const bool is_as_made = row.state != EntryState::error && pyc && pyc_unchanged(row, *pyc);
   if (!is_as_made) return true;
   return suits_by_rule(row, *source) && (row.state != EntryState::fresh || !source_unchanged(row, *source));
+}
+
+// Bytecode that is not recorded, of a source that was changed shortly before: that may have been while it was
+// compiled. It may well be good; but the code was not looked at yet.
+bool may_lack_an_edit(const Row& row) {
+  constexpr std::int64_t kCompiling_ns = 1'000'000'000;
+  const auto source = look_at(row.source);
+  const auto pyc = look_at(row.pyc);
+  const bool may_be =
+      source && pyc && !row.made.is(*pyc) && source->changed_ns + kCompiling_ns > pyc->changed_ns;
+  const auto header = may_be ? header_of(row.pyc) : std::nullopt;
+  return header && header->kind == PycKind::timestamp;
+}
+
+Finding examine_to_settle(const Row& row) {
+  Finding finding = examine(row, false);
+  const bool is_doubtful = finding.changed && finding.state == EntryState::fresh && may_lack_an_edit(row);
+  finding.doubtful = finding.doubtful || is_doubtful;
+  finding.misleading = finding.misleading || is_doubtful;
+  return finding;
 }
 
 // Four columns from FIRST on.
@@ -713,7 +738,7 @@ class Index::Database {
   void find_misleading(const IndexFilter& filter, const std::stop_token& stop) {
     for_batches(filter, stop, [this](const std::vector<Row>& rows) {
       for (const auto& row : rows) {
-        if (!is_overlaid(row.pyc) && may_mislead(row)) note(row, examine(row, false));
+        if (!is_overlaid(row.pyc) && may_mislead(row)) note(row, examine_to_settle(row));
       }
     });
   }
@@ -749,7 +774,7 @@ class Index::Database {
       auto found = misleading_beside(directory, rows);
       for (const auto& [pyc, row] : rows) {
         // Itself may be gone, too.
-        if (may_mislead(row) && examine(row, false).misleading) found.push_back(pyc);
+        if (may_mislead(row) && examine_to_settle(row).misleading) found.push_back(pyc);
       }
       for (auto& file : found) {
         const bool is_removed = may_write_unasked(file, ::geteuid()) && ::unlink(file.c_str()) == 0;
@@ -895,11 +920,23 @@ class Index::Database {
   void record_files(std::int64_t interpreter, int optimize, std::span<const FileResult> files) {
     SQLite::Statement source(*database_, kUpsertSource);
     SQLite::Statement entry(*database_, kUpsertEntry);
+    SQLite::Statement former(*database_, "SELECT source_changed_ns FROM entries WHERE pyc = ?");
     for (const auto& file : files) {
       if (file.outcome == FileOutcome::skipped) continue;
+      if (is_of_another_source(former, file)) misleading_.insert(file.pyc);
       upsert_source(source, file);
       upsert_entry(entry, file, interpreter, optimize);
     }
+  }
+
+  // Bytecode was made anew, so there is nothing wrong with that any more; but what lies beside it, for other
+  // levels and versions, may be of the former source.
+  static bool is_of_another_source(SQLite::Statement& former, const FileResult& file) {
+    bind_text(former, 1, file.pyc);
+    const bool is_other =
+        former.executeStep() && former.getColumn(0).getInt64() != file.source_stamp.changed_ns;
+    former.reset();
+    return is_other;
   }
 
   // False: its imports are not recorded. An older time, written behind, does not replace a newer one.

@@ -19,6 +19,7 @@
 #include "daemon/freshness.h"
 #include "daemon/source_text.h"
 #include "daemon/source_walk.h"
+#include "daemon/write_gate.h"
 
 namespace kiln {
 
@@ -80,6 +81,7 @@ asio::awaitable<Result<void>> IndexThread::refresh() {
 asio::awaitable<Result<void>> IndexThread::settle() {
   return run_blocking(thread_, [this]() -> Result<void> {
     Index* index = TRY(this->index());
+    write_gate().wait_until_empty();
     TRY_VOID(find_misleading(*index));
     for (const auto& pyc : TRY(index->remove_misleading())) spdlog::debug("removed, for it is old: {}", pyc);
     return {};

@@ -25,6 +25,7 @@
 #include "daemon/source_text.h"
 #include "daemon/source_walk.h"
 #include "daemon/temporary_file.h"
+#include "daemon/write_gate.h"
 
 namespace kiln {
 namespace {
@@ -329,31 +330,38 @@ class Precompilation {
     const bool to_overlay = !place_in_overlay(result.pyc).empty() && is_unwritable_here(result.pyc);
     const BytecodeWish wish{batch.interpreter, batch.optimize, sources_[task.source].spelling,
                             request_.force()};
-    auto source = read_source(result.source);
-    if (!source) return settle(task, source.error());
-    auto made = make_bytecode(wish, source->bytes, services_.compilers, services_.store, cancel_.fd());
-    // It was edited meanwhile: written now, the bytecode would be newer than the edit that it does not have.
-    for (int tries = 0; made && tries < kMostTries && stamp_of(result.source) != source->stamp; ++tries) {
-      source = read_source(result.source);
+    // What was edited meanwhile is made again: written then, the bytecode would be newer than an edit that it
+    // does not have.
+    for (int tries = 0;; ++tries) {
+      const auto source = read_source(result.source);
       if (!source) return settle(task, source.error());
-      made = make_bytecode(wish, source->bytes, services_.compilers, services_.store, cancel_.fd());
+      auto made = make_bytecode(wish, source->bytes, services_.compilers, services_.store, cancel_.fd());
+      if (!made) return fail(made.error());
+      std::optional<WriteResult> written;
+      {
+        const auto writing = write_gate().enter();
+        if (tries < kMostTries && stamp_of(result.source) != source->stamp) continue;
+        if (!made->compiled.error && !to_overlay) written = write(task, *source, made->compiled.code);
+      }
+      return keep(task, *source, *made, to_overlay, written);
     }
-    if (!made) return fail(made.error());
-    result.source_stamp = source->stamp;
+  }
+
+  void keep(const Task& task, const SourceText& source, const MadeBytecode& made, bool to_overlay,
+            const std::optional<WriteResult>& written) {
+    auto& result = done_.batches[task.batch].files[task.source];
+    result.source_stamp = source.stamp;
     leave_unsettled(result);
-    result.warnings = made->compiled.warnings;
-    result.source_content = made->source_content;
-    if (!result.warnings.empty()) report_warning(name_file_in(result.warnings, wish.filename));
-    if (made->compiled.error) return settle(task, *made->compiled.error);
+    result.warnings = made.compiled.warnings;
+    result.source_content = made.source_content;
+    if (!result.warnings.empty())
+      report_warning(name_file_in(result.warnings, sources_[task.source].spelling));
+    if (made.compiled.error) return settle(task, *made.compiled.error);
     if (to_overlay) return leave_to_overlay(task);
-    // Looked at before it is asked: of what was removed by then is told, and what is removed later stays so.
-    const bool had_place = ::access(std::string(directory_of(result.pyc)).c_str(), F_OK) == 0;
-    if (services_.may_write && !services_.may_write(result.pyc)) return;
-    const auto written = write(task, *source, made->compiled.code, !services_.may_write || !had_place);
-    if (!written && services_.may_write && !services_.may_write(result.pyc)) return;
-    if (!written) return settle(task, written.error());
-    result.pyc_stamp = *written;
-    result.outcome = made->restored ? FileOutcome::restored : FileOutcome::compiled;
+    if (!written) return;  // it is skipped
+    if (!*written) return settle(task, written->error());
+    result.pyc_stamp = **written;
+    result.outcome = made.restored ? FileOutcome::restored : FileOutcome::compiled;
   }
 
   std::string header_of(const Task& task, const SourceText& source) const {
@@ -368,12 +376,17 @@ class Precompilation {
     return encode_pyc_header(header);
   }
 
-  WriteResult write(const Task& task, const SourceText& source, const std::string& code,
-                    bool makes_directory) {
-    auto& batch = done_.batches[task.batch];
-    auto& result = batch.files[task.source];
-    const auto header = header_of(task, source);
-    return write_pyc(result.pyc, header, code, source.mode, request_.umask(), makes_directory);
+  // Nothing: it is not to be.
+  std::optional<WriteResult> write(const Task& task, const SourceText& source, const std::string& code) {
+    const auto& result = done_.batches[task.batch].files[task.source];
+    const auto& may_write = services_.may_write;
+    // Looked at before it is asked: of what was removed by then is told, and what is removed later stays so.
+    const bool had_place = ::access(std::string(directory_of(result.pyc)).c_str(), F_OK) == 0;
+    if (may_write && !may_write(result.pyc)) return std::nullopt;
+    auto written = write_pyc(result.pyc, header_of(task, source), code, source.mode, request_.umask(),
+                             !may_write || !had_place);
+    if (!written && may_write && !may_write(result.pyc)) return std::nullopt;
+    return written;
   }
 
   // Which compiles it by rules of its own: what warns, be it unseen, has no place there.

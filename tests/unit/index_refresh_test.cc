@@ -200,6 +200,25 @@ TEST_P(WaysToWatch, LeaveOutNothingThatMatters) {
 INSTANTIATE_TEST_SUITE_P(Each, WaysToWatch, testing::Bool(),
                          [](const auto& by_root) { return by_root.param ? "ByRoot" : "ByDirectory"; });
 
+// What lies beside bytecode that was made anew is looked at, too.
+TEST_F(IndexRefreshTest, WhatIsMadeAnewLeavesNothingOldBesideIt) {
+  fs::create_directory(tree());
+  const auto made = make(source(0));
+  record({made});
+  ASSERT_TRUE(refresh_.find_misleading(proved_, {}));
+  ASSERT_EQ(*proved_.remove_misleading(), std::vector<std::string>{});
+  const std::string other = cache_from_source(source(0), "cpython-311", 1);
+  fs::copy_file(made.pyc, other);
+  mislead(source(0));
+  auto anew = made;
+  write(anew.pyc, read_file(made.pyc));
+  anew.source_stamp = stamp_of(source(0));
+  anew.pyc_stamp = stamp_of(anew.pyc);
+  record({anew});
+  ASSERT_TRUE(refresh_.find_misleading(proved_, {}));
+  EXPECT_EQ(*proved_.remove_misleading(), std::vector<std::string>{other});
+}
+
 TEST_F(IndexRefreshTest, WhatIsNotWatchedIsFromThenOn) {
   fs::create_directory(tree());
   record({make(source(0))});
