@@ -164,9 +164,11 @@ std::vector<Row> environment_rows() {
        .target = {"dump_flags.py"},
        .expect = Expect::any,
        .with = {"imported.py"},
-       .files = {{"lib/sitecustomize.py",
+       // Where no other row's image, which may just be made anew, looks for start-up code, and keeps its
+       // bytecode.
+       .files = {{"custom/sitecustomize.py",
                   "import os\nprint('customized', os.getcwd(), os.environ.get('SEEN'))\n"}},
-       .env = {"PYTHONPATH={cwd}/lib", "PYTHONDONTWRITEBYTECODE=1", "SEEN=yes"}},
+       .env = {"PYTHONPATH={cwd}/custom", "PYTHONDONTWRITEBYTECODE=1", "SEEN=yes"}},
       {.name = "utf8_mode", .target = {"dump_streams.py"}, .env = {"PYTHONUTF8=1", "LC_ALL=C"}},
       {.name = "utf8_mode_off", .target = {"dump_streams.py"}, .env = {"PYTHONUTF8=0", "LC_ALL=C"}},
       {.name = "latin1_streams",
