@@ -3,10 +3,9 @@
 
 #include <string>
 
-namespace kiln {
+#include "common/printable.h"
 
-// TEXT with its control characters escaped: it must not steer the terminal.
-std::string printable(const std::string& text);
+namespace kiln {
 
 // PATH as one word of a shell command.
 std::string shell_word(const std::string& path);
