@@ -5,7 +5,8 @@
 
 namespace kiln {
 
-// TEXT with its control characters escaped: it must not steer the terminal. Of a whole message the lines stay.
+// TEXT with its control characters escaped: it must not steer the terminal. Of a whole message the lines
+// stay.
 std::string printable(const std::string& text, bool keeps_lines = false);
 
 }  // namespace kiln
