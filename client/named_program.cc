@@ -52,9 +52,11 @@ Result<NamedProgram> find_named_program(const std::string& name) {
   auto interpreter = start && may_run && is_python(start->program)
                          ? choose_interpreter(start->program, "run")
                          : Result<ChosenInterpreter>(Error{Reason::not_python, {}, {}});
-  if (interpreter && start->by_kernel && !is_own_program(start->program)) interpreter->script = *path;
+  if (interpreter && start->starter == Starter::kernel && !is_own_program(start->program))
+    interpreter->script = *path;
+  const bool by_shell = start && start->starter == Starter::shell;
   return NamedProgram{std::move(*path), std::move(interpreter),
-                      start ? std::move(start->arguments) : std::vector<std::string>()};
+                      start ? std::move(start->arguments) : std::vector<std::string>(), by_shell};
 }
 
 }  // namespace kiln

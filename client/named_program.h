@@ -14,6 +14,7 @@ struct NamedProgram {
   std::string path;                       // by which a shell would start it: relative if PATH is
   Result<ChosenInterpreter> interpreter;  // that of its first line. Reason::not_python: it has none of Python
   std::vector<std::string> first_arguments;  // between the interpreter and the path
+  bool by_shell = false;                     // a shell starts the interpreter (pip's header)
 
   // What follows the interpreter in the command line that the kernel makes of it. It points into both.
   std::vector<char*> command_line(std::span<char*> arguments) const;

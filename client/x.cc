@@ -5,11 +5,13 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 
 #include "client/command.h"
 #include "client/decision_log.h"
 #include "client/named_program.h"
 #include "client/printable.h"
+#include "client/program_path.h"
 #include "client/run.h"
 #include "common/print_error.h"
 #include "common/screen.h"
@@ -55,6 +57,27 @@ int execute(const std::string& path, std::span<char*> arguments) {
   return failure == ENOENT ? kNotFound : kNotExecutable;
 }
 
+// A shell makes the environment anew before it starts an interpreter: PWD is set, names that are none to it
+// are dropped, all are in another order. So the shell itself does that, and starts us, for `kiln run`, in the
+// interpreter's place. Returns if that cannot be: bash, if that is /bin/sh, would put our path into "_".
+void run_behind_shell(const NamedProgram& program, std::span<char*> command) {
+  std::error_code failure;
+  const auto shell = std::filesystem::canonical("/bin/sh", failure);
+  const auto own = std::filesystem::read_symlink("/proc/self/exe", failure);
+  if (failure || shell.filename() != "dash" || !is_own_program(own) ||
+      is_python_name(own.filename().string()))
+    return;
+  std::string own_path = own;
+  std::string python = program.interpreter->path;
+  std::vector<char*> line;
+  for (const char* word :
+       {"/bin/sh", "-c", "exec \"$0\" \"$@\"", own_path.c_str(), "run", "--python", python.c_str()})
+    line.push_back(const_cast<char*>(word));
+  line.insert(line.end(), command.begin(), command.end());
+  line.push_back(nullptr);
+  ::execv("/bin/sh", line.data());
+}
+
 }  // namespace
 
 int x_command(std::span<char*> arguments) {
@@ -78,6 +101,10 @@ int x_command(std::span<char*> arguments) {
     return execute(program->path, arguments.subspan(1));
   }
   auto command = program->command_line(arguments.subspan(1));
+  if (program->by_shell) {
+    run_behind_shell(*program, command);
+    return execute(program->path, arguments.subspan(1));
+  }
   run_program(*program->interpreter, command);
 }
 

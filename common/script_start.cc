@@ -31,9 +31,9 @@ std::optional<std::vector<std::string>> words(std::string_view text) {
   return found;
 }
 
-std::optional<ScriptStart> from_words(const std::optional<std::vector<std::string>>& all) {
+std::optional<ScriptStart> from_words(const std::optional<std::vector<std::string>>& all, Starter starter) {
   if (!all || all->empty()) return std::nullopt;
-  return ScriptStart{all->front(), {all->begin() + 1, all->end()}, false};
+  return ScriptStart{all->front(), {all->begin() + 1, all->end()}, starter};
 }
 
 // The kernel hands env one argument: a name, or -S with what is to be split. Other options, and variables
@@ -44,7 +44,7 @@ std::optional<ScriptStart> by_env(std::string_view argument) {
   if (!all || all->empty() || (all->size() > 1 && !splits)) return std::nullopt;
   const std::string& name = all->front();
   if (name.starts_with('-') || name.find('=') != std::string::npos) return std::nullopt;
-  return from_words(all);
+  return from_words(all, Starter::env);
 }
 
 // '''exec' "/a path/python" -E "$0" "$@"
@@ -52,13 +52,13 @@ std::optional<ScriptStart> by_pips_shell(std::string_view second_line) {
   if (!second_line.starts_with(kPipExec) || !second_line.ends_with(kPipArguments)) return std::nullopt;
   second_line.remove_prefix(kPipExec.size());
   second_line.remove_suffix(kPipArguments.size());
-  if (!second_line.starts_with('"')) return from_words(words(second_line));
+  if (!second_line.starts_with('"')) return from_words(words(second_line), Starter::shell);
   const auto end = second_line.find('"', 1);
   if (end == std::string_view::npos) return std::nullopt;
   const std::string_view path = second_line.substr(1, end - 1);
   const auto more = words(second_line.substr(end + 1));
   if (!more || path.empty() || path.find_first_of("\\$`") != std::string_view::npos) return std::nullopt;
-  return ScriptStart{std::string(path), *more, false};
+  return ScriptStart{std::string(path), *more, Starter::shell};
 }
 
 }  // namespace

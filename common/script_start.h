@@ -14,10 +14,13 @@ namespace kiln {
 // What the kernel reads of a file to see how it is started (BINPRM_BUF_SIZE), and what pip's header may take.
 constexpr std::size_t kScriptHead = 4096;
 
+// Who starts the interpreter: the kernel itself, or what the kernel starts in its place.
+enum class Starter { kernel, env, shell };
+
 struct ScriptStart {
   std::string program;                 // a path, or, for env, a name that is to be looked up on PATH
   std::vector<std::string> arguments;  // before the script's path
-  bool by_kernel = true;               // false: what the kernel starts has PROGRAM take its place
+  Starter starter = Starter::kernel;
 
   bool operator==(const ScriptStart&) const = default;
 };

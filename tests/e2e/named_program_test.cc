@@ -13,11 +13,12 @@ namespace {
 using testing::HasSubstr;
 
 constexpr const char* kProgram =
-    "import sys\n"
+    "import os, sys\n"
     "print(sys.argv, sys.orig_argv if hasattr(sys, 'orig_argv') else '')\n"
     "print(sys.path[0], sys.executable, __file__, __name__)\n"
     "print(sys.flags)\n"
     "print(open('/proc/self/comm').read(), open('/proc/self/cmdline').read())\n"
+    "print(open('/proc/self/environ').read(), os.environ)\n"
     "sys.exit(len(sys.argv))\n";
 
 class NamedProgram : public testing::TestWithParam<Python> {
@@ -36,11 +37,12 @@ class NamedProgram : public testing::TestWithParam<Python> {
   }
 
   static Outcome run_named(std::vector<std::string> argv) {
-    return run(
-        {.argv = std::move(argv), .environment = environment_with({"PATH=" + bin() + ":/usr/bin:/bin"})});
+    return run({.argv = std::move(argv),
+                .environment = environment_with(
+                    {"PATH=" + bin() + ":/usr/bin:/bin", "no-name=1", "A=1", "PWD=/nowhere"})});
   }
   static Outcome direct(const std::string& name) {
-    return run_named({"/bin/sh", "-c", "exec \"$@\"", "sh", name, "one", "-t w o"});
+    return run_named({"/usr/bin/env", name, "one", "-t w o"});
   }
   static Outcome through_kiln(const std::string& name) {
     return run_named({kiln_binary(), "x", name, "one", "-t w o"});
@@ -93,7 +95,8 @@ TEST_P(NamedProgram, ScriptsThroughEnv) {
   expect_warm("split");
 }
 
-// A long path, or one with a space, has no place in a first line.
+// A long path, or one with a space, has no place in a first line. The shell that starts it makes the
+// environment anew.
 TEST_P(NamedProgram, ScriptsAsPipWritesThem) {
   install("piped", "#!/bin/sh\n'''exec' \"" + bin() + "/python3\" \"$0\" \"$@\"\n' '''\n" + kProgram);
   expect_warm("piped");

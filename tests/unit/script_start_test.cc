@@ -32,9 +32,10 @@ TEST(ScriptStart, WhatIsNone) {
 }
 
 TEST(ScriptStart, Env) {
-  EXPECT_EQ(script_start("#!/usr/bin/env python3\n"), (ScriptStart{"python3", {}, false}));
-  EXPECT_EQ(script_start("#!/usr/bin/env -S python3 -u -O\n"), (ScriptStart{"python3", {"-u", "-O"}, false}));
-  EXPECT_EQ(script_start("#!/bin/env -Spython3\n"), (ScriptStart{"python3", {}, false}));
+  EXPECT_EQ(script_start("#!/usr/bin/env python3\n"), (ScriptStart{"python3", {}, Starter::env}));
+  EXPECT_EQ(script_start("#!/usr/bin/env -S python3 -u -O\n"),
+            (ScriptStart{"python3", {"-u", "-O"}, Starter::env}));
+  EXPECT_EQ(script_start("#!/bin/env -Spython3\n"), (ScriptStart{"python3", {}, Starter::env}));
   for (const std::string_view head :
        {"#!/usr/bin/env\n", "#!/usr/bin/env python3 -u\n", "#!/usr/bin/env -i python3\n",
         "#!/usr/bin/env -S\n", "#!/usr/bin/env -S A=1 python3\n", "#!/usr/bin/env A=1\n",
@@ -47,9 +48,9 @@ TEST(ScriptStart, Env) {
 TEST(ScriptStart, TheHeaderThatPipWrites) {
   const std::string rest = "' '''\nimport sys\n";
   EXPECT_EQ(script_start("#!/bin/sh\n'''exec' /long/python \"$0\" \"$@\"\n" + rest),
-            (ScriptStart{"/long/python", {}, false}));
+            (ScriptStart{"/long/python", {}, Starter::shell}));
   EXPECT_EQ(script_start("#!/bin/sh\n'''exec' \"/a path/python3.11\" -E -s \"$0\" \"$@\"\n" + rest),
-            (ScriptStart{"/a path/python3.11", {"-E", "-s"}, false}));
+            (ScriptStart{"/a path/python3.11", {"-E", "-s"}, Starter::shell}));
   for (const std::string_view second :
        {"exec python \"$0\" \"$@\"", "'''exec' python \"$0\"", "'''exec' \"$HOME/python\" \"$0\" \"$@\"",
         "'''exec' \"/a path/python \"$0\" \"$@\"", "'''exec' \"\" \"$0\" \"$@\"", "'''exec'  \"$0\" \"$@\"",
