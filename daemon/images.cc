@@ -10,6 +10,7 @@
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <ctime>
+#include <set>
 
 #include "common/fd_passing.h"
 #include "common/version.h"
@@ -43,11 +44,16 @@ std::uint64_t in_flight(std::uint64_t handed_over, const ImageReport& report) {
   return handed_over > report.served ? handed_over - report.served : 0;
 }
 
+ProgramInput input_as_it_is(const std::string& path) {
+  return {ProgramInput::Kind::content, path, stamp_of(path)};
+}
+
 }  // namespace
 
 Images::Images(asio::any_io_executor executor, TaskGroup& tasks, Watcher& watcher, std::size_t limit)
     : executor_(std::move(executor)),
       tasks_(tasks),
+      watcher_(watcher),
       limit_(limit),
       programs_(executor_, tasks, watcher, limit),
       changed_(executor_) {
@@ -147,25 +153,20 @@ Images::ImagePointer Images::find(const std::string& key_bytes, const proto::Run
   return starting;
 }
 
-bool Images::is_obsolete(const Image& image) const {
+bool Images::is_obsolete(Image& image) {
   const auto age = Clock::now() - image.since;
   switch (image.state) {
     case State::starting:
       return age > kStartLimit;
     case State::ready:
-      return age > kMostAge || !inputs_hold(image);
+      return age > kMostAge || !image.inputs->hold();
     case State::outdated:
       return true;
     case State::failed:
-      return !inputs_hold(image) || (image.failure.reason == Reason::image_failed &&
-                                     (image.failures <= kFailuresByChance || age > kRetryAfter));
+      return !image.inputs->hold() || (image.failure.reason == Reason::image_failed &&
+                                       (image.failures <= kFailuresByChance || age > kRetryAfter));
   }
   return true;
-}
-
-bool Images::inputs_hold(const Image& image) {
-  return std::ranges::all_of(image.inputs,
-                             [](const Input& input) { return stamp_of(input.path) == input.stamp; });
 }
 
 Images::Decision Images::decide(Image& image, int connection) {
@@ -195,7 +196,7 @@ Images::Decision Images::start(const proto::RunRequest& request, std::string key
   image->key_bytes = std::move(key_bytes);
   image->environment = Environment(request.environment());
   image->started_ns = wall_clock_ns();
-  image->inputs.push_back({request.key().python(), stamp_of(request.key().python())});
+  image->inputs.emplace(watcher_, std::vector{input_as_it_is(request.key().python())});
   tasks_.spawn(listen(image));
   return Start{std::move(theirs)};
 }
@@ -267,17 +268,28 @@ void Images::tend() {
   for (const ImagePointer& image : std::list<ImagePointer>(images_)) rehearse(image->key_bytes);
 }
 
+// What changed after the interpreter was started may have been read before it changed: the first of that.
+std::string Images::take_inputs(Image& image, const std::vector<std::string>& paths) {
+  const bool is_same_interpreter = image.inputs->hold();
+  std::vector<ProgramInput> inputs{input_as_it_is(image.key.python())};
+  for (const std::string& path : std::set(paths.begin(), paths.end())) inputs.push_back(input_as_it_is(path));
+  const auto late = std::ranges::find_if(inputs, [&](const ProgramInput& input) {
+    return input.stamp.changed_ns + kClockSlack_ns >= image.started_ns;
+  });
+  std::string changed = late != inputs.end() ? late->path : is_same_interpreter ? "" : image.key.python();
+  image.inputs.emplace(watcher_, std::move(inputs));
+  return changed;
+}
+
 void Images::greet(Image& image, const ImageGreeting& greeting) {
   image.greeting = greeting;
-  for (const std::string& path : greeting.inputs) image.inputs.push_back({path, stamp_of(path)});
+  const std::string changed = take_inputs(image, greeting.inputs);
   if (on_greeting) on_greeting(image.key.python(), greeting);
   const auto reason = reason_from_word(greeting.reason).value_or(Reason::protocol);
   if (reason != Reason::served) return fail(image, Error{reason, greeting.detail, {}});
   if (greeting.build_id != build_id()) return fail(image, Error{Reason::build_mismatch, {}, {}});
-  // What changed after the interpreter was started may have been read before it changed.
-  for (const Input& input : image.inputs) {
-    if (input.stamp.changed_ns + kClockSlack_ns < image.started_ns) continue;
-    spdlog::info("{} changed while the interpreter started", input.path);
+  if (!changed.empty()) {
+    spdlog::info("{} changed while the interpreter started", changed);
     image.state = State::outdated;
     return;
   }

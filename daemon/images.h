@@ -3,8 +3,8 @@
 //
 // An image belongs to one key (proto::ImageKey: interpreter, options, start-up environment, context). Where
 // start-up code of the user's own (.pth files, sitecustomize) looked at variables, it belongs to their values
-// besides. It is valid as long as every path that its start read, listed or found absent is as it was; that
-// is looked at by stat for every run. An interpreter that cannot be an image leaves a failure under its key,
+// besides. It is valid as long as every path that its start read, listed or found absent is as it was
+// (program_inputs.h). An interpreter that cannot be an image leaves a failure under its key,
 // so that it is not tried again until one of those paths changes.
 //
 // The daemon never forks an interpreter itself: the client that wants an image starts it, in its own context.
@@ -29,6 +29,7 @@
 #include "daemon/environment.h"
 #include "daemon/event.h"
 #include "daemon/program_images.h"
+#include "daemon/program_inputs.h"
 #include "daemon/task_group.h"
 #include "proto/kiln.pb.h"
 
@@ -91,10 +92,6 @@ class Images {
 
  private:
   enum class State { starting, ready, outdated, failed };
-  struct Input {
-    std::string path;
-    FileStamp stamp;
-  };
   struct Image {
     explicit Image(boost::asio::posix::stream_descriptor socket) : channel(std::move(socket)) {}
     proto::ImageKey key;
@@ -104,7 +101,7 @@ class Images {
     Error failure;
     int failures = 0;  // of this and those before it that failed for the same key
     ImageGreeting greeting;
-    std::vector<Input> inputs;
+    std::optional<ProgramInputs> inputs;  // those that are known: of one that starts, the interpreter alone
     Clock::time_point since = Clock::now();
     Clock::time_point last_used = Clock::now();
     std::int64_t started_ns = 0;  // wall clock: compared with the times of files
@@ -123,16 +120,17 @@ class Images {
   void end(const ImagePointer& image);
   bool receive(Image& image);
   void note(Image& image, ImageReport report);
+  std::string take_inputs(Image& image, const std::vector<std::string>& paths);
   void greet(Image& image, const ImageGreeting& greeting);
   void fail(Image& image, Error error);
-  bool is_obsolete(const Image& image) const;
-  static bool inputs_hold(const Image& image);
+  static bool is_obsolete(Image& image);
   static std::string state_text(const Image& image);
   void keep_at_most(std::size_t count);
   void rehearse(const std::string& key_bytes);
 
   boost::asio::any_io_executor executor_;
   TaskGroup& tasks_;
+  Watcher& watcher_;
   std::size_t limit_;
   void let_go(const ImagePointer& image);
 
