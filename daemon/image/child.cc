@@ -19,6 +19,7 @@
 #include "common/image_channel.h"
 #include "common/launch.h"
 #include "daemon/image/bytecode_hook.h"
+#include "daemon/image/finalizers.h"
 #include "daemon/image/held_mutexes.h"
 #include "daemon/image/known_step.h"
 #include "daemon/image/leave.h"
@@ -93,11 +94,16 @@ class Child {
   Result<Program> prepare() {
     const Launch launch = TRY(receive_launch());
     TRY_VOID(refuse_directory_as_input());
+    Program program = TRY(prepare(launch));
+    TRY_VOID(join_process_group(launch.process_group));
+    return program;
+  }
+
+  static Result<Program> prepare(const Launch& launch) {
     TRY_VOID(take_over_environment(launch));
     TRY_VOID(make_standard_streams());
     Program program = TRY(Program::prepare(launch));
     take_over_dispositions(launch);
-    TRY_VOID(join_process_group(launch.process_group));
     return program;
   }
 
@@ -106,11 +112,15 @@ class Child {
   Result<void> resume(const Stopped& stopped) {
     is_ahead_ = true;
     const Launch launch = TRY(receive_launch());
+    TRY_VOID(resume(stopped, launch));
+    return join_process_group(launch.process_group);
+  }
+
+  static Result<void> resume(const Stopped& stopped, const Launch& launch) {
     TRY_VOID(take_over_environment(launch));
     TRY_VOID(renew_arguments(launch));
     renew_positions();
-    TRY_VOID(make_up_for(stopped.resets));
-    return join_process_group(launch.process_group);
+    return make_up_for(stopped.resets);
   }
 
   // Python would end with a message of its own.
@@ -219,7 +229,6 @@ Child& child() {
 void be_child(Spare spare) {
   Child& self = child();
   self.get_ready(spare.sockets, spare.image, {});
-  (void)practise();  // the image could: it is for speed alone here
   auto order = self.take(spare.sockets);
   if (!order.empty()) {
     self.forget();
@@ -233,6 +242,28 @@ void be_child(Spare spare) {
   serve_bytecode(std::move(spare.notes), program->entry(), program->uncached_source());
   mark_object_list();
   leave_as_child(program->run());
+}
+
+void practise_run(const ImageSockets& sockets, pid_t image) {
+  Child& self = child();
+  self.get_ready(sockets, image, {});
+  auto program = Child::prepare(practice_launch());
+  if (!program) return;
+  mark_object_list();
+  program->run();
+  (void)finalization_matters();
+}
+
+void practise_going_on(const ImageSockets& sockets, pid_t image, const Stopped& stopped,
+                       const Launch& launch) {
+  Child& self = child();
+  self = Child();
+  const PythonAside aside;
+  self.get_ready(sockets, image, stopped.descriptors);
+  take_over_mutexes();
+  if (!Child::resume(stopped, launch)) return;
+  mark_object_list();
+  (void)finalization_matters();
 }
 
 std::uint64_t go_on_as_child(Spare spare, const Stopped& stopped) {

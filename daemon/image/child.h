@@ -29,6 +29,10 @@ struct Spare {
 // In a child of a bare image: waits for a run, and is its program; or for the order to rehearse one.
 [[noreturn]] void be_child(Spare spare);
 
+// In a child that will have no run: all that comes up to one of a command that prints, and its end, but for
+// what a program can have others told of.
+void practise_run(const ImageSockets& sockets, pid_t image);
+
 // In a child of a program at its stop: waits for a run, takes over all that is the run's, and returns, for
 // the program to go on, which must be with the signals blocked that this returns (bit n-1: signal n).
 struct Stopped {
@@ -36,6 +40,10 @@ struct Stopped {
   std::vector<std::string> resets;  // Python code that makes up for known steps (known_step.h)
 };
 std::uint64_t go_on_as_child(Spare spare, const Stopped& stopped);
+
+// The same of practise_run(): up to where the program would go on. LAUNCH: that it was started with.
+void practise_going_on(const ImageSockets& sockets, pid_t image, const Stopped& stopped,
+                       const Launch& launch);
 
 // Ends the program that this process is.
 [[noreturn]] void leave_as_child(const Program::Outcome& outcome);

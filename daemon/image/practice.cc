@@ -1,6 +1,7 @@
 #include "daemon/image/practice.h"
 
 #include <Python.h>
+#include <unistd.h>
 
 #include "daemon/image/interpreter_state.h"
 #include "daemon/image/python_ref.h"
@@ -25,6 +26,17 @@ Result<void> practise() {
   const PythonRef done{code ? PyEval_EvalCode(code.get(), globals.get(), globals.get()) : nullptr};
   if (!done) return Error{Reason::interpreter, take_python_error(), {}};
   return {};
+}
+
+Launch practice_launch() {
+  Launch launch;
+  launch.kind = TargetKind::command;
+  launch.target = kProgram;
+  launch.name = "python3";
+  launch.command_line = {launch.name, "-c", launch.target};
+  for (char** variable = environ; *variable != nullptr; ++variable)
+    launch.environment.emplace_back(*variable);
+  return launch;
 }
 
 }  // namespace kiln::image

@@ -1,8 +1,8 @@
-// What every run does first, done beforehand: by the image once, so that what it binds (symbols of shared
-// libraries, codecs, type caches) is bound in every child, and by a waiting child, so that the pages it
-// writes to are its own by the time a run arrives. That takes half a millisecond off a run of three.
+// What every run does first, done beforehand by the image, so that what it binds (symbols of shared
+// libraries, codecs, type caches) is bound in every child.
 #pragma once
 
+#include "common/launch.h"
 #include "common/result.h"
 
 namespace kiln::image {
@@ -11,5 +11,8 @@ namespace kiln::image {
 // Leaves nothing behind but sys.stdin, stdout and stderr, which a run replaces. Fails with
 // Reason::interpreter or Reason::streams.
 Result<void> practise();
+
+// A run of the same, as a client would order it, without descriptors.
+Launch practice_launch();
 
 }  // namespace kiln::image

@@ -494,12 +494,29 @@ class Rehearsal : public FenceKeeper {
   std::uint64_t serve_from_here(const std::string& step, pid_t other_child) {
     lower_fence();
     limit_time(false);
+    const UniqueFd message = prepare_to_serve(step, other_child <= 0);
+    const UniqueFd channel = std::move(channels_[0]);
+    channels_.clear();
+    stopped_.descriptors = program_descriptors();
+    if (::chdir("/") != 0) ::_exit(1);
+    const std::array fds{message.get()};
+    const auto practise = [this](const ImageSockets& sockets, pid_t image) {
+      practise_going_on(sockets, image, stopped_, order_.launch);
+    };
+    Spare spare =
+        serve(ImageKind::program, channel.get(), std::string(1, kStopped), practise, fds, other_child);
+    return go_on_as_child(std::move(spare), stopped_);
+  }
+
+  // What is reported, for the daemon. It is gone when this returns: a child that let go of its thousands of
+  // paths would touch hundreds of pages for that.
+  UniqueFd prepare_to_serve(const std::string& step, bool is_last) {
     RehearsalReport report;
     {
       const PythonAside aside;
       if (is_listened_to() || is_kept_elsewhere(replaced_) || !are_generators_there()) ::_exit(1);
       report = describe(step);
-      report.is_last = other_child <= 0;
+      report.is_last = is_last;
       recorders_.remove();
       report.finalized = note_own_finalizers();
       (void)note_collector_state();
@@ -509,14 +526,7 @@ class Rehearsal : public FenceKeeper {
     if (step == kWaits) ::_exit(1);
     if (!is_fit() || !may_hand_on_mutexes() || is_within_library("ld-linux", kAllFrames)) ::_exit(1);
     ImageSignals::install();
-    const UniqueFd channel = std::move(channels_[0]);
-    channels_.clear();
-    const UniqueFd message = pack(encode_rehearsal_report(report));
-    stopped_.descriptors = program_descriptors();
-    if (::chdir("/") != 0) ::_exit(1);
-    const std::array fds{message.get()};
-    Spare spare = serve(ImageKind::program, channel.get(), std::string(1, kStopped), fds, other_child);
-    return go_on_as_child(std::move(spare), stopped_);
+    return pack(encode_rehearsal_report(report));
   }
 
   RehearsalReport describe(const std::string& step) {

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -22,6 +23,7 @@
 #include "common/launch.h"
 #include "daemon/image/child.h"
 #include "daemon/image/fork.h"
+#include "daemon/image/hot_pages.h"
 #include "daemon/image/run_notes.h"
 
 namespace kiln::image {
@@ -31,6 +33,9 @@ constexpr std::size_t kSpares = 2;
 constexpr std::size_t kMaxLostSpares = 8;  // that die before they took a run: then something is wrong here
 constexpr std::size_t kMaxEntries = 256;
 constexpr int kIdleLimit_ms = 15 * 60 * 1000;  // an image that nobody used for so long ends
+// Making a spare takes as long as a small program, and mostly the processor that it wants. While one waits,
+// the next is made when the run that took the last has ended, or lasts.
+constexpr int kLasting_ms = 20;
 
 struct Run {
   UniqueFd connection;  // the client's
@@ -51,6 +56,8 @@ int wait_status(const siginfo_t& info) {
 }
 
 class Server {
+  using Clock = std::chrono::steady_clock;
+
  public:
   Server(ImageKind kind, int channel, pid_t other_child) : kind_(kind), channel_(channel) {
     if (other_child > 0) others_.push_back(other_child);
@@ -74,7 +81,9 @@ class Server {
   }
 
   // Returns in children.
-  Spare loop() {
+  Spare loop(const Practice& practise) {
+    if (auto spare = fill_spares()) return std::move(*spare);
+    learn_hot_pages(practise);
     while (serving_ || !running_.empty() || !spares_.empty()) {
       if (auto spare = fill_spares()) return std::move(*spare);
       wait();
@@ -83,11 +92,27 @@ class Server {
   }
 
  private:
+  pid_t fork_child() const { return kind_ == ImageKind::bare ? fork_interpreter() : ::fork(); }
+
+  // A run may come while the child practises: two spares are there already.
+  void learn_hot_pages(const Practice& practise) {
+    hot_pages_.expect();
+    practising_ = fork_child();
+    if (practising_ != 0) return;
+    practise(sockets_, image_);
+    hot_pages_.note();
+    ::_exit(0);
+  }
+
   std::optional<Spare> fill_spares() {
+    if (!spares_.empty() && Clock::now() < refill_at_) return std::nullopt;
     while (serving_ && spares_.size() < kSpares) {
       auto notes = RunNotes::make();
-      const pid_t pid = kind_ == ImageKind::bare ? fork_interpreter() : ::fork();
-      if (pid == 0) return Spare{sockets_, image_, std::move(notes)};
+      const pid_t pid = fork_child();
+      if (pid == 0) {
+        hot_pages_.touch();
+        return Spare{sockets_, image_, std::move(notes)};
+      }
       if (pid < 0) {
         stop();  // connections that wait in the channel close with it, and their clients exec
         return std::nullopt;
@@ -107,8 +132,13 @@ class Server {
     // Only a hang-up matters: what a client sends is its child's to read.
     for (const auto& [pid, run] : running_) polled.push_back({run.connection.get(), POLLRDHUP, 0});
     for (const auto& [pid, connection] : ended_) polled.push_back({connection.get(), POLLRDHUP, 0});
-    const int count = ::poll(polled.data(), polled.size(), running_.empty() && serving_ ? kIdleLimit_ms : -1);
-    if (count == 0) stop();
+    const bool is_idle = running_.empty() && serving_;
+    const bool refills = serving_ && spares_.size() < kSpares;
+    const int count = ::poll(polled.data(), polled.size(),
+                             refills   ? kLasting_ms
+                             : is_idle ? kIdleLimit_ms
+                                       : -1);
+    if (count == 0 && is_idle && !refills) stop();
     if (count <= 0) return;
     if (polled[1].revents != 0) note_taken();
     if (polled[2].revents != 0) look_at_children();
@@ -139,6 +169,7 @@ class Server {
         continue;
       }
       running_.emplace(pid, Run{std::move(message->fds[0]), std::move(spare.mapped())});
+      refill_at_ = Clock::now() + std::chrono::milliseconds(kLasting_ms);
     }
   }
 
@@ -152,6 +183,10 @@ class Server {
     for (const auto& [pid, run] : running_) children.push_back(pid);
     for (const pid_t pid : children) look_at(pid);
     std::erase_if(others_, [](pid_t pid) { return ::waitpid(pid, nullptr, WNOHANG) != 0; });
+    if (practising_ > 0 && ::waitpid(practising_, nullptr, WNOHANG) != 0) {
+      hot_pages_.learn();
+      practising_ = 0;
+    }
   }
 
   void look_at(pid_t pid) {
@@ -257,6 +292,7 @@ class Server {
       if (entry->second.get() != connection) continue;
       reap(entry->first);
       ended_.erase(entry);
+      refill_at_ = Clock::now();
       return;
     }
   }
@@ -273,18 +309,21 @@ class Server {
   std::map<pid_t, Run> running_;
   std::vector<pid_t> others_;        // children that are no runs: rehearsals, until they end
   std::map<pid_t, UniqueFd> ended_;  // zombies, with their clients' connections
+  Clock::time_point refill_at_;      // not before, unless there is none
   std::size_t lost_spares_ = 0;
+  pid_t practising_ = 0;
+  HotPages hot_pages_;
   std::uint64_t served_ = 0;
   std::map<std::string, Imports> imports_;  // of each entry's last run
 };
 
 }  // namespace
 
-Spare serve(ImageKind kind, int channel, const std::string& greeting, std::span<const int> greeting_fds,
-            pid_t other_child) {
+Spare serve(ImageKind kind, int channel, const std::string& greeting, const Practice& practise,
+            std::span<const int> greeting_fds, pid_t other_child) {
   Server server(kind, channel, other_child);
   server.greet(greeting, greeting_fds);
-  return server.loop();
+  return server.loop(practise);
 }
 
 }  // namespace kiln::image

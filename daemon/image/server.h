@@ -5,6 +5,7 @@
 
 #include <sys/types.h>
 
+#include <functional>
 #include <span>
 #include <string>
 
@@ -17,10 +18,13 @@ enum class ImageKind {
   program,  // a program at its stop, which shall not notice: os.register_at_fork is none of Kiln's
 };
 
+// What a child does once, for all: what comes up to a run, without one (hot_pages.h).
+using Practice = std::function<void(const ImageSockets& sockets, pid_t image)>;
+
 // CHANNEL: the socket to the daemon, a descriptor of its own. GREETING: the first message on it, with
 // GREETING_FDS. OTHER_CHILD: a child of this process that is none of the image's, or 0. Returns in spare
 // children alone.
-Spare serve(ImageKind kind, int channel, const std::string& greeting, std::span<const int> greeting_fds = {},
-            pid_t other_child = 0);
+Spare serve(ImageKind kind, int channel, const std::string& greeting, const Practice& practise,
+            std::span<const int> greeting_fds = {}, pid_t other_child = 0);
 
 }  // namespace kiln::image
