@@ -202,6 +202,32 @@ def look_at_streams():
     return seen
 
 
+def changed_newlines(posix):
+    """The standard stream that makes something else of newlines than Python has it do, which no attribute says
+    (TextIOWrapper.reconfigure); or None. The three are of no use afterwards: a run gets others."""
+    for number, stream in enumerate((sys.stdin, sys.stdout, sys.stderr)):
+        if stream is None:
+            continue
+        kept = posix.dup(number)
+        reader, writer = posix.pipe()
+        posix.dup2(writer if number else reader, number)
+        if number:
+            stream.write("\n")
+            stream.flush()
+            as_usual = posix.read(reader, 16).decode(stream.encoding) == "\n"
+        else:
+            posix.write(writer, "\ra\nb\r\n".encode(stream.encoding))
+        posix.close(writer)
+        if not number:
+            as_usual = stream.readline() == "\ra\n"
+        posix.dup2(kept, number)
+        posix.close(kept)
+        posix.close(reader)
+        if not as_usual:
+            return ("stdin", "stdout", "stderr")[number]
+    return None
+
+
 def standard_directory():
     # Without site there may be no os; then no code of the user's ran either.
     return sys.modules["os"].__file__.rpartition("/")[0] + "/" if "os" in sys.modules else "/"
@@ -248,6 +274,9 @@ def unknowable(posix, inputs, asked, streams):
         # An image whose start depends on the working directory, by PYTHONPATH say, is in it; all others are in /.
         if not name.startswith("getcwd") or posix.getcwd() == "/":
             return "start-up code asks for " + name + "()"
+    changed = changed_newlines(posix)
+    if changed:
+        return "start-up code keeps or changes sys." + changed
     if len(posix.listdir("/proc/self/task")) != 1:
         return "start-up code started threads"
     # 0 to 2, the channel, and the one by which they are listed

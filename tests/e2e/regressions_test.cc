@@ -251,6 +251,37 @@ TEST_P(StartUp, ThreadingMayBeImported) {
               {"PYTHONPATH=" + dir}, "True\n");
 }
 
+// No attribute of a stream tells.
+TEST_P(StartUp, NewlinesMayBeAskedForAnotherWay) {
+  using Change = std::pair<std::string, std::string>;
+  for (const auto& [stream, newline] :
+       {Change{"stdin", "None"}, Change{"stdin", "''"}, Change{"stdin", "'\\r\\n'"},
+        Change{"stdout", "'\\r\\n'"}, Change{"stderr", "'\\r'"}}) {
+    const std::string dir = home_dir() + "/newlines-of-" + stream + std::to_string(newline.size());
+    std::filesystem::create_directories(dir);
+    write_file(dir + "/sitecustomize.py",
+               "import sys\nsys." + stream + ".reconfigure(newline=" + newline + ")\n");
+    const std::string code = "import sys; print(list(sys.stdin)); print('e', file=sys.stderr)";
+    const auto run_it = [&](std::vector<std::string> argv) {
+      argv.insert(argv.end(), {"-c", code});
+      return run({.argv = std::move(argv),
+                  .environment = environment_with({"PYTHONPATH=" + dir}),
+                  .in = Stream::pipe,
+                  .input = "a\nb\r\n"});
+    };
+    const Outcome expected = run_it({GetParam().path});
+    LogLine log;
+    ASSERT_TRUE(await([&] {
+      Outcome outcome = run_it({kiln_binary(), "run", "--python", GetParam().path});
+      log = take_log_line(outcome.err);
+      EXPECT_EQ(outcome.out, expected.out);
+      EXPECT_EQ(outcome.err, expected.err);
+      return log.reason == "startup-code" || log.is_served();
+    })) << log.line;
+    EXPECT_EQ(log.reason, "startup-code") << stream << newline;
+  }
+}
+
 // A zone's file (tzfile(5)) of the first version, with one kind of time.
 std::string zone_file(char hours, const std::string& name) {
   const auto seconds = static_cast<std::uint16_t>(hours * 3600);
