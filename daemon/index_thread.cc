@@ -88,6 +88,13 @@ asio::awaitable<Result<void>> IndexThread::settle() {
   });
 }
 
+asio::awaitable<Result<void>> IndexThread::wait_for_writes() {
+  return run_blocking(thread_, []() -> Result<void> {
+    write_gate().wait_until_empty();
+    return {};
+  });
+}
+
 // Nothing is removed: it may be about to be made anew, or removed by whoever has changed it.
 void IndexThread::prepare_to_settle() {
   if (is_preparing_.exchange(true)) return;
