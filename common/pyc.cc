@@ -190,6 +190,11 @@ std::optional<std::string> source_from_cache(std::string_view pyc, std::string_v
   return std::string(dir).append("/").append(parts->module).append(kSourceSuffix);
 }
 
+std::string source_directory(std::string_view directory) {
+  if (directory.ends_with(kCacheDir)) directory.remove_suffix(kCacheDir.size());
+  return std::string(directory.empty() ? "/" : directory);
+}
+
 std::string legacy_cache_path(std::string_view source, PythonVersion version, int optimize) {
   const bool pyo = optimize > 0 && version < PythonVersion{3, 5};  // PEP 488 abolished it
   return std::string(source).append(pyo ? "o" : "c");

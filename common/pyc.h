@@ -87,4 +87,7 @@ std::optional<PycName> parse_pyc_name(std::string_view name);
 // PYC has no such name.
 std::optional<std::string> source_from_cache(std::string_view pyc, std::string_view pycache_prefix = {});
 
+// The directory of the sources whose bytecode lies in DIRECTORY: the one above a __pycache__, else itself.
+std::string source_directory(std::string_view directory);
+
 }  // namespace kiln

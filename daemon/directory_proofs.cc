@@ -3,14 +3,12 @@
 #include <string_view>
 #include <utility>
 
+#include "common/pyc.h"
+
 namespace kiln {
 namespace {
 
 constexpr std::string_view kCache = "/__pycache__";
-
-std::string directory_meant_by(const std::string& directory) {
-  return directory.ends_with(kCache) ? directory.substr(0, directory.size() - kCache.size()) : directory;
-}
 
 }  // namespace
 
@@ -32,7 +30,7 @@ std::vector<std::string> DirectoryProofs::to_look_at() const {
     return unproved;
   }
   std::set<std::string> candidates = open_;
-  for (const auto& directory : *doubtful) candidates.insert(directory_meant_by(directory));
+  for (const auto& directory : *doubtful) candidates.insert(source_directory(directory));
   for (const auto& directory : candidates) examine(directory);
   return unproved;
 }

@@ -934,9 +934,15 @@ class Index::Database {
   static bool is_of_another_source(SQLite::Statement& former, const FileResult& file) {
     bind_text(former, 1, file.pyc);
     const bool is_other =
-        former.executeStep() && former.getColumn(0).getInt64() != file.source_stamp.changed_ns;
+        former.executeStep() && is_another(former.getColumn(0).getInt64(), file.source_stamp.changed_ns);
     former.reset();
     return is_other;
+  }
+
+  // Whether a source that was changed at NOW_NS may be another than the one at THEN_NS. Two that were not
+  // settled have one time, 0.
+  static bool is_another(std::int64_t then_ns, std::int64_t now_ns) {
+    return now_ns == 0 || now_ns != then_ns;
   }
 
   // False: its imports are not recorded. An older time, written behind, does not replace a newer one.
@@ -1133,7 +1139,9 @@ class Index::Database {
 
   void note(const Row& row, const Finding& finding) {
     if (finding.doubtful) doubts.push_back(row.source);
-    if (finding.misleading) misleading_.insert(row.pyc);
+    const bool is_made_anew = finding.changed && finding.state == EntryState::fresh &&
+                              is_another(row.made.source_changed_ns, finding.source.changed_ns);
+    if (finding.misleading || is_made_anew) misleading_.insert(row.pyc);
   }
 
   // Looks at the files first: a slow disk must not hold a transaction open.

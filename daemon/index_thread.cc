@@ -81,9 +81,16 @@ asio::awaitable<Result<void>> IndexThread::refresh() {
 asio::awaitable<Result<void>> IndexThread::settle() {
   return run_blocking(thread_, [this]() -> Result<void> {
     Index* index = TRY(this->index());
-    write_gate().wait_until_empty();
+    write_gate().wait_for_all_inside();
     TRY_VOID(find_misleading(*index));
     for (const auto& pyc : TRY(index->remove_misleading())) spdlog::debug("removed, for it is old: {}", pyc);
+    return {};
+  });
+}
+
+asio::awaitable<Result<void>> IndexThread::wait_for_writes() {
+  return run_blocking(thread_, []() -> Result<void> {
+    write_gate().wait_for_all_inside();
     return {};
   });
 }

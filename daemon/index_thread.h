@@ -63,6 +63,8 @@ class IndexThread {
   boost::asio::awaitable<Result<void>> refresh();
   // Of what was changed before the call nothing is left that would mislead Python (as of Index).
   boost::asio::awaitable<Result<void>> settle();
+  // What is being written in this process is written (write_gate.h).
+  boost::asio::awaitable<Result<void>> wait_for_writes();
   // There is something to settle: it is looked for ahead of whoever will ask, so that it has not to wait
   // long.
   void prepare_to_settle();

@@ -214,6 +214,13 @@ void Recompiler::look_at(Changes changes) {
 
 void Recompiler::set_roots(WatchedRoots roots) {
   const std::lock_guard lock(mutex_);
+  for (const auto& [path, root] : roots_) {
+    if (roots.at(path) != nullptr) continue;
+    std::erase_if(pending_.sources, [&root, &roots](const auto& source) {
+      return root.holds(source.first) && !roots.may_hold(source.first);
+    });
+    if (working_) unwatched_.push_back(root);
+  }
   roots_ = std::move(roots);
 }
 
@@ -241,6 +248,7 @@ void Recompiler::run() {
     if (!done) spdlog::error("cannot recompile: {}", done.error().message);
     lock.lock();
     working_ = false;
+    unwatched_.clear();
     changed_.notify_all();
   }
 }
@@ -401,9 +409,16 @@ bool Recompiler::recompile(const InterpreterInfo& interpreter, const proto::Prec
 // Where somebody removes bytecode, perhaps with all around it, there is to be no new one: it is looked at
 // again when that is over.
 bool Recompiler::may_write(const std::string& pyc) {
+  if (is_unwatched(pyc)) return false;
   if (watcher_ == nullptr || !watcher_->is_being_removed(pyc)) return true;
   watcher_->hint(pyc);
   return false;
+}
+
+bool Recompiler::is_unwatched(const std::string& path) {
+  const std::lock_guard lock(mutex_);
+  const auto holds = [&path](const WatchedRoot& root) { return root.holds(path); };
+  return std::ranges::any_of(unwatched_, holds) && !roots_.may_hold(path);
 }
 
 // An error that was told before is none to tell.

@@ -71,7 +71,8 @@ class Recompiler {
   void look_at_interpreters();  // whether binaries have changed
   void look_at(Changes changes);
 
-  // All that are watched, of which some may have the policy `all`.
+  // All that are watched, of which some may have the policy `all`. Where it was and is not any more, nothing
+  // is begun to be written from then on (write_gate.h) for what was asked for before.
   void set_roots(WatchedRoots roots);
   // Hears of each file that is made, or fails, from now on; called on the thread. Null: nobody does.
   void set_listener(RecompileListener listener);
@@ -110,6 +111,7 @@ class Recompiler {
                  const KnownErrors& known_errors, const MadeFiles& made_files);
   void tell(const PrecompiledBatch& batch, const KnownErrors& known_errors);
   bool may_write(const std::string& pyc);
+  bool is_unwatched(const std::string& path);
 
   IndexThread& index_;
   WriteBehindStore& store_;
@@ -123,6 +125,7 @@ class Recompiler {
   std::mutex mutex_;  // for what follows, up to the condition
   Pending pending_;
   WatchedRoots roots_;
+  std::vector<WatchedRoot> unwatched_;  // since the present work began
   RecompileListener listener_;
   bool working_ = false;
   std::condition_variable_any changed_;

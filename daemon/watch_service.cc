@@ -107,10 +107,6 @@ namespace {
 
 constexpr std::string_view kCache = "/__pycache__";
 
-std::string meant_by(const std::string& directory) {
-  return directory.ends_with(kCache) ? directory.substr(0, directory.size() - kCache.size()) : directory;
-}
-
 // What happened to bytecode is a matter of its source, and what happened to all of it that of all sources.
 std::optional<std::string> source_meant_by(const std::string& file) {
   if (file.ends_with(".py")) return file;
@@ -131,30 +127,43 @@ void WatchService::pass_on(Changes changes) {
   Changes sources;
   if (later_.is_empty()) later_since_ = Clock::now();
   for (auto& file : changes.files) {
-    if (!is_compiled(meant_by(std::string(directory_of(file))))) continue;
+    if (!is_compiled(source_directory(directory_of(file)))) continue;
     Changes& hints = file.ends_with(".py") ? sources : later_;
     if (auto source = source_meant_by(file)) hints.files.push_back(std::move(*source));
     if (file.ends_with(kCache)) later_.directories.push_back(directory_of(file));
   }
   for (const auto& found : changes.directories) {
-    auto directory = meant_by(found);
+    auto directory = source_directory(found);
     if (is_compiled(directory)) later_.directories.push_back(std::move(directory));
   }
   std::ranges::copy_if(changes.trees, std::back_inserter(later_.trees),
-                       [this](const std::string& tree) { return is_compiled(meant_by(tree)); });
+                       [this](const std::string& tree) { return is_compiled(source_directory(tree)); });
   if (!sources.is_empty()) recompiler_.look_at(std::move(sources));
 }
+
+namespace {
+
+// Where something helps, it is watched as soon as that is done.
+bool is_refused(const RootReport& root) {
+  return root.state == RootState::by_stat && root.hint.empty();
+}
+
+}  // namespace
 
 asio::awaitable<void> WatchService::serve(Session& session, const proto::WatchRequest& request) {
   (void)co_await index_.roots();  // asked after run() has: roots_ is complete
   proto::Reply reply;
   auto& watch = *reply.mutable_watch();
+  std::set<std::string> added;
+  std::ranges::copy_if(request.paths(), std::inserter(added, added.end()),
+                       [this](const std::string& path) { return roots_.at(path) == nullptr; });
   const auto changed = co_await change(request, watch);
   if (!changed) co_return co_await session.refuse(changed.error());
   if (!request.remove()) co_await wait_until_settled(session);
   for (const auto& root : watcher_.describe().roots) {
-    const bool is_asked_for = std::ranges::find(request.paths(), root.path) != request.paths().end();
-    if (is_asked_for) describe(root, *watch.add_roots());
+    if (std::ranges::find(request.paths(), root.path) == request.paths().end()) continue;
+    describe(root, *watch.add_roots());
+    if (added.contains(root.path) && is_refused(root)) (void)co_await remove(root.path);
   }
   co_await session.reply(reply);
 }
@@ -241,30 +250,55 @@ WatchedRoot wanted_root(const std::string& path, const proto::WatchRequest& requ
 
 }  // namespace
 
-// The index first: what it cannot keep is not promised.
 asio::awaitable<Result<void>> WatchService::change(const proto::WatchRequest& request,
                                                    proto::WatchReply& reply) {
   for (const auto& path : request.paths()) {
     if (request.remove() && roots_.at(path) == nullptr) continue;
-    auto root = configured(wanted_root(path, request));
-    Result<void> kept{};
+    const auto wanted = wanted_root(path, request);
+    Result<void> changed{};
     if (request.remove()) {
-      kept = co_await index_.remove_root(path);
+      changed = co_await remove(path);
     } else {
-      kept = co_await index_.add_root(root);
+      changed = co_await add(wanted);
     }
-    if (!kept) co_return kept.error();
-    if (request.remove()) {
-      roots_.remove(path);
-      mistakes_.erase(path);
-      watcher_.remove_root(path);
-      recompiler_.set_roots(roots_);
-    } else {
-      watch(std::move(root));
-    }
+    if (!changed) co_return changed.error();
     reply.add_paths(path);
   }
   co_return Result<void>{};
+}
+
+// The index first: what it cannot keep is not promised.
+asio::awaitable<Result<void>> WatchService::add(const WatchedRoot& wanted) {
+  auto root = configured(wanted);
+  const auto kept = co_await index_.add_root(root);
+  if (kept) watch(std::move(root));
+  co_return kept;
+}
+
+// Nothing is written there by itself afterwards: it may be about to be removed.
+asio::awaitable<Result<void>> WatchService::remove(const std::string& path) {
+  const auto removed = co_await index_.remove_root(path);
+  const WatchedRoot* const root = roots_.at(path);
+  if (!removed || root == nullptr) co_return removed;
+  forget(WatchedRoot(*root));
+  co_return co_await index_.wait_for_writes();
+}
+
+// What was heard of it goes as well, but for what concerns others.
+void WatchService::forget(const WatchedRoot& root) {
+  roots_.remove(root.path);
+  mistakes_.erase(root.path);
+  watcher_.remove_root(root.path);
+  recompiler_.set_roots(roots_);
+  const auto is_forgotten = [&](const std::string& path) {
+    return root.holds(path) && !roots_.may_hold(path);
+  };
+  for (auto* const hints : {&later_.files, &later_.directories, &later_.trees}) {
+    std::erase_if(*hints, is_forgotten);
+  }
+  Changes of_imports;
+  std::ranges::copy_if(imported_, std::back_inserter(of_imports.directories), is_forgotten);
+  recompiler_.look_at(std::move(of_imports));
 }
 
 // --- Who follows

@@ -62,6 +62,9 @@ class WatchService {
   class Follower;
 
   boost::asio::awaitable<Result<void>> change(const proto::WatchRequest& request, proto::WatchReply& reply);
+  boost::asio::awaitable<Result<void>> add(const WatchedRoot& wanted);
+  boost::asio::awaitable<Result<void>> remove(const std::string& path);
+  void forget(const WatchedRoot& root);
   boost::asio::awaitable<void> wait_until_settled(Session& session);
   boost::asio::awaitable<bool> tell_progress(Session& session);
   void tell_settled();

@@ -35,6 +35,13 @@ const WatchedRoot* WatchedRoots::covering(std::string_view path) const {
   return nullptr;
 }
 
+bool WatchedRoots::may_hold(std::string_view path) const {
+  return std::ranges::any_of(roots_, [&](const auto& entry) {
+    const auto& [top, root] = entry;
+    return root.holds(path) || is_below(top, path);
+  });
+}
+
 bool WatchedRoots::may_keep_all(std::string_view path) const {
   return std::ranges::any_of(roots_, [&](const auto& entry) {
     const auto& [top, root] = entry;

@@ -45,6 +45,8 @@ class WatchedRoots {
   const WatchedRoot* at(const std::string& path) const;
   // The root whose rules hold for PATH: the innermost that holds it, null if that leaves it out.
   const WatchedRoot* covering(std::string_view path) const;
+  // Something at PATH, or below it, may be of a root.
+  bool may_hold(std::string_view path) const;
   // Some source at PATH, or below it, may be wanted by a root that keeps all.
   bool may_keep_all(std::string_view path) const;
 

@@ -463,7 +463,7 @@ TEST(WatchMistakes, ATreeOfWhichNothingIsHeard) {
             error("changes in /proc/sys/fs are not heard: proc file system: not all changes are heard",
                   "kiln precompile /proc/sys/fs"));
   EXPECT_EQ(describe_status(outcome.status), "exit 1");
-  kiln({"unwatch", "/proc/sys/fs"});
+  EXPECT_EQ(kiln({"unwatch", "/proc/sys/fs"}).err, error("/proc/sys/fs is not watched", "kiln status"));
 }
 
 // Who starts the daemon decides: its limits are those of its start.

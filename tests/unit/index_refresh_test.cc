@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <iostream>
@@ -13,6 +14,7 @@
 #include <thread>
 
 #include "common/pyc.h"
+#include "daemon/source_text.h"
 #include "tests/unit/scratch.h"
 #include "tests/unit/tiny_code.h"
 
@@ -201,22 +203,65 @@ INSTANTIATE_TEST_SUITE_P(Each, WaysToWatch, testing::Bool(),
                          [](const auto& by_root) { return by_root.param ? "ByRoot" : "ByDirectory"; });
 
 // What lies beside bytecode that was made anew is looked at, too.
-TEST_F(IndexRefreshTest, WhatIsMadeAnewLeavesNothingOldBesideIt) {
-  fs::create_directory(tree());
-  const auto made = make(source(0));
-  record({made});
-  ASSERT_TRUE(refresh_.find_misleading(proved_, {}));
-  ASSERT_EQ(*proved_.remove_misleading(), std::vector<std::string>{});
-  const std::string other = cache_from_source(source(0), "cpython-311", 1);
-  fs::copy_file(made.pyc, other);
-  mislead(source(0));
-  auto anew = made;
-  write(anew.pyc, read_file(made.pyc));
-  anew.source_stamp = stamp_of(source(0));
-  anew.pyc_stamp = stamp_of(anew.pyc);
-  record({anew});
-  ASSERT_TRUE(refresh_.find_misleading(proved_, {}));
-  EXPECT_EQ(*proved_.remove_misleading(), std::vector<std::string>{other});
+class MadeAnew : public IndexRefreshTest {
+ protected:
+  MadeAnew() {
+    fs::create_directory(tree());
+    made_ = make(source(0));
+  }
+
+  // Then there is old bytecode beside that of RECORDED, of which nothing is known.
+  void record_first(const FileResult& recorded) {
+    record({recorded});
+    EXPECT_EQ(removed(), std::vector<std::string>{});
+    fs::copy_file(made_.pyc, beside());
+    mislead(source(0));
+  }
+
+  FileResult make_anew() {
+    auto anew = made_;
+    while (!is_settled(stamp_of(source(0)))) std::this_thread::yield();
+    write(anew.pyc, read_file(made_.pyc));
+    anew.source_stamp = stamp_of(source(0));
+    anew.pyc_stamp = stamp_of(anew.pyc);
+    return anew;
+  }
+
+  static FileResult unsettled(FileResult file) {
+    file.source_stamp.changed_ns = 0;
+    file.source_content = *content_of(file.source);
+    return file;
+  }
+
+  std::string beside() const { return cache_from_source(source(0), "cpython-311", 1); }
+
+  std::vector<std::string> removed() {
+    EXPECT_TRUE(refresh_.find_misleading(proved_, {}));
+    return *proved_.remove_misleading();
+  }
+
+  FileResult made_;
+};
+
+TEST_F(MadeAnew, LeavesNothingOldBesideIt) {
+  record_first(made_);
+  record({make_anew()});
+  EXPECT_EQ(removed(), std::vector<std::string>{beside()});
+}
+
+// As when each edit is compiled at once.
+TEST_F(MadeAnew, BeforeTheClockTickedLeavesNothingOldBesideIt) {
+  record_first(unsettled(made_));
+  record({unsettled(make_anew())});
+  EXPECT_EQ(removed(), std::vector<std::string>{beside()});
+}
+
+TEST_F(MadeAnew, ByOthersLeavesNothingOldBesideIt) {
+  record_first(made_);
+  make_anew();
+  ASSERT_TRUE(refresh_.refresh(proved_, {}));
+  const auto files = removed();
+  EXPECT_TRUE(std::ranges::count(files, beside())) << files.size();
 }
 
 TEST_F(IndexRefreshTest, WhatIsNotWatchedIsFromThenOn) {

@@ -196,6 +196,14 @@ TEST(SourceFromCache, IsTheWayBack) {
   EXPECT_EQ(source_from_cache("/pp/b.pyc", "/p"), "/pp/b.py");
 }
 
+TEST(SourceDirectory, IsTheOneAboveACache) {
+  EXPECT_EQ(source_directory("/a/__pycache__"), "/a");
+  EXPECT_EQ(source_directory("/__pycache__"), "/");
+  EXPECT_EQ(source_directory("/a/b"), "/a/b");
+  EXPECT_EQ(source_directory("/a/my__pycache__"), "/a/my__pycache__");
+  EXPECT_EQ(source_directory("/"), "/");
+}
+
 TEST(SourceFromCache, IsNotGuessed) {
   for (const auto* path : {"/a/__pycache__/b.pyc", "/a/__pycache__/b.cpython-312.pyc.123", "/a/b", "/a/.pyc",
                            "/a/b.py", "/a/b.pyc/", ""}) {

@@ -7,6 +7,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
+#include <iterator>
 
 #include "common/embedded_filename.h"
 #include "common/pyc.h"
@@ -331,6 +333,41 @@ TEST_F(RecompilerTest, ManySourcesAtOnce) {
   for (const auto& source : sources) {
     EXPECT_TRUE(is_fresh(cached(source, system_python()), source, system_python())) << source;
   }
+}
+
+// Who says so may be about to remove it.
+TEST_F(RecompilerTest, NothingIsWrittenWhereNothingIsWatchedAnyMore) {
+  constexpr int kFiles = 100;
+  for (const std::string directory : {"src/m", "src/inner/m"}) {
+    for (int i = 0; i < kFiles; ++i) scratch_.write(directory + std::to_string(i) + ".py", "x = 1\n");
+  }
+  const auto keep_all = [](const std::string& path) {
+    WatchedRoot root;
+    root.path = path;
+    root.policy = "all";
+    root.pythons = {system_python().executable};
+    return root;
+  };
+  WatchedRoots both, inner;
+  for (auto* const roots : {&both, &inner}) roots->add(keep_all(scratch_ / "src/inner"));
+  both.add(keep_all(scratch_ / "src"));
+  Recompiler recompiler(index_, store_, overlay_, requested_);
+  recompiler.set_roots(both);
+  std::atomic<int> made{0};
+  recompiler.set_listener([&](const RecompiledFile& file) {
+    if (file.file.source.find("/inner/") == std::string::npos && ++made == 1) recompiler.set_roots(inner);
+  });
+  recompiler.look_at({.trees = {scratch_ / "src"}});
+  recompiler.drain();
+  const auto count = [&](const std::string& directory) {
+    std::error_code none;
+    fs::directory_iterator at(scratch_ / (directory + "/__pycache__"), none);
+    return std::distance(at, {});
+  };
+  EXPECT_GT(made, 0);
+  EXPECT_EQ(count("src"), made);
+  EXPECT_LT(count("src"), kFiles);
+  EXPECT_EQ(count("src/inner"), kFiles);
 }
 
 TEST_F(RecompilerTest, NothingToDoIsDone) {
