@@ -45,6 +45,8 @@ constexpr Generator kRandom{"random", "_inst", "_random", "Random"};
 constexpr Generator kSympy{"sympy.core.random", "rng", "_random", "Random"};
 constexpr Generator kNumpy{"numpy.random.mtrand", "_rand", "numpy.random.mtrand", "RandomState"};
 
+constexpr ThreadPool kNumexpr{"numexpr.interpreter", "_get_num_threads", "_set_num_threads"};
+
 constexpr std::array kKnownSteps{
     KnownStep{.effect = Effect::clock,
               .module = "logging",
@@ -118,6 +120,14 @@ constexpr std::array kKnownSteps{
               "the main thread's id, which every child renews"},
     KnownStep{Effect::any, "platform", "from_subprocess", "", "",
               "runs `uname -p`, which says the same in every run"},
+    KnownStep{.effect = Effect::thread,
+              .module = "numexpr.utils",
+              .function = "set_num_threads",
+              .within = "numexpr",
+              .reason = "threads that wait for work, none of which is done before a step is taken",
+              .starts = &kNumexpr},
+    KnownStep{Effect::process_id, "numexpr.utils", "set_num_threads", "numexpr", "",
+              "the id by which it tells a fork, in which it has to start its threads"},
     KnownStep{Effect::descriptor, "selectors", "_can_use", "selectors", "",
               "an epoll descriptor, closed at once: does the kernel have them?"},
 };

@@ -12,11 +12,12 @@
 #include "common/result.h"
 #include "daemon/image/generators.h"
 #include "daemon/image/python_stack.h"
+#include "daemon/image/thread_pool.h"
 
 namespace kiln::image {
 
 // draw: out of a generator that a row of its own has seeded.
-enum class Effect { clock, random, draw, thread_id, process_id, descriptor, any };
+enum class Effect { clock, random, draw, thread, thread_id, process_id, descriptor, any };
 
 struct KnownStep {
   Effect effect{};
@@ -30,6 +31,7 @@ struct KnownStep {
   bool (*holds)() = nullptr;                      // whether it is so this time; null: always
   const Generator* seeds = nullptr;               // what it seeds, if a program may use that later
   std::string_view replaces{};                    // the object that every run has another of: an expression
+  const ThreadPool* starts = nullptr;             // what every run has to start
 };
 
 // The row for a step taken at STACK; null: there is none.
