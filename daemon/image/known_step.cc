@@ -108,7 +108,8 @@ constexpr std::array kKnownSteps{
               .reset = "m = sys.modules['multiprocessing.process']\n"
                        "m._current_process._config['authkey'] = m.AuthenticationString(os.urandom(32))\n",
               .reason = "the key of the main process, handed to children that it starts",
-              .replaces = "sys.modules['multiprocessing.process']._current_process._config['authkey']"},
+              .replaces = "sys.modules['multiprocessing.process']._current_process._config['authkey']",
+              .holds_own = "sys.modules['multiprocessing.process']._current_process._config"},
     KnownStep{.effect = Effect::random,
               .module = "random",
               .function = "getrandbits",
@@ -205,17 +206,20 @@ const KnownStep* seeded_at_start() {
   return std::ranges::find(kKnownSteps, &kRandom, &KnownStep::seeds);
 }
 
-bool is_kept_elsewhere(const std::vector<std::string_view>& replaced) {
+PythonRef value_of(const std::string& expression) {
   const PythonRef globals{PyDict_New()};
   PyDict_SetItemString(globals.get(), "__builtins__", PyEval_GetBuiltins());
   PyDict_SetItemString(globals.get(), "sys", PyDict_GetItemString(PyImport_GetModuleDict(), "sys"));
+  const PythonRef code{Py_CompileString(expression.c_str(), "<kiln>", Py_eval_input)};
+  PythonRef value{code ? PyEval_EvalCode(code.get(), globals.get(), globals.get()) : nullptr};
+  PyErr_Clear();
+  return value;
+}
+
+bool is_kept_elsewhere(const std::vector<std::string_view>& replaced) {
   // Its owner has one, and the call another. Small integers are everybody's.
   const auto is_kept = [&](std::string_view object) {
-    const std::string text = "sys.getrefcount(" + std::string(object) + ") > 2";
-    const PythonRef code{Py_CompileString(text.c_str(), "<kiln>", Py_eval_input)};
-    const PythonRef answer{code ? PyEval_EvalCode(code.get(), globals.get(), globals.get()) : nullptr};
-    PyErr_Clear();
-    return answer.get() == Py_True;
+    return value_of("sys.getrefcount(" + std::string(object) + ") > 2").get() == Py_True;
   };
   return std::ranges::any_of(replaced, is_kept) || is_kept(kThreadId);
 }

@@ -369,11 +369,20 @@ class Rehearsal : public FenceKeeper {
   bool make_up_later(const KnownStep& step) {
     if (step.seeds != nullptr && !watch_generator(*step.seeds)) return false;
     if (step.starts != nullptr && !postpone_threads(*step.starts)) return false;
+    if (!step.holds_own.empty() && !tell_of_own(step)) return false;
     if (!step.replaces.empty()) replaced_.push_back(step.replaces);
     const std::string reset(step.reset);
     if (!reset.empty() && std::ranges::find(stopped_.resets, reset) == stopped_.resets.end())
       stopped_.resets.push_back(reset);
     return true;
+  }
+
+  bool tell_of_own(const KnownStep& step) {
+    return at_end_of(step.within, step.within_function, [this, &step] {
+      const OpenFence open;
+      const PythonAside aside;
+      if (!recorders_.tell_of(value_of(std::string(step.holds_own)).get())) ::_exit(1);
+    });
   }
 
   // What is blocked meanwhile is given back: it is as if it had been.

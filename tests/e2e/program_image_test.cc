@@ -555,6 +555,14 @@ const std::vector<Step> kHiddenState = {
     {"authkey",
      "import multiprocessing\nkey = multiprocessing.current_process().authkey\nprint('x', flush=True)\n"
      "print(key is multiprocessing.current_process().authkey)\n"},
+    {"authkey_computed",
+     "import multiprocessing\nkey = bytes(multiprocessing.current_process().authkey)\nprint('x', "
+     "flush=True)\n"
+     "print(key == multiprocessing.current_process().authkey)\n"},
+    {"configuration",
+     "import multiprocessing\nc = multiprocessing.current_process()._config\nkey = bytes(dict.get(c, "
+     "'authkey'))\n"
+     "print('x', flush=True)\nprint(key == c['authkey'], type(c), sorted(c))\n"},
     {"native_id",
      "import threading\nnumber = threading.main_thread().native_id\nprint('x', flush=True)\n"
      "print(number == threading.get_native_id())\n"},
