@@ -33,6 +33,7 @@
 #include "daemon/image/rehearsal.h"
 #include "daemon/image/streams.h"
 #include "daemon/image/takeover.h"
+#include "daemon/image/thread_pool.h"
 
 namespace kiln::image {
 namespace {
@@ -270,6 +271,7 @@ std::uint64_t go_on_as_child(Spare spare, const Stopped& stopped) {
   Child& self = child();
   self = Child();
   const PythonAside aside;
+  if (!may_start_threads()) ::_exit(0);
   self.get_ready(spare.sockets, spare.image, stopped.descriptors);
   hand_on_bytecode(std::move(spare.notes));
   self.take(spare.sockets);
@@ -278,6 +280,7 @@ std::uint64_t go_on_as_child(Spare spare, const Stopped& stopped) {
   const auto resumed = self.resume(stopped);
   if (!resumed) self.refuse(resumed.error());
   self.await_go(spare.image);
+  start_postponed_threads(self.blocked_signals());
   mark_object_list();
   return self.blocked_signals();
 }

@@ -1,5 +1,6 @@
-// What is behind a method or an attribute of a native type: cpython/descrobject.h, which is not in the
-// limited API, the same in 3.8 to 3.13. An object's head, type, name and qualified name come first.
+// What is behind a method or an attribute of a native type, or a native function: cpython/descrobject.h and
+// cpython/methodobject.h, which are not in the limited API, the same in 3.8 to 3.13. An object's head, type,
+// name and qualified name come first; of a function, its head alone.
 #pragma once
 
 #include <Python.h>
@@ -11,6 +12,11 @@ namespace kiln::image {
 struct MethodDescriptor {
   std::array<void*, 2> head;
   std::array<void*, 3> common;
+  PyMethodDef* method;
+};
+
+struct NativeFunction {
+  std::array<void*, 2> head;
   PyMethodDef* method;
 };
 

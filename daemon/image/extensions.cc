@@ -81,9 +81,9 @@ constexpr std::array<std::string_view, 60> kStandardModules{"_asyncio",
 
 // Others, by the directory of their package: arrays, trees and codecs, that hold nothing but memory. What of
 // them holds a file has a finalizer of Python's (numpy's NpzFile), which is looked for.
-constexpr std::array<std::string_view, 14> kPackages{
-    "numpy", "pandas",     "scipy", "matplotlib", "PIL",       "lxml",       "yaml",
-    "_yaml", "markupsafe", "regex", "mercurial",  "rapidfuzz", "kiwisolver", "contourpy"};
+constexpr std::array<std::string_view, 16> kPackages{
+    "numpy", "pandas",     "scipy", "matplotlib", "PIL",       "lxml",       "yaml",      "numexpr",
+    "_yaml", "markupsafe", "regex", "mercurial",  "rapidfuzz", "kiwisolver", "contourpy", "bottleneck"};
 
 // From 3.10 on the collector knows its objects, and whoever looks for finalizers finds connections.
 bool is_harmless_sqlite(std::string_view name) {

@@ -45,6 +45,8 @@ constexpr Generator kRandom{"random", "_inst", "_random", "Random"};
 constexpr Generator kSympy{"sympy.core.random", "rng", "_random", "Random"};
 constexpr Generator kNumpy{"numpy.random.mtrand", "_rand", "numpy.random.mtrand", "RandomState"};
 
+constexpr ThreadPool kNumexpr{"numexpr.interpreter", "_get_num_threads", "_set_num_threads"};
+
 constexpr std::array kKnownSteps{
     KnownStep{.effect = Effect::clock,
               .module = "logging",
@@ -106,7 +108,8 @@ constexpr std::array kKnownSteps{
               .reset = "m = sys.modules['multiprocessing.process']\n"
                        "m._current_process._config['authkey'] = m.AuthenticationString(os.urandom(32))\n",
               .reason = "the key of the main process, handed to children that it starts",
-              .replaces = "sys.modules['multiprocessing.process']._current_process._config['authkey']"},
+              .replaces = "sys.modules['multiprocessing.process']._current_process._config['authkey']",
+              .holds_own = "sys.modules['multiprocessing.process']._current_process._config"},
     KnownStep{.effect = Effect::random,
               .module = "random",
               .function = "getrandbits",
@@ -118,6 +121,14 @@ constexpr std::array kKnownSteps{
               "the main thread's id, which every child renews"},
     KnownStep{Effect::any, "platform", "from_subprocess", "", "",
               "runs `uname -p`, which says the same in every run"},
+    KnownStep{.effect = Effect::thread,
+              .module = "numexpr.utils",
+              .function = "set_num_threads",
+              .within = "numexpr",
+              .reason = "threads that wait for work, none of which is done before a step is taken",
+              .starts = &kNumexpr},
+    KnownStep{Effect::process_id, "numexpr.utils", "set_num_threads", "numexpr", "",
+              "the id by which it tells a fork, in which it has to start its threads"},
     KnownStep{Effect::descriptor, "selectors", "_can_use", "selectors", "",
               "an epoll descriptor, closed at once: does the kernel have them?"},
 };
@@ -195,17 +206,20 @@ const KnownStep* seeded_at_start() {
   return std::ranges::find(kKnownSteps, &kRandom, &KnownStep::seeds);
 }
 
-bool is_kept_elsewhere(const std::vector<std::string_view>& replaced) {
+PythonRef value_of(const std::string& expression) {
   const PythonRef globals{PyDict_New()};
   PyDict_SetItemString(globals.get(), "__builtins__", PyEval_GetBuiltins());
   PyDict_SetItemString(globals.get(), "sys", PyDict_GetItemString(PyImport_GetModuleDict(), "sys"));
+  const PythonRef code{Py_CompileString(expression.c_str(), "<kiln>", Py_eval_input)};
+  PythonRef value{code ? PyEval_EvalCode(code.get(), globals.get(), globals.get()) : nullptr};
+  PyErr_Clear();
+  return value;
+}
+
+bool is_kept_elsewhere(const std::vector<std::string_view>& replaced) {
   // Its owner has one, and the call another. Small integers are everybody's.
   const auto is_kept = [&](std::string_view object) {
-    const std::string text = "sys.getrefcount(" + std::string(object) + ") > 2";
-    const PythonRef code{Py_CompileString(text.c_str(), "<kiln>", Py_eval_input)};
-    const PythonRef answer{code ? PyEval_EvalCode(code.get(), globals.get(), globals.get()) : nullptr};
-    PyErr_Clear();
-    return answer.get() == Py_True;
+    return value_of("sys.getrefcount(" + std::string(object) + ") > 2").get() == Py_True;
   };
   return std::ranges::any_of(replaced, is_kept) || is_kept(kThreadId);
 }

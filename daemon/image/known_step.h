@@ -11,12 +11,14 @@
 
 #include "common/result.h"
 #include "daemon/image/generators.h"
+#include "daemon/image/python_ref.h"
 #include "daemon/image/python_stack.h"
+#include "daemon/image/thread_pool.h"
 
 namespace kiln::image {
 
 // draw: out of a generator that a row of its own has seeded.
-enum class Effect { clock, random, draw, thread_id, process_id, descriptor, any };
+enum class Effect { clock, random, draw, thread, thread_id, process_id, descriptor, any };
 
 struct KnownStep {
   Effect effect{};
@@ -30,6 +32,8 @@ struct KnownStep {
   bool (*holds)() = nullptr;                      // whether it is so this time; null: always
   const Generator* seeds = nullptr;               // what it seeds, if a program may use that later
   std::string_view replaces{};                    // the object that every run has another of: an expression
+  const ThreadPool* starts = nullptr;             // what every run has to start
+  std::string_view holds_own{};  // the dictionary that has it, once the module WITHIN is imported
 };
 
 // The row for a step taken at STACK; null: there is none.
@@ -46,6 +50,9 @@ const KnownStep* seeded_at_start();
 // Whether anybody but its owner holds an object that every run has another of, and would see the old one:
 // what REPLACED name, and the main thread's id.
 bool is_kept_elsewhere(const std::vector<std::string_view>& replaced);
+
+// What the expression of a row is now; empty if it fails.
+PythonRef value_of(const std::string& expression);
 
 // Frames that it looks at.
 constexpr std::size_t kKnownStepFrames = 16;

@@ -24,6 +24,7 @@ namespace {
 PythonRef arguments;
 PythonRef command_line;  // sys.orig_argv; empty before 3.10
 PythonRef environment;
+PythonRef own;                   // what it holds is each process's own
 PythonRef environment_type;      // that tells
 Py_ssize_t type_references = 0;  // to it, when nobody had seen it
 PyObject* holder = nullptr;      // of both lists: the dictionary of sys
@@ -31,12 +32,13 @@ bool are_guarded = false;
 Recorders* owner = nullptr;
 
 void let_go() {
-  for (PythonRef* held : {&arguments, &command_line, &environment}) *held = PythonRef{};
+  for (PythonRef* held : {&arguments, &command_line, &environment, &own}) *held = PythonRef{};
 }
 
-// --- The type of os.environ's dictionary
+// --- The type of os.environ's dictionary, and of one that is the process's own
 
-void note(const char* method, PyObject* name) {
+void note(PyObject* self, const char* method, PyObject* name) {
+  if (self == own.get()) return stop_at_fence("looks at the configuration of its process");
   const bool is_name = name != nullptr && PyBytes_Check(name);
   if (owner != nullptr) owner->note_variable(method, is_name ? PyBytes_AsString(name) : nullptr);
 }
@@ -72,7 +74,7 @@ constexpr auto kMethods =
 template <std::size_t Index>
 PyObject* method(PyObject* self, PyObject* given, PyObject* keywords) {
   const char* const name = kMethods[Index];
-  note(name, PyTuple_Size(given) > 0 ? PyTuple_GetItem(given, 0) : nullptr);
+  note(self, name, PyTuple_Size(given) > 0 ? PyTuple_GetItem(given, 0) : nullptr);
   return as_dict(name, self, given, keywords);
 }
 
@@ -90,12 +92,12 @@ std::array<PyMethodDef, sizeof...(Index) + 2> methods(std::index_sequence<Index.
 }
 
 PyObject* get_item(PyObject* self, PyObject* name) {
-  note("__getitem__", name);
+  note(self, "__getitem__", name);
   return as_dict_of("__getitem__", self, name);
 }
 
 int set_item(PyObject* self, PyObject* name, PyObject* value) {
-  note(value != nullptr ? "__setitem__" : "__delitem__", name);
+  note(self, value != nullptr ? "__setitem__" : "__delitem__", name);
   const PythonRef given{value != nullptr ? PyTuple_Pack(2, name, value) : PyTuple_Pack(1, name)};
   const PythonRef done{given ? as_dict(value != nullptr ? "__setitem__" : "__delitem__", self, given.get())
                              : nullptr};
@@ -103,27 +105,27 @@ int set_item(PyObject* self, PyObject* name, PyObject* value) {
 }
 
 int contains(PyObject* self, PyObject* name) {
-  note("__contains__", name);
+  note(self, "__contains__", name);
   return PyDict_Contains(self, name);
 }
 
 Py_ssize_t length(PyObject* self) {
-  note("__len__", nullptr);
+  note(self, "__len__", nullptr);
   return PyDict_Size(self);
 }
 
 PyObject* iterate(PyObject* self) {
-  note("__iter__", nullptr);
+  note(self, "__iter__", nullptr);
   return as_dict("__iter__", self, nullptr);
 }
 
 PyObject* represent(PyObject* self) {
-  note("__repr__", nullptr);
+  note(self, "__repr__", nullptr);
   return as_dict("__repr__", self, nullptr);
 }
 
 PyObject* compare(PyObject* self, PyObject* other, int how) {
-  note("__eq__", nullptr);
+  note(self, "__eq__", nullptr);
   constexpr auto kNames =
       std::to_array<const char*>({"__lt__", "__le__", "__eq__", "__ne__", "__gt__", "__ge__"});
   return as_dict_of(kNames[static_cast<std::size_t>(how)], self, other);
@@ -131,7 +133,7 @@ PyObject* compare(PyObject* self, PyObject* other, int how) {
 
 // Either may be ours.
 PyObject* unite(PyObject* left, PyObject* right) {
-  note("__or__", nullptr);
+  note(left == own.get() ? left : right, "__or__", nullptr);
   const bool both = PyDict_Check(left) != 0 && PyDict_Check(right) != 0;
   if (!both) return PythonRef::borrowed(Py_NotImplemented).release();
   PythonRef united{PyDict_Copy(left)};
@@ -139,7 +141,7 @@ PyObject* unite(PyObject* left, PyObject* right) {
 }
 
 PyObject* unite_in_place(PyObject* self, PyObject* other) {
-  note("__ior__", nullptr);
+  note(self, "__ior__", nullptr);
   return as_dict_of("__ior__", self, other);
 }
 
@@ -185,7 +187,8 @@ std::array<NativeMethod, kDictMethods.size()> dict_methods{};  // as they are
 
 template <std::size_t Index>
 void* dict_method(void* self, void* b, void* c, void* d, void* e, void* f) {
-  if (self == environment.get() && !is_passed_on) note("__iter__", nullptr);
+  auto* dict = static_cast<PyObject*>(self);
+  if ((self == environment.get() || self == own.get()) && !is_passed_on) note(dict, "__iter__", nullptr);
   return dict_methods[Index](self, b, c, d, e, f);
 }
 
@@ -266,11 +269,19 @@ Result<void> Recorders::install() {
   return {};
 }
 
+bool Recorders::tell_of(PyObject* dict) {
+  if (own || dict == nullptr || Py_TYPE(dict) != &PyDict_Type) return false;
+  own = PythonRef::borrowed(dict);
+  set_type(own, reinterpret_cast<PyTypeObject*>(environment_type.get()));
+  return true;
+}
+
 void Recorders::remove() {
   is_recording_ = false;
   free_arguments();
   watch_dict(false);
   set_type(environment, &PyDict_Type);
+  set_type(own, &PyDict_Type);
   if (Py_REFCNT(environment_type.get()) == type_references) break_cycles(environment_type.get());
   environment_type = PythonRef{};
 }

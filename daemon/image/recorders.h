@@ -5,6 +5,8 @@
 // in its place; both become plain again: whoever holds them holds the same objects throughout.
 #pragma once
 
+#include <Python.h>
+
 #include <set>
 #include <string>
 
@@ -17,7 +19,10 @@ namespace kiln::image {
 class Recorders {
  public:
   Result<void> install();
-  // Both are plain again. Needs a PythonAside.
+  // From now on the first look at DICT, which is plain, is a step: what it holds is each process's own. Needs a
+  // PythonAside. False: there is one already.
+  bool tell_of(PyObject* dict);
+  // All are plain again. Needs a PythonAside.
   void remove();
 
   const std::set<std::string>& variables() const { return variables_; }

@@ -42,6 +42,7 @@
 #include "daemon/image/streams.h"
 #include "daemon/image/system_calls.h"
 #include "daemon/image/takeover.h"
+#include "daemon/image/thread_pool.h"
 
 namespace kiln::image {
 namespace {
@@ -50,7 +51,8 @@ using Kind = ProgramInput::Kind;
 
 constexpr timeval kCpuLimit{20, 0};
 constexpr timeval kTimeLimit{60, 0};
-constexpr int kOwnDescriptors = 400;  // how far above the run's own Kiln's are: a program may open so many
+constexpr long kThreadThatIsNone = 1;  // its id, which nobody keeps
+constexpr int kOwnDescriptors = 400;   // how far above the run's own Kiln's are: a program may open so many
 
 // The dynamic linker holds a lock while it runs what a library does at first.
 constexpr std::size_t kAllFrames = 100'000;
@@ -263,7 +265,9 @@ class Rehearsal : public FenceKeeper {
   // Kiln's own descriptors are not there.
   std::optional<long> answer(const SystemCall& call) override {
     const int fd = descriptor_of(call);
-    return fd >= 0 && is_own(fd) ? std::optional<long>(-EBADF) : std::nullopt;
+    if (fd >= 0 && is_own(fd)) return -EBADF;
+    return starts_thread(call) && is_known(Effect::thread) ? std::optional<long>(as_if_started(call))
+                                                           : std::nullopt;
   }
 
   std::string objection(const SystemCall& call) override {
@@ -364,11 +368,29 @@ class Rehearsal : public FenceKeeper {
 
   bool make_up_later(const KnownStep& step) {
     if (step.seeds != nullptr && !watch_generator(*step.seeds)) return false;
+    if (step.starts != nullptr && !postpone_threads(*step.starts)) return false;
+    if (!step.holds_own.empty() && !tell_of_own(step)) return false;
     if (!step.replaces.empty()) replaced_.push_back(step.replaces);
     const std::string reset(step.reset);
     if (!reset.empty() && std::ranges::find(stopped_.resets, reset) == stopped_.resets.end())
       stopped_.resets.push_back(reset);
     return true;
+  }
+
+  bool tell_of_own(const KnownStep& step) {
+    return at_end_of(step.within, step.within_function, [this, &step] {
+      const OpenFence open;
+      const PythonAside aside;
+      if (!recorders_.tell_of(value_of(std::string(step.holds_own)).get())) ::_exit(1);
+    });
+  }
+
+  // What is blocked meanwhile is given back: it is as if it had been.
+  long as_if_started(const SystemCall& call) const {
+    if (call.number != SYS_rt_sigprocmask) return kThreadThatIsNone;
+    auto* former = reinterpret_cast<std::uint64_t*>(call.arguments[2]);
+    if (former != nullptr) *former = order_.launch.blocked_signals;
+    return 0;
   }
 
   // By importlib, in its own functions and for its own file.

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -171,6 +172,12 @@ CallKind read_link(int dirfd, const char* path) {
   return path != nullptr && is_link_of_proc(dirfd, path) ? CallKind::effect : look(dirfd, path);
 }
 
+// By which it cancels threads, and has all of them change their user: nobody else can handle these, and forks
+// keep what it does.
+bool is_c_librarys_signal(std::uint64_t signal) {
+  return signal >= 32 && signal < static_cast<std::uint64_t>(SIGRTMIN);
+}
+
 CallKind if_null(std::uint64_t argument) {
   return argument == 0 ? CallKind::harmless : CallKind::effect;
 }
@@ -185,6 +192,14 @@ bool makes_file(const SystemCall& call) {
   constexpr std::array<long, 9> kCalls{SYS_open,   SYS_openat,   SYS_write,  SYS_mkdir,   SYS_mkdirat,
                                        SYS_rename, SYS_renameat, SYS_unlink, SYS_unlinkat};
   return std::ranges::find(kCalls, call.number) != kCalls.end();
+}
+
+bool starts_thread(const SystemCall& call) {
+  const auto flags = [&]() -> std::uint64_t {
+    if (call.number == SYS_clone) return call.arguments[0];
+    return call.number == SYS_clone3 ? *reinterpret_cast<const std::uint64_t*>(call.arguments[0]) : 0;
+  };
+  return call.number == SYS_rt_sigprocmask || (flags() & CLONE_THREAD) != 0;
 }
 
 int descriptor_of(const SystemCall& call) {
@@ -285,7 +300,7 @@ CallKind kind_of(const SystemCall& call) {
     case SYS_prlimit64:
       return a[0] == 0 ? if_null(a[2]) : CallKind::effect;
     case SYS_rt_sigaction:
-      return if_null(a[1]);
+      return is_c_librarys_signal(a[0]) ? CallKind::harmless : if_null(a[1]);
     case SYS_mmap:
       return kind_of_mmap(call);
     case SYS_read:

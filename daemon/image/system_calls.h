@@ -31,6 +31,9 @@ constexpr const char* kWaits = "waits";
 // One of the calls by which a new file comes about, with its directory.
 bool makes_file(const SystemCall& call);
 
+// One of the calls by which a thread is started, with all signals blocked meanwhile.
+bool starts_thread(const SystemCall& call);
+
 // Descriptors that stand in for those of a run: what a program does to them, or asks of them, is an effect.
 void set_stand_ins(const std::vector<int>& descriptors);
 

@@ -54,8 +54,9 @@ class Overlay : public testing::TestWithParam<Python> {
     return overlay_path(overlay_dir(cache_dir()), tree_ / pyc_name(name, optimization));
   }
 
-  // `kiln run ARGUMENTS`, by an image.
-  Outcome run_kiln(const std::vector<std::string>& arguments, const std::vector<std::string>& changes = {}) {
+  // `kiln run ARGUMENTS`, by a bare image: others have read their bytecode already.
+  Outcome run_kiln(const std::vector<std::string>& arguments, std::vector<std::string> changes = {}) {
+    changes.push_back("KILN_IMAGES_PROGRAMS=false");
     std::vector<std::string> warm_up;
     while (warm_up.size() < arguments.size() && arguments[warm_up.size()].starts_with('-') &&
            arguments[warm_up.size()] != "-c" && arguments[warm_up.size()] != "-m") {

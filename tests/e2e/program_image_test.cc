@@ -471,6 +471,30 @@ TEST_P(ProgramImages, GoOnWithWhatLibrariesHaveLocked) {
   expect_warm(GetParam(), {"locks.py"});
 }
 
+// Threads that a library has started as it was imported, that were used, or started anew, or are those of a
+// fork.
+TEST_P(ProgramImages, HaveTheThreadsOfLibraries) {
+  if (python_output(GetParam(), "import numexpr; print(numexpr.nthreads > 1)") != "True\n")
+    GTEST_SKIP() << "it has no numexpr, or one processor";
+  const std::string start = "import numexpr, numpy, os\na = numpy.arange(1000000)\n";
+  const std::string count = "print(len(os.listdir('/proc/self/task')), numexpr.get_num_threads())\n";
+  const std::string use = "print(int(numexpr.evaluate('a * 3').sum()))\n";
+  const std::string masks =
+      "for t in os.listdir('/proc/self/task'): print(open('/proc/self/task/%s/status' % t).read().split("
+      "'SigBlk:')[1].split()[0])\n";
+  const std::vector<std::string> programs{
+      start + count + use + count + masks, start + use + masks + count,
+      start + "numexpr.set_num_threads(4)\n" + use + count + "numexpr.set_num_threads(1)\n" + use + count,
+      start + "import importlib\nimportlib.reload(numexpr)\n" + use + count,
+      start + "pid = os.fork()\nif pid: print(os.waitpid(pid, 0)[1])\n" + use + count};
+  for (std::size_t i = 0; i < programs.size(); ++i) {
+    const std::string file = "threads" + std::to_string(i) + ".py";
+    put(file, "import sys\nsys.stdout.reconfigure(line_buffering=True)\n" + programs[i]);
+    expect_warm(GetParam(), {file});
+    EXPECT_THAT(last_step_of(file).value_or(""), testing::Not(testing::HasSubstr("signal"))) << programs[i];
+  }
+}
+
 // State that no system call shows, or that children of an image could have lost. Some of these programs are
 // never warm.
 const std::vector<Step> kHiddenState = {
@@ -531,6 +555,14 @@ const std::vector<Step> kHiddenState = {
     {"authkey",
      "import multiprocessing\nkey = multiprocessing.current_process().authkey\nprint('x', flush=True)\n"
      "print(key is multiprocessing.current_process().authkey)\n"},
+    {"authkey_computed",
+     "import multiprocessing\nkey = bytes(multiprocessing.current_process().authkey)\nprint('x', "
+     "flush=True)\n"
+     "print(key == multiprocessing.current_process().authkey)\n"},
+    {"configuration",
+     "import multiprocessing\nc = multiprocessing.current_process()._config\nkey = bytes(dict.get(c, "
+     "'authkey'))\n"
+     "print('x', flush=True)\nprint(key == c['authkey'], type(c), sorted(c))\n"},
     {"native_id",
      "import threading\nnumber = threading.main_thread().native_id\nprint('x', flush=True)\n"
      "print(number == threading.get_native_id())\n"},

@@ -120,7 +120,9 @@ class Script : public testing::TestWithParam<Python> {
 
   static Outcome run_in_work_dir(std::vector<std::string> argv, const std::vector<std::string>& arguments) {
     argv.insert(argv.end(), arguments.begin(), arguments.end());
-    return run({.argv = std::move(argv), .environment = environment_with({"KILN_LOG=1"})});
+    // By a bare image: others have compiled their script already.
+    return run({.argv = std::move(argv),
+                .environment = environment_with({"KILN_LOG=1", "KILN_IMAGES_PROGRAMS=false"})});
   }
 };
 

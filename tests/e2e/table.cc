@@ -118,8 +118,8 @@ void keep_header_of_bytecode(std::map<std::string, std::string>& files) {
   }
 }
 
-Result run_row(const Row& row, const std::string& dir, const std::vector<std::string>& program) {
-  enter_copy_of(dir);
+// In the working directory as it is.
+Result run_there(const Row& row, const std::vector<std::string>& program) {
   Result result{run(invocation_of(row, program)), snapshot(work_dir())};
   result.outcome.out = without_addresses(result.outcome.out);
   result.outcome.err = without_addresses(result.outcome.err);
@@ -128,6 +128,11 @@ Result run_row(const Row& row, const std::string& dir, const std::vector<std::st
     for (auto& [name, content] : result.files) content.clear();
   }
   return result;
+}
+
+Result run_row(const Row& row, const std::string& dir, const std::vector<std::string>& program) {
+  enter_copy_of(dir);
+  return run_there(row, program);
 }
 
 void expect_same(const Result& python, const Result& kiln, const LogLine& log) {
@@ -156,9 +161,16 @@ void warm_up(const Case& test) {
   run_until_bare(test.python, arguments, environment);
 }
 
+// Has the row's program run ahead, with the files that it will find.
+void run_ahead(const Case& test) {
+  run(invocation_of(test.row, {kiln_binary(), "warm", "--python", test.python.path}));
+}
+
 // One run under kiln, compared. Returns what the log line says.
 LogLine compare_once(const Case& test, const std::string& dir, const Result& expected) {
-  Result result = run_row(test.row, dir, {kiln_binary(), "run", "--python", test.python.path});
+  enter_copy_of(dir);
+  if (programs_are_run_ahead() && test.row.shell.empty()) run_ahead(test);
+  Result result = run_there(test.row, {kiln_binary(), "run", "--python", test.python.path});
   LogLine log;
   if (test.row.reads_log) {
     log = take_log_line(result.outcome.err);
