@@ -32,9 +32,9 @@ constexpr char kHelp[] =
     "  --most-used   those that were run most often, by any interpreter\n"
     "  --quiet       with --most-used: nothing is told\n"
     "  -h, --help    this text\n\n"
-    "Programs are run ahead where images.programs is true (kiln config), which is not the default. "
-    "Tells what kiln explain run tells. Exit code 1: such a run will not be warm. Session, environment and "
-    "the kinds of the standard streams count: warm for a pipe what will write to a pipe.\n";
+    "Programs are run ahead unless images.programs is false (kiln config). Tells what kiln explain run "
+    "tells. Exit code 1: such a run will not be warm. Session, environment and the kinds of the standard "
+    "streams count: warm for a pipe what will write to a pipe.\n";
 
 // An image that the daemon let go of between two questions is started again, but not for ever.
 constexpr int kMostStarts = 3;

@@ -46,7 +46,7 @@ constexpr std::array kKeys{
                          "machine's memory."},
     ConfigKey{.name = "images.programs",
               .member = &Config::images_programs,
-              .default_text = "false",
+              .default_text = "true",
               .scope = ConfigScope::project,
               .summary = "Whether programs are run ahead to their first step, to start from there."},
     ConfigKey{.name = "images.never",

@@ -79,7 +79,7 @@ TEST_F(ConfigFiles, EachValueIsShownWithItsOrigin) {
                 "images.memory       \"1GiB\"              " +
                 user_ +
                 ":3\n"
-                "images.programs     false               default\n"
+                "images.programs     true                default\n"
                 "images.never        []                  default\n"
                 "images.trust        []                  default\n"
                 "store.limit         \"500MB\"             environment variable KILN_STORE_LIMIT\n"
