@@ -111,18 +111,18 @@ Result<void> Connection::await_answer(std::chrono::milliseconds limit) {
 namespace {
 
 // A request without content.
-Result<void> ask_for_an_answer(Connection& connection) {
+Result<void> ask_for_an_answer(Connection& connection, std::chrono::milliseconds limit) {
   TRY_VOID(connection.send({}));
-  TRY_VOID(connection.await_answer());
+  TRY_VOID(connection.await_answer(limit));
   TRY(connection.receive());
   return {};
 }
 
 }  // namespace
 
-Result<void> Connection::ping() {
+Result<void> Connection::ping(std::chrono::milliseconds limit) {
   Connection connection = TRY(open());
-  const auto answered = ask_for_an_answer(connection);
+  const auto answered = ask_for_an_answer(connection, limit);
   const bool is_cut =
       !answered && answered.error().reason == Reason::system;  // its daemon has just been killed
   return is_cut ? Error{Reason::no_daemon, "no daemon is running", {}} : answered;

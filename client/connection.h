@@ -30,7 +30,7 @@ class Connection {
   // does not, as one that is stopped.
   Result<void> await_answer(std::chrono::milliseconds limit = kAnswerLimit);
   // Asks a living daemon for such an answer: is it there, and of our build?
-  static Result<void> ping();
+  static Result<void> ping(std::chrono::milliseconds limit = kAnswerLimit);
 
   // The daemon's next reply; blocks. A Refusal comes back as an Error. FDS, if given, gets what came with it.
   Result<proto::Reply> receive(std::vector<UniqueFd>* fds = nullptr);

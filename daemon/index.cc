@@ -776,9 +776,9 @@ class Index::Database {
         // Itself may be gone, too.
         if (may_mislead(row) && examine_to_settle(row).misleading) found.push_back(pyc);
       }
+      if (!may_write_unasked(directory + "/", ::geteuid())) continue;
       for (auto& file : found) {
-        const bool is_removed = may_write_unasked(file, ::geteuid()) && ::unlink(file.c_str()) == 0;
-        if (is_removed) removed.push_back(std::move(file));
+        if (::unlink(file.c_str()) == 0) removed.push_back(std::move(file));
       }
     }
     return removed;

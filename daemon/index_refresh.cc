@@ -17,10 +17,17 @@ IndexRefresh::IndexRefresh(Watcher* watcher) : watcher_(watcher) {
 }
 
 Result<void> IndexRefresh::refresh(Index& index, const std::stop_token& stop) {
+  recorded_.clear();
   if (!proofs_) return index.refresh(stop);
   return look(index, proofs_->refreshed, stop, [&](const IndexFilter& filter) {
     return filter.path.empty() ? index.refresh(stop) : index.refresh(filter, stop);
   });
+}
+
+Result<void> IndexRefresh::refresh_recorded(Index& index, const std::stop_token& stop) {
+  for (const auto& directory : std::exchange(recorded_, {}))
+    TRY_VOID(index.refresh({.path = directory, .executable = {}, .direct = true}, stop));
+  return {};
 }
 
 Result<void> IndexRefresh::find_misleading(Index& index, const std::stop_token& stop) {
@@ -58,7 +65,10 @@ Result<void> IndexRefresh::complete(Index& index) {
 }
 
 void IndexRefresh::note(std::span<const FileResult> files) {
-  for (const auto& file : files) note(file.source, file.pyc);
+  for (const auto& file : files) {
+    recorded_.insert(directory_of(file.source));
+    note(file.source, file.pyc);
+  }
 }
 
 void IndexRefresh::note(const std::string& source, const std::string& pyc) {

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <optional>
+#include <set>
 #include <span>
 #include <stop_token>
 #include <string>
@@ -29,6 +30,8 @@ class IndexRefresh {
 
   // Every change that was finished before the call is in INDEX afterwards, unless STOP came first.
   Result<void> refresh(Index& index, const std::stop_token& stop);
+  // The same of what was recorded since then: it may have been so a moment before that, and not any more.
+  Result<void> refresh_recorded(Index& index, const std::stop_token& stop);
   // INDEX knows all that was misleading before the call (Index::find_misleading), unless STOP came first.
   Result<void> find_misleading(Index& index, const std::stop_token& stop);
 
@@ -47,8 +50,9 @@ class IndexRefresh {
   };
 
   Watcher* watcher_;
-  std::optional<Proofs> proofs_;  // none without a watcher
-  bool is_complete_ = false;      // every directory of a source in the index is known to them
+  std::optional<Proofs> proofs_;    // none without a watcher
+  std::set<std::string> recorded_;  // directories of sources that were recorded since the last refresh
+  bool is_complete_ = false;        // every directory of a source in the index is known to them
 };
 
 }  // namespace kiln

@@ -110,6 +110,7 @@ asio::awaitable<Result<std::vector<IndexEntry>>> IndexThread::list_part(IndexFil
                       [this, filter = std::move(filter), after = std::move(after),
                        count]() -> Result<std::vector<IndexEntry>> {
                         Index* index = TRY(this->index());
+                        TRY_VOID(refresh_.refresh_recorded(*index, stop_.get_token()));
                         return index->list_part(filter, after, count);
                       });
 }

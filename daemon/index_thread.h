@@ -68,7 +68,7 @@ class IndexThread {
   // There is something to settle: it is looked for ahead of whoever will ask, so that it has not to wait
   // long.
   void prepare_to_settle();
-  // As of Index; no file is looked at.
+  // As of Index, after refresh(). Looks only at what was recorded since.
   boost::asio::awaitable<Result<std::vector<IndexEntry>>> list_part(IndexFilter filter, std::string after,
                                                                     std::size_t count);
   boost::asio::awaitable<Result<CleanedOrphans>> clean_orphans(std::vector<IndexFilter> filters);

@@ -169,6 +169,32 @@ TEST_P(Freshness, OfRunsThatAreExecuted) {
   }
 }
 
+class BusyDaemon : public Freshness {};
+
+// The daemon waits for its index as long as somebody else holds that, longer than it would be waited for if
+// it did not say that it lives. (If the list comes later, there is nothing to see.)
+TEST_P(BusyDaemon, IsWaitedForByRunsThatAreExecuted) {
+  const std::string known = work_dir() + "/known";
+  fs::rename(project(), known);
+  write_version(known + "/module.py", 0);
+  kiln({"precompile", "--python", GetParam().path, known});
+  Process holder({.argv = {GetParam().path, "-c",
+                           "import sqlite3, sys, time\n"
+                           "index = sqlite3.connect(sys.argv[1], isolation_level=None)\n"
+                           "index.execute('BEGIN IMMEDIATE')\n"
+                           "print('held', flush=True)\n"
+                           "time.sleep(3)\n",
+                           cache_dir() + "/index.db"}});
+  if (!holder.wait_for_output("held")) GTEST_SKIP() << "without sqlite3";
+  write_version(known + "/module.py", 1);
+  write_file(known + "/main.py", "import module\nprint(module.VERSION)\n#\n");
+  Process list({.argv = {kiln_binary(), "list"}});
+  const Outcome outcome =
+      run({.argv = {kiln_binary(), "run", "--python", GetParam().path, "-X", "dev", known + "/main.py"}});
+  EXPECT_EQ(outcome.out, "100001\n") << outcome.err;
+  EXPECT_EQ(describe_status(list.finish().status), "exit 0");
+}
+
 class StartUpCode : public testing::Test {};
 
 // What the user's own start-up code imports is no exception: neither for the image, which starts anew, nor
@@ -299,6 +325,8 @@ TEST_P(Freshness, OldBytecodeIsNeverCalledFresh) {
     EXPECT_FALSE(is_old && listed.out.starts_with("fresh")) << listed.out << value.out;
   }
 }
+
+INSTANTIATE_TEST_SUITE_P(Any, BusyDaemon, testing::Values(any_python()));
 
 INSTANTIATE_TEST_SUITE_P(Each, SettledBytecode, testing::ValuesIn(tried_interpreters()),
                          [](const auto& info) { return info.param.name; });

@@ -264,6 +264,18 @@ TEST_F(MadeAnew, ByOthersLeavesNothingOldBesideIt) {
   EXPECT_TRUE(std::ranges::count(files, beside())) << files.size();
 }
 
+// Who compiles in the background tells it late.
+TEST_F(IndexRefreshTest, WhatIsRecordedAfterItIsGoneIsLookedAtAgain) {
+  fs::create_directory(tree());
+  const auto made = make(source(0));
+  fs::remove_all(tree());
+  ASSERT_TRUE(refresh_.refresh(proved_, {}));
+  record({made});
+  EXPECT_EQ(listed(proved_).size(), 1U);
+  ASSERT_TRUE(refresh_.refresh_recorded(proved_, {}));
+  EXPECT_EQ(listed(proved_), std::vector<std::string>{});
+}
+
 TEST_F(IndexRefreshTest, WhatIsNotWatchedIsFromThenOn) {
   fs::create_directory(tree());
   record({make(source(0))});
