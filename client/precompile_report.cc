@@ -5,7 +5,9 @@
 #include <iterator>
 
 #include "client/printable.h"
+#include "client/source_position.h"
 #include "common/json_text.h"
+#include "common/print_error.h"
 
 namespace kiln {
 namespace {
@@ -34,9 +36,7 @@ std::string counted(const char* what, std::uint64_t count) {
 }  // namespace
 
 std::string error_line(const proto::PrecompileEvent::Error& error) {
-  std::string line = printable(error.path());
-  if (error.line() > 0) line += ":" + std::to_string(error.line());
-  if (error.line() > 0 && error.column() > 0) line += ":" + std::to_string(error.column());
+  std::string line = printable(error.path()) + source_position(error.line(), error.column());
   line += ": " + error.type() + ": " + printable(error.message());
   if (!error.tag().empty()) line += " [" + error.tag() + "]";
   return line;
@@ -84,8 +84,7 @@ void PrecompileReport::add(const proto::PrecompileEvent& event) {
 
 void PrecompileReport::finish(const proto::PrecompileEvent::Summary& summary) {
   progress_.clear();
-  if (!summary.not_kept().empty())
-    write_error("warning: " + printable(summary.not_kept()) + "\n\nhint: kiln doctor\n");
+  if (!summary.not_kept().empty()) print_warning({Reason::system, summary.not_kept(), "kiln doctor"});
   if (!summary.failure().empty() || form_ == Form::errors_only) return;
   if (form_ == Form::lines) {
     if (const auto line = left_out_line(summary); !line.empty()) write_error(line + "\n");
