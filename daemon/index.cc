@@ -6,10 +6,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdio>
 #include <filesystem>
+#include <iterator>
 #include <set>
 #include <utility>
 #include <vector>
@@ -753,19 +755,41 @@ class Index::Database {
 
   void list(const IndexFilter& filter, const std::function<void(const IndexEntry&)>& visit) {
     SQLite::Statement select = select_entries(filter, {});
-    while (select.executeStep()) visit(read_whole_entry(select));
+    for_sources(select, read_whole_entry, [&](std::vector<IndexEntry>& entries) {
+      std::ranges::for_each(entries, visit);
+      return true;
+    });
   }
 
   std::vector<IndexEntry> list_part(const IndexFilter& filter, const std::string& after, std::size_t count) {
     SQLite::Statement select = select_entries(filter, after);
     std::vector<IndexEntry> part;
     part.reserve(std::min(count, kReserved));
-    while (select.executeStep()) {
-      IndexEntry entry = read_entry(select);
-      if (part.size() >= count && entry.source != part.back().source) break;
-      part.push_back(std::move(entry));
-    }
+    for_sources(select, read_entry, [&](std::vector<IndexEntry>& entries) {
+      std::ranges::move(entries, std::back_inserter(part));
+      return part.size() < count;
+    });
     return part;
+  }
+
+  // Calls VISIT with the entries of one source after the other, by the names of their bytecode, until it is
+  // enough. SQLite, told to order them so, would set up a sorter for each source.
+  template <class Read, class Visit>
+  static void for_sources(SQLite::Statement& select, Read read, Visit visit) {
+    std::vector<IndexEntry> entries;
+    const auto visit_ordered = [&] {
+      std::ranges::sort(entries, {}, &IndexEntry::pyc);
+      return visit(entries);
+    };
+    while (select.executeStep()) {
+      IndexEntry entry = read(select);
+      if (!entries.empty() && entry.source != entries.front().source) {
+        if (!visit_ordered()) return;
+        entries.clear();
+      }
+      entries.push_back(std::move(entry));
+    }
+    if (!entries.empty()) visit_ordered();
   }
 
   // Others may have made good what was found: it is looked at again. What misleads in one file does so in
@@ -857,7 +881,7 @@ class Index::Database {
             " WHERE s.path >= ?5 AND s.path < ?1 || '0' AND s.path <> ?6 AND " +
             (filter.state ? (by_state ? "e.state = ?4" : "+e.state = ?4") : "?4 = ''") +
             " AND (?7 OR NOT e.gone) AND (?8 = '' OR ?8 IN (i.executable, i.real_path)) AND " +
-            condition(filter, "+s.path") + " ORDER BY s.path, e.pyc");
+            condition(filter, "+s.path") + " ORDER BY s.path");
     bind_filter(select, filter);
     bind_text(select, 4, filter.state ? word(*filter.state) : "");
     bind_text(select, 5, after.empty() ? filter.path : after);
