@@ -4,6 +4,8 @@
 #include <cstdio>
 #include <iterator>
 
+#include "client/current_path.h"
+#include "client/known_path.h"
 #include "client/printable.h"
 #include "client/source_position.h"
 #include "common/json_text.h"
@@ -27,6 +29,13 @@ json::object to_json(const proto::PrecompileEvent::Error& error) {
 
 json::object to_json(const proto::PrecompileEvent::Stale& stale) {
   return {{"path", stale.path()}, {"pyc", stale.pyc()}, {"why", stale.why()}};
+}
+
+// Of a target that is not there. Its line is as compileall's, and this comes behind.
+std::string meant_by(const proto::PrecompileEvent::Error& error) {
+  if (error.type() != "FileNotFoundError") return {};
+  const auto path = absolute_path_of(error.path());
+  return path ? meant_instead_of(*path) : std::string();
 }
 
 std::string counted(const char* what, std::uint64_t count) {
@@ -72,7 +81,7 @@ void PrecompileReport::add(const proto::PrecompileEvent& event) {
     if (event.has_stale()) stale_.push_back(to_json(event.stale()));
     return;
   }
-  if (event.has_error()) print(error_line(event.error()) + "\n");
+  if (event.has_error()) print(error_line(event.error()) + meant_by(event.error()) + "\n");
   if (form_ == Form::errors_only) return;
   if (event.has_warning()) print(event.warning().text());
   if (event.has_stale())
