@@ -98,7 +98,7 @@ TEST_F(Commands, AMissingInterpretersHintNamesTheCommand) {
 }
 
 TEST_F(Commands, WhereTheCurrentDirectoryIsGoneAbsolutePathsWillDo) {
-  write_file(work_dir() + "/src/a.py", "x = 1\n");
+  write_file(work_dir() + "/src/a.py", "place = 'nowhere'\n");
   const auto from_nowhere = [](const std::string& path) {
     return run({.argv = {"/bin/sh", "-c", "mkdir gone && cd gone && rmdir ../gone && exec \"$@\"", "sh",
                          kiln_binary(), "precompile", "--python", any_python().path, path},
