@@ -55,6 +55,8 @@ int clean_orphans(const std::vector<std::string>& paths) {
     return exit_code(done.error());
   }
   print(*done);
+  if (done->removed().empty() && done->kept().empty() && done->foreign().empty())
+    std::fputs("there was nothing to remove\n", stderr);
   for (const auto& path : done->kept())
     print_error(
         {Reason::system, "cannot remove " + printable(path), "ls -ld " + shell_word(directory_of(path))});

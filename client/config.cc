@@ -220,7 +220,7 @@ int config_command(std::span<char*> arguments) {
   const auto absolute = absolute_path_of(path);
   if (!absolute) {
     print_error(absolute.error());
-    return kExitUnable;
+    return exit_code(absolute.error());
   }
   if (const std::string absence = absence_of(*absolute); !absence.empty()) {
     print_error({Reason::not_found, printable(*absolute) + ": " + absence + meant_instead_of(*absolute),

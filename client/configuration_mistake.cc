@@ -1,11 +1,10 @@
 #include "client/configuration_mistake.h"
 
-#include <cstdio>
 #include <set>
 
 #include "client/current_path.h"
-#include "client/printable.h"
 #include "common/config.h"
+#include "common/print_error.h"
 
 namespace kiln {
 
@@ -18,8 +17,7 @@ void warn_of_configuration(std::vector<std::string> paths) {
   for (const auto& path : paths) {
     const auto config = load_config(path);
     if (config || !told.insert(config.error().message).second) continue;
-    std::fprintf(stderr, "warning: %s\n\nhint: %s\n", printable(config.error().message).c_str(),
-                 config.error().hint.c_str());
+    print_warning(config.error());
   }
 }
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "client/command.h"
+#include "client/configuration_mistake.h"
 #include "client/connection.h"
 #include "client/daemon_log.h"
 #include "client/daemon_start.h"
@@ -47,6 +48,7 @@ int report(const Result<void>& result, const char* done) {
 
 int start() {
   const auto connection = Connection::open_or_start();
+  warn_of_configuration({"/"});  // the daemon goes by the user's own file alone
   return report(connection ? Result<void>{} : Result<void>{connection.error()}, "the daemon runs");
 }
 
@@ -111,8 +113,7 @@ constexpr Action kActions[] = {{"start", start}, {"stop", stop}, {"restart", res
 std::string meant(const std::string& name) {
   std::vector<std::string_view> names{"logs"};
   for (const Action& action : kActions) names.push_back(action.name);
-  const auto near = suggestion_for(name, names);
-  return near ? "; did you mean " + std::string(*near) + "?" : "";
+  return did_you_mean(name, names);
 }
 
 }  // namespace

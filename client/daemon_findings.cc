@@ -113,7 +113,8 @@ Findings socket_findings(const std::string& socket) {
   const std::string path = printable(socket);
   if (::lstat(socket.c_str(), &status) != 0) {
     if (errno == ENOENT) return {{Severity::ok, path + ", not there yet"}};
-    return {{Severity::bad, path + " cannot be reached: " + std::strerror(errno)}};
+    return {{Severity::bad, path + " cannot be reached: " + std::strerror(errno),
+             "export KILN_RUNTIME_DIR=/a/directory/of/yours"}};
   }
   const std::string remove = "rm -r " + shell_word(socket);
   if (!S_ISSOCK(status.st_mode)) return {{Severity::bad, path + " is no socket", remove}};
@@ -162,6 +163,9 @@ Findings index_findings(const std::string& cache_dir, const Examined& examined) 
   if (!S_ISREG(status.st_mode))
     return {{Severity::bad, printable(index) + " is no file",
              "mv " + shell_word(index) + " " + shell_word(index + ".old")}};
+  if (::access(index.c_str(), R_OK | W_OK) != 0)
+    return {{Severity::bad, printable(index) + " cannot be read and written: " + std::strerror(errno),
+             "chmod 600 " + shell_word(index)}};
   const bool is_daemons = examined->status().has_daemon();
   if (!is_daemons && size_of(index + "-wal") > 0)
     return {{Severity::skip, "a daemon was killed: the next one takes over first what that has left"}};
@@ -181,9 +185,11 @@ Findings index_findings(const std::string& cache_dir, const Examined& examined) 
   return findings;
 }
 
-Findings store_findings(const Examined& examined) {
+Findings store_findings(const std::string& cache_dir, const Examined& examined) {
   if (!examined) return none_to_ask(examined);
-  if (!examined->store_problem().empty()) return {{Severity::bad, printable(examined->store_problem())}};
+  const std::string store = shell_word(cache_dir + "/store");
+  if (!examined->store_problem().empty())
+    return {{Severity::bad, printable(examined->store_problem()), "mv " + store + " " + store + ".aside"}};
   const std::string sample = "objects examined: " + count_text(examined->store_examined()) + " of " +
                              count_text(examined->store_objects());
   if (examined->store_damaged().empty()) return {{Severity::ok, sample}};

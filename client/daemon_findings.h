@@ -29,7 +29,7 @@ Findings daemon_findings(const Examined& examined);
 Findings configuration_findings(const std::string& path, const Examined& examined);
 // Of examine_cache_by(). CACHE_DIR: where they lie, and the index is set aside when it has been damaged.
 Findings index_findings(const std::string& cache_dir, const Examined& examined);
-Findings store_findings(const Examined& examined);
+Findings store_findings(const std::string& cache_dir, const Examined& examined);
 // Could images be started?
 Findings image_findings(const Examined& examined);
 // Is all watched that should be?

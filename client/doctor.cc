@@ -63,7 +63,7 @@ constexpr Check kChecks[] = {
     {"daemon", [](const Patient& of) { return daemon_findings(of.examined()); }},
     {"systemd", [](const Patient&) { return unit_findings(); }},
     {"index", [](const Patient& of) { return index_findings(of.cache_dir, of.of_cache.get()); }},
-    {"store", [](const Patient& of) { return store_findings(of.of_cache.get()); }},
+    {"store", [](const Patient& of) { return store_findings(of.cache_dir, of.of_cache.get()); }},
     {"images", [](const Patient& of) { return image_findings(of.examined()); }},
     {"watches", [](const Patient& of) { return watch_findings(of.examined()); }},
 };

@@ -20,7 +20,15 @@
 namespace kiln {
 namespace {
 
+// A device, a pipe: directories the daemon tells by itself.
+Result<void> check_may_be_source(const std::string& path) {
+  std::error_code unknown;
+  if (!std::filesystem::is_other(path, unknown)) return {};
+  return Error{Reason::not_found, path + " is not a file", "kiln list"};
+}
+
 Result<proto::ExplainReply> ask(const std::string& path) {
+  TRY_VOID(check_may_be_source(path));
   proto::Request request;
   request.mutable_explain()->set_path(TRY(absolute_path_of(path)));
   warn_of_configuration({request.explain().path()});

@@ -11,6 +11,8 @@
 
 #include "client/connection.h"
 #include "client/printable.h"
+#include "client/source_position.h"
+#include "common/print_error.h"
 
 namespace kiln {
 namespace {
@@ -21,18 +23,11 @@ std::string spelling(const std::string& path, const std::string& directory) {
   return printable(path.starts_with(above) ? path.substr(above.size()) : path);
 }
 
-std::string position(const proto::FollowEvent& event) {
-  std::string text;
-  if (event.line() > 0) text += ":" + std::to_string(event.line());
-  if (event.line() > 0 && event.column() > 0) text += ":" + std::to_string(event.column());
-  return text;
-}
-
 void print(const proto::FollowEvent& event, const std::string& directory) {
   const std::string source = spelling(event.source(), directory);
   if (!event.error_type().empty()) {
-    std::printf("error %s%s: %s: %s\n", source.c_str(), position(event).c_str(), event.error_type().c_str(),
-                printable(event.error_message()).c_str());
+    std::printf("error %s%s: %s: %s\n", source.c_str(), source_position(event.line(), event.column()).c_str(),
+                event.error_type().c_str(), printable(event.error_message()).c_str());
     return;
   }
   const char* what = event.recovered() ? "recovered" : event.restored() ? "restored" : "compiled";
@@ -51,8 +46,7 @@ bool wait_for_reply(int daemon) {
 
 void greet(const proto::Following& following) {
   for (const auto& path : following.unwatched()) {
-    std::fprintf(stderr, "warning: %s is not watched; kiln watch %s\n", printable(path).c_str(),
-                 printable(shell_word(path)).c_str());
+    print_warning({Reason::system, path + " is not watched", "kiln watch " + shell_word(path)});
   }
   std::fprintf(stderr, "following what is compiled by itself; Ctrl-C ends\n");
 }

@@ -26,6 +26,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
+#include <filesystem>
 
 #include "client/command.h"
 #include "client/interpreter_search.h"
@@ -223,10 +224,18 @@ Error damage(const PycReport& report) {
           "rm " + shell_word(report.path)};
 }
 
+// What does tell of FILE, which is no bytecode.
+std::string other_command(const std::string& file) {
+  std::error_code unknown;
+  if (std::filesystem::is_directory(file, unknown)) return "kiln list " + shell_word(file);
+  return file.ends_with(".py") ? "kiln explain " + shell_word(file) : "";
+}
+
 int inspect(const InspectArguments& wanted) {
   const char* prefix = std::getenv("PYTHONPYCACHEPREFIX");
   const auto report = report_pyc(wanted.path, prefix != nullptr ? prefix : "");
-  if (!report) return fail(report.error(), kExitFix);
+  if (!report)
+    return fail({report.error().reason, report.error().message, other_command(wanted.path)}, kExitFix);
   const auto code = list_code_objects(report->body, report->header.magic);
   if (wanted.json) {
     std::printf("%s\n", json_text(to_json(*report, code)).c_str());

@@ -7,15 +7,36 @@
 #include <cstdlib>
 
 #include "client/interpreter_search.h"
+#include "client/printable.h"
 #include "client/program_path.h"
 #include "common/unique_fd.h"
 
 namespace kiln {
 namespace {
 
+constexpr char kUsual[] = "/usr/bin/python3";
+
 Error missing(const std::string& what, const std::string& command) {
   return Error{Reason::interpreter_missing, "no interpreter " + what,
-               "kiln " + command + " --python /usr/bin/python3 ..."};
+               "kiln " + command + " --python " + kUsual + " ..."};
+}
+
+// By its first bytes: what somebody forgot to make executable.
+bool looks_like_a_program(const std::string& path) {
+  const UniqueFd fd{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
+  char magic[4]{};
+  const ssize_t size = fd ? ::read(fd.get(), magic, sizeof magic) : -1;
+  const std::string_view begin(magic, size > 0 ? static_cast<std::size_t>(size) : 0);
+  return begin.starts_with("#!") || begin ==
+                                        "\x7f"
+                                        "ELF";
+}
+
+// GIVEN is no program.
+Error unusable(const std::string& given, const std::string& command) {
+  if (!looks_like_a_program(given)) return missing(given, command);
+  return {Reason::interpreter, given + " cannot be executed: it is not marked as a program",
+          "chmod +x " + shell_word(given)};
 }
 
 bool is_program(const std::string& path) {
@@ -35,7 +56,7 @@ Result<ChosenInterpreter> of_version(const WantedVersion& version) {
 
 Result<ChosenInterpreter> by_path(std::string given, const std::string& command) {
   if (is_directory(given)) given += given.ends_with('/') ? "bin/python" : "/bin/python";
-  if (!is_program(given)) return missing(given, command);
+  if (!is_program(given)) return unusable(given, command);
   return ChosenInterpreter{made_absolute(given), given};
 }
 
@@ -60,7 +81,10 @@ Result<ChosenInterpreter> choose_interpreter(const std::optional<std::string>& r
                                              const std::string& command) {
   if (requested) return choose(*requested, command);
   if (const char* variable = std::getenv("KILN_PYTHON"); variable != nullptr && variable[0] != '\0') {
-    return choose(variable, command);
+    auto chosen = choose(variable, command);
+    if (chosen || chosen.error().reason != Reason::interpreter_missing) return chosen;
+    return Error{chosen.error().reason, chosen.error().message + ", as KILN_PYTHON has it",
+                 std::string("export KILN_PYTHON=") + kUsual};
   }
   if (const char* venv = std::getenv("VIRTUAL_ENV"); venv != nullptr && venv[0] != '\0') {
     const std::string path = std::string(venv) + "/bin/python";
@@ -73,6 +97,15 @@ Result<ChosenInterpreter> choose_behind_link(const std::string& name) {
   const auto found = find_on_path(name);
   if (!found) return missing("named " + name + " on PATH behind the link to kiln", "run");
   return ChosenInterpreter{found->path, found->path};
+}
+
+std::optional<Error> broken_environment() {
+  const char* const venv = std::getenv("VIRTUAL_ENV");
+  if (venv == nullptr || venv[0] == '\0' || is_program(std::string(venv) + "/bin/python"))
+    return std::nullopt;
+  return Error{Reason::interpreter,
+               std::string("the virtual environment ") + venv + " has no interpreter any more",
+               "python3 -m venv --clear " + shell_word(venv)};
 }
 
 bool is_script(const std::string& path) {

@@ -32,4 +32,8 @@ Result<ChosenInterpreter> choose_behind_link(const std::string& name);
 // True if PATH starts with "#!": a version manager's shim, whose doings Kiln cannot know.
 bool is_script(const std::string& path);
 
+// What there is to say of VIRTUAL_ENV, if it names an environment without an interpreter: a shell would go on
+// to the next python on PATH, without a word.
+std::optional<Error> broken_environment();
+
 }  // namespace kiln

@@ -108,18 +108,19 @@ Result<void> list(const ListArguments& arguments, ListReport& report) {
 void define_options(CLI::App& app, ListArguments& parsed) {
   app.add_option("PATH", parsed.paths, "sources, or directories with all below them (default: everything)")
       ->type_name("");
-  app.add_option("--state", parsed.state, "only these: fresh, stale, error, orphan")
-      ->type_name("STATE")
-      ->check(CLI::IsMember({"fresh", "stale", "error", "orphan"}));
+  take_words(
+      app.add_option("--state", parsed.state, "only these: fresh, stale, error, orphan")->type_name("STATE"),
+      {"fresh", "stale", "error", "orphan"});
   app.add_option("--python", parsed.python,
                  "only those of this interpreter: a path, a version such as 3.12, or a name on PATH")
       ->type_name("PY");
-  app.add_option(
-         "--sort", parsed.sort,
-         "by path, or what comes first by state: errors; size: the largest; time: what was written last; "
-         "cost: what took Kiln longest to make")
-      ->type_name("ORDER")
-      ->check(CLI::IsMember({"path", "state", "size", "time", "cost"}));
+  take_words(
+      app.add_option(
+             "--sort", parsed.sort,
+             "by path, or what comes first by state: errors; size: the largest; time: what was written last; "
+             "cost: what took Kiln longest to make")
+          ->type_name("ORDER"),
+      {"path", "state", "size", "time", "cost"});
   app.add_option("--limit", parsed.limit, "only the first N")
       ->type_name("N")
       ->check([](const std::string& text) { return check_count(text, 1); });
@@ -139,9 +140,14 @@ int list_command(std::span<char*> arguments) {
   ListReport report(form, {terminal_columns(STDOUT_FILENO), wants_colour()},
                     [](std::string_view text) { std::fwrite(text.data(), 1, text.size(), stdout); });
   const auto listed = list(parsed, report);
-  if (listed) return kExitDone;
-  print_error(listed.error());
-  return exit_code(listed.error());
+  if (!listed) {
+    print_error(listed.error());
+    return exit_code(listed.error());
+  }
+  if (parsed.python && parsed.state.empty() && report.is_empty())
+    print_warning({Reason::not_found, "Kiln knows nothing there that " + *parsed.python + " has compiled",
+                   "kiln status"});
+  return kExitDone;
 }
 
 }  // namespace kiln

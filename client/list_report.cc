@@ -5,6 +5,7 @@
 
 #include "client/colour.h"
 #include "client/printable.h"
+#include "client/source_position.h"
 #include "common/json_text.h"
 #include "common/screen.h"
 
@@ -60,8 +61,10 @@ std::string details(const ListEntry& entry) {
   if (entry.optimize() > 0) text += " opt-" + std::to_string(entry.optimize());
   if (entry.overlaid()) text += " overlay";
   if (entry.error_type().empty()) return text;
-  return text + "  " + std::to_string(entry.line()) + ":" + std::to_string(entry.column()) + ": " +
-         entry.error_type() + ": " + printable(entry.error_message());
+  const std::string position = source_position(entry.line(), entry.column());
+  if (!position.empty()) text += "  " + position.substr(1) + ":";
+  return text + (position.empty() ? "  " : " ") + entry.error_type() + ": " +
+         printable(entry.error_message());
 }
 
 }  // namespace
@@ -75,7 +78,7 @@ std::string list_line(const ListEntry& entry, const ListLayout& layout) {
     const std::size_t room = layout.columns - std::min<std::size_t>(layout.columns, kStateColumn);
     const std::size_t taken = display_width(rest);
     source = shortened(source, std::max(kLeastPath, room - std::min(room, taken)));
-    rest = shortened(rest, room - std::min(room, display_width(source)));
+    rest = cut_short(rest, room - std::min(room, display_width(source)));  // first comes where the error is
   }
   return state + source + rest;
 }
@@ -86,8 +89,9 @@ ListReport::ListReport(Form form, const ListLayout& layout, Write write)
 }
 
 void ListReport::add(const ListEntry& entry) {
+  const bool is_first = std::exchange(empty_, false);
   if (form_ == Form::json) {
-    text_ += std::exchange(empty_, false) ? "\n" : ",\n";
+    text_ += is_first ? "\n" : ",\n";
     append_object(text_, entry);
   } else {
     text_ += list_line(entry, layout_) + "\n";

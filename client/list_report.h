@@ -32,6 +32,7 @@ class ListReport {
 
   void add(const ListEntry& entry);
   void finish();
+  bool is_empty() const { return empty_; }
 
  private:
   Form form_;

@@ -1,4 +1,6 @@
 // kiln: one program, and, through a link named python*, a drop-in for the interpreter of that name.
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <array>
 #include <cstdio>
@@ -10,6 +12,7 @@
 #include "client/interpreter_choice.h"
 #include "client/output.h"
 #include "client/own_title.h"
+#include "client/printable.h"
 #include "client/program_path.h"
 #include "client/run.h"
 #include "common/print_error.h"
@@ -79,11 +82,46 @@ int be_python(const std::string& name, std::span<char*> arguments) {
   kiln::run_program(*interpreter, arguments);
 }
 
-std::string meant(std::string_view name) {
+// What would be a program of `kiln run`, or what leads to one in a command line of Python's.
+bool is_for_run(const std::string& word) {
+  struct stat status {};
+  if (word == "-m" || word == "-c" || word.ends_with(".py") || word.ends_with(".pyz")) return true;
+  return ::stat(word.c_str(), &status) == 0 && S_ISREG(status.st_mode);
+}
+
+std::string command_meant(std::string_view name) {
   std::array<std::string_view, kCommands.size()> names;
   std::ranges::transform(kCommands, names.begin(), &Command::name);
-  const auto near = kiln::suggestion_for(name, names);
-  return near ? "; did you mean " + std::string(*near) + "?" : "";
+  return kiln::did_you_mean(name, names);
+}
+
+// Options stay options: shell_word() would have them be files.
+std::string with_arguments(std::string command, std::span<char*> arguments) {
+  for (const std::string_view argument : arguments) {
+    std::string word = kiln::shell_word(std::string(argument));
+    if (argument.starts_with('-')) word.erase(word.find("./"), 2);
+    command += " " + word;
+  }
+  return command;
+}
+
+// Of ARGUMENTS the first is neither command nor option.
+kiln::Error unknown(std::span<char*> arguments) {
+  constexpr std::array<std::string_view, 2> kOptions{"--version", "--help"};
+  const std::string name = arguments[0];
+  if (kiln::is_python_name(name))
+    return {kiln::Reason::usage, name + " is no command of Kiln's",
+            with_arguments("kiln run --python", arguments)};
+  if (is_for_run(name))
+    return {kiln::Reason::usage, name + " is no command of Kiln's", with_arguments("kiln run", arguments)};
+  if (name.starts_with('-'))
+    return {kiln::Reason::usage, "unknown option " + name + kiln::did_you_mean(name, kOptions),
+            "kiln --help"};
+  const std::string meant = command_meant(name);
+  if (meant.empty() && kiln::find_on_path(name))
+    return {kiln::Reason::usage, name + " is no command of Kiln's, but a program",
+            with_arguments("kiln x", arguments)};
+  return {kiln::Reason::usage, "unknown command " + name + meant, "kiln --help"};
 }
 
 int run_named(std::span<char*> arguments) {
@@ -103,8 +141,7 @@ int run_named(std::span<char*> arguments) {
     std::printf("kiln %s\n", kiln::version().data());
     return kExitDone;
   }
-  kiln::print_error(
-      {kiln::Reason::usage, "unknown command " + std::string(name) + meant(name), "kiln --help"});
+  kiln::print_error(unknown(arguments));
   return kExitUsage;
 }
 

@@ -41,20 +41,23 @@ void define_options(CLI::App& app, PrecompileArguments& parsed) {
          "once (else KILN_PYTHON, $VIRTUAL_ENV, python3 on PATH)")
       ->type_name("PY")
       ->allow_extra_args(false);
-  app.add_option("-j,--jobs", parsed.jobs, "compile this many files at once (0: one a CPU)")
-      ->type_name("N")
-      ->check(CLI::Range(0U, kMaxJobs));
-  app.add_option("-o", parsed.levels,
-                 "optimization level, as of python -O: 0, 1, 2; may be given more than once (else "
-                 "PYTHONOPTIMIZE, or 0)")
-      ->type_name("LEVEL")
-      ->allow_extra_args(false)
-      ->check(CLI::Range(0, 2));
-  app.add_option("--invalidation-mode", parsed.invalidation_mode,
-                 "timestamp, checked-hash or unchecked-hash (else as the present file has it, or timestamp; "
-                 "checked-hash where SOURCE_DATE_EPOCH is set)")
-      ->type_name("MODE")
-      ->check(CLI::IsMember({"timestamp", "checked-hash", "unchecked-hash"}));
+  take_number(app.add_option("-j,--jobs", parsed.jobs, "compile this many files at once (0: one a CPU)")
+                  ->type_name("N"),
+              0, kMaxJobs);
+  take_number(
+      app.add_option("-o", parsed.levels,
+                     "optimization level, as of python -O: 0, 1, 2; may be given more than once (else "
+                     "PYTHONOPTIMIZE, or 0)")
+          ->type_name("LEVEL")
+          ->allow_extra_args(false),
+      0, 2);
+  take_words(
+      app.add_option(
+             "--invalidation-mode", parsed.invalidation_mode,
+             "timestamp, checked-hash or unchecked-hash (else as the present file has it, or timestamp; "
+             "checked-hash where SOURCE_DATE_EPOCH is set)")
+          ->type_name("MODE"),
+      {"timestamp", "checked-hash", "unchecked-hash"});
   app.add_flag("--legacy", parsed.legacy, "write NAME.pyc beside the source, as compileall -b");
   app.add_option(
          "--exclude", parsed.exclude,
@@ -95,6 +98,7 @@ Result<void> check_is_source(const std::string& path) {
 
 Result<void> add_pythons(const PrecompileArguments& arguments, proto::PrecompileRequest& precompile) {
   if (arguments.pythons.empty()) {
+    if (const auto broken = broken_environment()) print_warning(*broken);
     precompile.add_python(TRY(choose_interpreter(std::nullopt, "precompile")).path);
   }
   for (const auto& python : arguments.pythons) {

@@ -4,8 +4,12 @@
 #include <cstdio>
 #include <iterator>
 
+#include "client/current_path.h"
+#include "client/known_path.h"
 #include "client/printable.h"
+#include "client/source_position.h"
 #include "common/json_text.h"
+#include "common/print_error.h"
 
 namespace kiln {
 namespace {
@@ -27,6 +31,13 @@ json::object to_json(const proto::PrecompileEvent::Stale& stale) {
   return {{"path", stale.path()}, {"pyc", stale.pyc()}, {"why", stale.why()}};
 }
 
+// Of a target that is not there. Its line is as compileall's, and this comes behind.
+std::string meant_by(const proto::PrecompileEvent::Error& error) {
+  if (error.type() != "FileNotFoundError") return {};
+  const auto path = absolute_path_of(error.path());
+  return path ? meant_instead_of(*path) : std::string();
+}
+
 std::string counted(const char* what, std::uint64_t count) {
   return std::string(what) + " " + std::to_string(count);
 }
@@ -34,9 +45,7 @@ std::string counted(const char* what, std::uint64_t count) {
 }  // namespace
 
 std::string error_line(const proto::PrecompileEvent::Error& error) {
-  std::string line = printable(error.path());
-  if (error.line() > 0) line += ":" + std::to_string(error.line());
-  if (error.line() > 0 && error.column() > 0) line += ":" + std::to_string(error.column());
+  std::string line = printable(error.path()) + source_position(error.line(), error.column());
   line += ": " + error.type() + ": " + printable(error.message());
   if (!error.tag().empty()) line += " [" + error.tag() + "]";
   return line;
@@ -72,7 +81,7 @@ void PrecompileReport::add(const proto::PrecompileEvent& event) {
     if (event.has_stale()) stale_.push_back(to_json(event.stale()));
     return;
   }
-  if (event.has_error()) print(error_line(event.error()) + "\n");
+  if (event.has_error()) print(error_line(event.error()) + meant_by(event.error()) + "\n");
   if (form_ == Form::errors_only) return;
   if (event.has_warning()) print(event.warning().text());
   if (event.has_stale())
@@ -84,8 +93,7 @@ void PrecompileReport::add(const proto::PrecompileEvent& event) {
 
 void PrecompileReport::finish(const proto::PrecompileEvent::Summary& summary) {
   progress_.clear();
-  if (!summary.not_kept().empty())
-    write_error("warning: " + printable(summary.not_kept()) + "\n\nhint: kiln doctor\n");
+  if (!summary.not_kept().empty()) print_warning({Reason::system, summary.not_kept(), "kiln doctor"});
   if (!summary.failure().empty() || form_ == Form::errors_only) return;
   if (form_ == Form::lines) {
     if (const auto line = left_out_line(summary); !line.empty()) write_error(line + "\n");

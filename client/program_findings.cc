@@ -113,18 +113,8 @@ std::vector<std::string> set_variables() {
 // A misspelt one is silently without effect.
 Finding unknown_variable(const std::string& name, const std::vector<std::string>& names) {
   const std::vector<std::string_view> all(names.begin(), names.end());
-  const auto near = suggestion_for(name, all);
-  const std::string meant = near ? "; did you mean " + std::string(*near) + "?" : "";
-  return {Severity::warn, printable(name) + " is no variable of Kiln's" + meant, "unset " + shell_word(name)};
-}
-
-// Its shell would go on to the next python on PATH, without a word.
-std::optional<Finding> broken_environment() {
-  const std::string environment = value_of("VIRTUAL_ENV");
-  if (environment.empty() || is_program(environment + "/bin/python")) return std::nullopt;
-  return Finding{Severity::bad,
-                 "the virtual environment " + printable(environment) + " has no interpreter any more",
-                 "python3 -m venv --clear " + shell_word(environment)};
+  return {Severity::warn, printable(name) + " is no variable of Kiln's" + did_you_mean(name, all),
+          "unset " + shell_word(name)};
 }
 
 // systemd.unit(5), "Unit File Load Path"; of one name the first counts.
@@ -205,9 +195,14 @@ Findings link_findings() {
 }
 
 Findings interpreter_findings() {
-  if (auto broken = broken_environment()) return {std::move(*broken)};
+  if (const auto broken = broken_environment())
+    return {{Severity::bad, printable(broken->message), broken->hint}};
   const auto chosen = choose_interpreter({}, "run");
-  if (!chosen) return {{Severity::bad, chosen.error().message, chosen.error().hint}};
+  if (!chosen) {
+    const bool is_missing = chosen.error().reason == Reason::interpreter_missing;
+    return {{Severity::bad, printable(chosen.error().message),
+             is_missing ? "export KILN_PYTHON=/usr/bin/python3" : chosen.error().hint}};
+  }
   const std::string path = printable(chosen->path);
   const auto version = program_output({chosen->path, "-ES", "-c",
                                        "import sys; sys.stdout.write(sys.version.split()[0] + ' ' + "

@@ -18,6 +18,7 @@
 #include "client/connection.h"
 #include "client/context.h"
 #include "client/decision_log.h"
+#include "client/exec_failure.h"
 #include "client/handover.h"
 #include "client/process_group.h"
 #include "client/python_command.h"
@@ -116,10 +117,17 @@ class Run {
     if (!connection) {
       if (connection.error().reason != Reason::no_daemon) return connection.error();
       start_all_in_background(request_);
-      return Error{Reason::no_daemon, {}, {}};
+      return Error{Reason::no_daemon, logs_ ? why_none_can_start() : std::string(), {}};
     }
     connection_.emplace(std::move(*connection));
     return {};
+  }
+
+  // As far as can be told without waiting. Empty: nothing is in the way.
+  static std::string why_none_can_start() {
+    const auto cache = cache_dir();
+    const auto usable = cache ? open_private_dir(*cache, "KILN_CACHE_DIR") : Result<UniqueFd>(cache.error());
+    return usable ? std::string() : "no daemon is running, and none can start: " + usable.error().message;
   }
 
   // The launch is for a child of an image alone, to which the daemon hands the connection: the program's
@@ -211,8 +219,9 @@ class Run {
 
   [[noreturn]] void exec_interpreter() {
     ::execv(interpreter_.executed().c_str(), executed_line().data());
-    print_error(errno_error("cannot start " + interpreter_.executed()));
-    ::_exit(errno == ENOENT ? 127 : 126);
+    const int failure = errno;
+    print_error(exec_failure("cannot start", interpreter_.executed(), failure));
+    ::_exit(failure == ENOENT ? 127 : 126);
   }
 
   const ChosenInterpreter& interpreter_;

@@ -47,10 +47,8 @@ std::string description() {
 int shell_init_command(std::span<char*> arguments) {
   CLI::App app(description(), "kiln shell-init");
   std::string name;
-  app.add_option("SHELL", name, "bash, zsh or fish")
-      ->required()
-      ->type_name("")
-      ->check(CLI::IsMember({"bash", "zsh", "fish"}));
+  take_words(app.add_option("SHELL", name, "bash, zsh or fish")->required()->type_name(""),
+             {"bash", "zsh", "fish"});
   if (const auto code = parse_arguments(app, arguments)) return *code;
   for (const Shell& shell : kShells) {
     if (shell.name == name) std::printf("%s\n", std::string(shell.hook).c_str());

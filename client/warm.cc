@@ -100,6 +100,7 @@ int warm_most_used(bool quiet) {
     if (!quiet) print_error(programs.error());
     return quiet ? kExitDone : exit_code(programs.error());
   }
+  if (programs->empty() && !quiet) std::fputs("no program was run yet\n", stderr);
   for (const auto& program : *programs) {
     const auto answer = warm_used(program);
     const bool is_starting = answer && answer->reason() == word(Reason::image_starting);

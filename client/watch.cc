@@ -83,17 +83,17 @@ bool print_watched(const proto::Status::Root& root) {
   std::printf("watching %s%s\n", path.c_str(), root.policy() == "all" ? ", all of it" : "");
   std::fflush(stdout);
   for (const auto& directory : root.unwatched()) {
-    std::fprintf(stderr, "warning: not watched: %s\n", printable(directory).c_str());
+    print_warning({Reason::system, "not watched: " + directory, {}});
   }
   return true;
 }
 
 void warn_of_policy(const std::string& root) {
-  std::fprintf(
-      stderr,
-      "warning: --python counts with the policy all; else bytecode is kept for the interpreters that it "
-      "was made for\n\nhint: kiln watch --policy all --python PY %s\n",
-      printable(shell_word(root)).c_str());
+  print_warning(
+      {Reason::usage,
+       "--python counts with the policy all; else bytecode is kept for the interpreters that it was "
+       "made for",
+       "kiln watch --policy all --python PY " + shell_word(root)});
 }
 
 // Each root by itself, for each may be in another project. The exit code.
@@ -150,12 +150,12 @@ namespace {
 
 void define_options(CLI::App& app, WatchArguments& parsed) {
   app.add_option("PATH", parsed.paths, "directories; with --follow also files")->type_name("");
-  app.add_option(
-         "--policy", parsed.policy,
-         "imported: what was imported or compiled before; all: every Python file (else watch.policy of the "
-         "configuration)")
-      ->type_name("POLICY")
-      ->check(CLI::IsMember({"imported", "all"}));
+  take_words(app.add_option("--policy", parsed.policy,
+                            "imported: what was imported or compiled before; all: every Python file (else "
+                            "watch.policy of the "
+                            "configuration)")
+                 ->type_name("POLICY"),
+             {"imported", "all"});
   app.add_option(
          "--python", parsed.pythons,
          "with the policy all, an interpreter whose bytecode is wanted, as of kiln precompile; for several "

@@ -1,5 +1,4 @@
 // `kiln x`: a program that is found on PATH, as a shell would, and run warm if it is a Python script.
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -9,8 +8,8 @@
 
 #include "client/command.h"
 #include "client/decision_log.h"
+#include "client/exec_failure.h"
 #include "client/named_program.h"
-#include "client/printable.h"
 #include "client/program_path.h"
 #include "client/run.h"
 #include "common/print_error.h"
@@ -27,24 +26,6 @@ constexpr const char* kHelp =
 constexpr int kNotFound = 127;  // as shells answer
 constexpr int kNotExecutable = 126;
 
-// FAILURE: errno of its exec.
-Error why_not(const std::string& path, int failure) {
-  struct stat status {};
-  const bool exists = ::stat(path.c_str(), &status) == 0;
-  errno = failure;
-  auto error = errno_error("cannot run " + path);
-  error.hint = "kiln x --help";
-  if (exists && S_ISDIR(status.st_mode)) {
-    error.message = "cannot run " + path + ": it is a directory";
-  } else if (exists && failure == ENOENT) {
-    error.message = "cannot run " + path + ": the program in its first line is not there";
-    error.hint = "head -n 1 " + shell_word(path);
-  } else if (exists && failure == EACCES) {
-    error.hint = "chmod +x " + shell_word(path);
-  }
-  return error;
-}
-
 // The kernel, and a shell where the kernel does not know the form (execvp(3)), do as ever. Returns only if
 // they cannot.
 int execute(const std::string& path, std::span<char*> arguments) {
@@ -53,7 +34,9 @@ int execute(const std::string& path, std::span<char*> arguments) {
   command.push_back(nullptr);
   ::execvp((path.find('/') == std::string::npos ? "./" + path : path).c_str(), command.data());
   const int failure = errno;
-  print_error(why_not(path, failure));
+  Error error = exec_failure("cannot run", path, failure);
+  if (error.hint.empty()) error.hint = "kiln x --help";
+  print_error(error);
   return failure == ENOENT ? kNotFound : kNotExecutable;
 }
 

@@ -1,6 +1,7 @@
 #include "common/arguments.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <charconv>
 #include <string>
 #include <string_view>
@@ -24,8 +25,7 @@ std::string meant(const CLI::App& app, const std::string& option) {
     for (const auto& name : known->get_lnames()) names.push_back("--" + name);
   }
   const std::vector<std::string_view> all(names.begin(), names.end());
-  const auto near = suggestion_for(option, all);
-  return near ? "; did you mean " + std::string(*near) + "?" : "";
+  return did_you_mean(option, all);
 }
 
 // What nothing takes: of "--jobz=4" the name.
@@ -35,9 +35,34 @@ std::string unexpected(const CLI::App& app, const std::string& argument) {
   return "unknown option " + option + meant(app, option);
 }
 
+// "Could not convert: --json = x": all but flags take what they are given, and have it checked.
+std::string no_flag(const std::string& theirs) {
+  const std::size_t begin = theirs.find("--");
+  if (begin == std::string::npos) return theirs;
+  return theirs.substr(begin, theirs.find_first_of(" =", begin) - begin) + " takes no value";
+}
+
 int fail(const CLI::App& app, const std::string& what) {
   print_error({Reason::usage, what, app.get_name() + " --help"});
   return kExitUsage;
+}
+
+// CLI11 says "--lines: 1 required N missing".
+std::string missing_value(const std::string& theirs) {
+  return theirs.substr(0, theirs.find(':')) + " needs a value";
+}
+
+std::string joined(std::span<const std::string_view> words, std::string_view between) {
+  std::string text;
+  for (const auto word : words) text.append(text.empty() ? "" : between).append(word);
+  return text;
+}
+
+std::optional<std::uint64_t> number_of(const std::string& text) {
+  std::uint64_t number = 0;
+  const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), number);
+  const bool is_whole = failed == std::errc{} && end == text.data() + text.size();
+  return is_whole ? std::optional(number) : std::nullopt;
 }
 
 }  // namespace
@@ -54,6 +79,10 @@ std::optional<int> parse_arguments(CLI::App& app, std::span<char*> arguments) {
   } catch (const CLI::ExtrasError& problem) {
     const auto left = app.remaining();
     return fail(app, left.empty() ? problem.what() : unexpected(app, left.front()));
+  } catch (const CLI::ArgumentMismatch& problem) {
+    return fail(app, missing_value(problem.what()));
+  } catch (const CLI::ConversionError& problem) {
+    return fail(app, no_flag(problem.what()));
   } catch (const CLI::ParseError& problem) {
     return fail(app, problem.what());
   }
@@ -61,11 +90,28 @@ std::optional<int> parse_arguments(CLI::App& app, std::span<char*> arguments) {
 }
 
 std::string check_count(const std::string& text, std::uint64_t least) {
-  std::uint64_t count = 0;
-  const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), count);
-  const bool is_whole = failed == std::errc{} && end == text.data() + text.size();
-  if (is_whole && count >= least) return {};
+  const auto count = number_of(text);
+  if (count && *count >= least) return {};
   return "not a count of " + std::to_string(least) + " or more: " + text.substr(0, kShownArgument);
+}
+
+void take_words(CLI::Option* option, std::initializer_list<std::string_view> words) {
+  const std::vector<std::string_view> known(words);
+  const auto check = [known](const std::string& text) -> std::string {
+    if (std::ranges::find(known, text) != known.end()) return {};
+    return text.substr(0, kShownArgument) + " is none of " + joined(known, ", ") + did_you_mean(text, known);
+  };
+  option->check(check, "{" + joined(known, ",") + "}");
+}
+
+void take_number(CLI::Option* option, std::uint64_t least, std::uint64_t most) {
+  const std::string range = std::to_string(least) + " to " + std::to_string(most);
+  const auto check = [=](const std::string& text) -> std::string {
+    const auto number = number_of(text);
+    if (number && *number >= least && *number <= most) return {};
+    return "not a number from " + range + ": " + text.substr(0, kShownArgument);
+  };
+  option->check(check, range);
 }
 
 }  // namespace kiln

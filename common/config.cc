@@ -18,9 +18,10 @@ bool is_same_file(const std::string& a, const std::string& b) {
   return std::filesystem::equivalent(a, b, ignored);
 }
 
-bool is_file(const std::string& path) {
+// Whatever it is: what is no file is a mistake, and told as one.
+bool is_there(const std::string& path) {
   struct stat status {};
-  return ::stat(path.c_str(), &status) == 0 && S_ISREG(status.st_mode);
+  return ::stat(path.c_str(), &status) == 0;
 }
 
 // "/a/b" after "/a/b/c", "" after "/a". Nothing after "".
@@ -36,7 +37,7 @@ std::optional<std::string> find_project(const std::string& path, const std::opti
   std::optional<std::string> dir = path == "/" ? "" : path;
   for (; dir; dir = parent_of(*dir)) {
     std::string candidate = *dir + "/" + kFileName;
-    if (is_file(candidate) && !(user && is_same_file(candidate, *user))) return candidate;
+    if (is_there(candidate) && !(user && is_same_file(candidate, *user))) return candidate;
   }
   return std::nullopt;
 }

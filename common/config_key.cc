@@ -131,6 +131,25 @@ std::string joined(std::span<const std::string_view> words) {
   return text;
 }
 
+// "a", "a or b", "a, b or c".
+std::string alternatives(std::span<const std::string_view> words) {
+  if (words.size() == 1) return std::string(words.front());
+  return joined(words.first(words.size() - 1)) + " or " + std::string(words.back());
+}
+
+std::string_view without_section(std::string_view name) {
+  return name.substr(name.find('.') + 1);
+}
+
+// The keys of this name in whatever section.
+std::vector<std::string_view> in_sections(std::string_view name) {
+  std::vector<std::string_view> keys;
+  for (const auto key : kNames) {
+    if (without_section(key) == without_section(name)) keys.push_back(key);
+  }
+  return keys;
+}
+
 std::optional<std::int64_t> whole_number(std::string_view text) {
   std::int64_t number = 0;
   const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), number);
@@ -305,8 +324,9 @@ const ConfigKey* find_config_key(std::string_view name) {
 }
 
 std::string config_key_suggestion(std::string_view name) {
-  const auto near = suggestion_for(name, kNames);
-  return near ? "; did you mean " + std::string(*near) + "?" : std::string();
+  const auto near = did_you_mean(name, kNames);
+  const auto sections = near.empty() ? in_sections(name) : std::vector<std::string_view>();
+  return sections.empty() ? near : "; did you mean " + alternatives(sections) + "?";
 }
 
 std::string variable_of(const ConfigKey& key) {

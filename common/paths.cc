@@ -56,6 +56,15 @@ Result<void> make_dirs(const std::string& dir) {
   return {};
 }
 
+// Where it leads to is named, for that is what the user means.
+std::optional<Error> linked_dir(const std::string& dir, const std::string& variable) {
+  std::error_code failed;
+  if (!std::filesystem::is_symlink(dir, failed)) return std::nullopt;
+  const auto target = std::filesystem::canonical(dir, failed).string();
+  return Error{Reason::system, dir + " is a symbolic link, which Kiln does not follow",
+               "export " + variable + "=" + (failed ? "/a/directory/of/yours" : target)};
+}
+
 }  // namespace
 
 Result<std::string> runtime_dir() {
@@ -101,6 +110,9 @@ Result<UniqueFd> open_private_dir(const std::string& dir, const std::string& var
     fd.reset(::open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   }
   if (!fd) {
+    const int why = errno;
+    if (auto linked = linked_dir(dir, variable)) return std::move(*linked);
+    errno = why;
     Error unusable = errno_error("cannot open " + dir);
     unusable.hint = "export " + variable + "=/a/directory/of/yours";
     return unusable;

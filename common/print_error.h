@@ -1,5 +1,5 @@
 // How every failure that ends a command looks: "error: what", and, if there is one, a blank line and "hint:
-// the exact command", on standard error.
+// the exact command", on standard error; as wide as its terminal, but whole, for it is to be copied, too.
 #pragma once
 
 #include "common/result.h"
@@ -7,5 +7,8 @@
 namespace kiln {
 
 void print_error(const Error& error);
+
+// "warning: what": of what does not keep the command from its work.
+void print_warning(const Error& warning);
 
 }  // namespace kiln

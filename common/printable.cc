@@ -9,9 +9,13 @@ std::string printable(const std::string& text, bool keeps_lines) {
   for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);
     const bool steers = (byte < 0x20 && !(keeps_lines && c == '\n')) || byte == 0x7f;
+    if (!steers) {
+      shown += c;
+      continue;
+    }
     char escaped[8];
     std::snprintf(escaped, sizeof escaped, "\\x%02x", byte);
-    shown += steers ? escaped : std::string(1, c);
+    shown += escaped;
   }
   return shown;
 }

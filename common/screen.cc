@@ -83,14 +83,15 @@ std::size_t break_of(std::string_view rest, std::size_t indent, std::size_t colu
                   rest.size());  // a word that is longer than the line
 }
 
-void append_wrapped(std::string& text, std::string_view line, std::size_t columns) {
+void append_wrapped(std::string& text, std::string_view line, std::size_t columns, LongWords long_words) {
   const std::size_t hanging = hanging_indent(line, columns);
   std::string rest(line);
   std::size_t indent = std::min(line.find_first_not_of(' '), line.size());
   while (display_width(rest) > columns) {
     const std::size_t end = break_of(rest, indent, columns);
     const std::size_t last = rest.find_last_not_of(' ', end == 0 ? 0 : end - 1);
-    text += shortened(rest.substr(0, last + 1), columns) + "\n";
+    const std::string first = rest.substr(0, last + 1);
+    text += (long_words == LongWords::whole ? first : shortened(first, columns)) + "\n";
     const std::size_t next = rest.find_first_not_of(' ', end);
     if (next == std::string::npos) return;
     rest = std::string(hanging, ' ') + rest.substr(next);
@@ -121,6 +122,12 @@ std::size_t display_width(std::string_view text) {
   return width;
 }
 
+std::string cut_short(std::string_view text, std::size_t width) {
+  if (display_width(text) <= width) return std::string(text);
+  const std::string_view dots = kEllipsis.substr(0, width > kEllipsis.size() ? kEllipsis.size() : 0);
+  return std::string(text.substr(0, prefix_size(text, width - dots.size()))).append(dots);
+}
+
 std::string shortened(std::string_view text, std::size_t width) {
   const std::size_t whole = display_width(text);
   if (whole <= width) return std::string(text);
@@ -132,7 +139,7 @@ std::string shortened(std::string_view text, std::size_t width) {
   return shown.append(text.substr(prefix_size(text, whole - (kept - front))));
 }
 
-std::string wrapped(std::string_view text, unsigned columns, Indented indented) {
+std::string wrapped(std::string_view text, unsigned columns, Indented indented, LongWords long_words) {
   if (columns == 0) return std::string(text);
   std::string lines;
   while (!text.empty()) {
@@ -141,7 +148,7 @@ std::string wrapped(std::string_view text, unsigned columns, Indented indented) 
     if (display_width(line) <= columns || is_as_it_is(line, indented)) {
       lines.append(line).append(end < text.size() ? "\n" : "");
     } else {
-      append_wrapped(lines, line, columns);
+      append_wrapped(lines, line, columns, long_words);
       if (end == text.size()) lines.pop_back();
     }
     text.remove_prefix(std::min(end + 1, text.size()));

@@ -22,10 +22,17 @@ std::string shortened(std::string_view text, std::size_t width);
 // Whose lines are behind four spaces: a source's, with its caret below, must stay as they are.
 enum class Indented { ours, others };
 
+// The same with its end left out.
+std::string cut_short(std::string_view text, std::size_t width);
+
+// A word that is longer than a line, such as a path.
+enum class LongWords { shortened, whole };
+
 // TEXT with each line that is longer than COLUMNS broken at spaces, and gone on with below where its last
 // column begins, or a little further in behind a label. Hints stay whole, for they are to be copied. COLUMNS
 // 0: all do.
-std::string wrapped(std::string_view text, unsigned columns, Indented indented = Indented::ours);
+std::string wrapped(std::string_view text, unsigned columns, Indented indented = Indented::ours,
+                    LongWords long_words = LongWords::shortened);
 
 // Prints TEXT on standard output, wrapped for it.
 void show(std::string_view text, Indented indented = Indented::ours);

@@ -47,4 +47,9 @@ std::optional<std::string_view> suggestion_for(std::string_view word,
   return nearest;
 }
 
+std::string did_you_mean(std::string_view word, std::span<const std::string_view> names) {
+  const auto near = suggestion_for(word, names);
+  return near ? "; did you mean " + std::string(*near) + "?" : std::string();
+}
+
 }  // namespace kiln

@@ -58,14 +58,14 @@ std::uint64_t limit_of(const proto::ListRequest& request) {
   return request.limit() != 0 ? request.limit() : std::numeric_limits<std::uint64_t>::max();
 }
 
-void describe(const IndexEntry& entry, proto::ListReply::Entry& listed) {
-  listed.set_source(entry.source);
-  listed.set_pyc(entry.pyc);
-  listed.set_python(entry.executable);
+void describe(IndexEntry entry, proto::ListReply::Entry& listed) {
+  if (!entry.warnings.empty()) listed.set_warnings(name_file_in(entry.warnings, entry.source));
   listed.set_tag(shown_tag(entry));
+  listed.set_source(std::move(entry.source));
+  listed.set_pyc(std::move(entry.pyc));
+  listed.set_python(std::move(entry.executable));
   listed.set_optimize(entry.optimize);
   listed.set_state(std::string(word(entry.state)));
-  if (!entry.warnings.empty()) listed.set_warnings(name_file_in(entry.warnings, entry.source));
   listed.set_size(entry.pyc_size);
   listed.set_modified_ns(entry.pyc_mtime_ns);
   listed.set_made_us(entry.made_us);
@@ -320,13 +320,13 @@ asio::awaitable<bool> Handlers::list_all(Session& session, const IndexFilter& fi
   co_return part.has_value();
 }
 
-asio::awaitable<bool> Handlers::send(Session& session, const std::vector<IndexEntry>& part) {
+asio::awaitable<bool> Handlers::send(Session& session, std::vector<IndexEntry>& part) {
   const std::string overlaid = overlay_.dir() + "/";
   proto::Reply reply;
-  for (const IndexEntry& entry : part) {
+  for (IndexEntry& entry : part) {
     auto& listed = *reply.mutable_list()->add_entries();
-    describe(entry, listed);
     listed.set_overlaid(entry.pyc.starts_with(overlaid));
+    describe(std::move(entry), listed);
   }
   co_return co_await session.reply(reply);
 }

@@ -77,7 +77,8 @@ class Handlers {
   boost::asio::awaitable<void> examine(Session& session);
   boost::asio::awaitable<void> list(Session& session, const proto::ListRequest& request);
   boost::asio::awaitable<bool> list_all(Session& session, const IndexFilter& filter, std::uint64_t& left);
-  boost::asio::awaitable<bool> send(Session& session, const std::vector<IndexEntry>& part);
+  // PART is used up.
+  boost::asio::awaitable<bool> send(Session& session, std::vector<IndexEntry>& part);
   boost::asio::awaitable<void> clean(Session& session, const proto::CleanRequest& request);
   boost::asio::awaitable<void> explain(Session& session, const proto::ExplainRequest& request);
   boost::asio::awaitable<void> explain_run(Session& session, const proto::RunRequest& request);

@@ -6,10 +6,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdio>
 #include <filesystem>
+#include <iterator>
 #include <set>
 #include <utility>
 #include <vector>
@@ -28,7 +30,9 @@ namespace {
 constexpr int kApplicationId = 0x6b696c6e;  // "kiln"
 constexpr int kBusyTimeoutMs = 5'000;
 constexpr std::size_t kRefreshBatch = 1'000;  // rows a transaction
-constexpr std::int64_t kRare = 1'000;         // entries
+constexpr std::size_t kReserved =
+    1'024;                             // entries of a part, at most, that room is made for before they come
+constexpr std::int64_t kRare = 1'000;  // entries
 
 // MIGRATIONS[n] leads from user_version n to n + 1. Never change one that was released.
 constexpr std::array kMigrations = {
@@ -397,7 +401,7 @@ IndexEntry read_entry(SQLite::Statement& select) {
   entry.source = select.getColumn(0).getString();
   entry.pyc = select.getColumn(1).getString();
   entry.executable = select.getColumn(2).getString();
-  const auto name = parse_pyc_name(entry.pyc.substr(entry.pyc.rfind('/') + 1));
+  const auto name = parse_pyc_name(std::string_view(entry.pyc).substr(entry.pyc.rfind('/') + 1));
   entry.cache_tag = name ? name->tag : select.getColumn(3).getString();
   entry.optimize = select.getColumn(4).getInt();
   entry.state = entry_state_from_word(select.getColumn(5).getString()).value_or(EntryState::stale);
@@ -406,15 +410,21 @@ IndexEntry read_entry(SQLite::Statement& select) {
                                select.getColumn(8).getInt(), select.getColumn(9).getInt()};
   }
   if (!select.getColumn(10).isNull()) entry.warnings = select.getColumn(10).getString();
-  entry.umask = static_cast<std::uint32_t>(select.getColumn(11).getInt());
-  entry.magic = static_cast<std::uint32_t>(select.getColumn(12).getInt64());
-  entry.made = read_made(select, 13);
-  entry.source_mtime_ns = select.getColumn(17).getInt64();
-  entry.source_size = static_cast<std::uint64_t>(select.getColumn(18).getInt64());
-  entry.pyc_mtime_ns = select.getColumn(19).getInt64();
-  entry.pyc_size = static_cast<std::uint64_t>(select.getColumn(20).getInt64());
-  entry.made_us = static_cast<std::uint64_t>(select.getColumn(21).getInt64());
-  entry.restored = select.getColumn(22).getInt() != 0;
+  entry.magic = static_cast<std::uint32_t>(select.getColumn(11).getInt64());
+  entry.pyc_mtime_ns = select.getColumn(12).getInt64();
+  entry.pyc_size = static_cast<std::uint64_t>(select.getColumn(13).getInt64());
+  entry.made_us = static_cast<std::uint64_t>(select.getColumn(14).getInt64());
+  entry.restored = select.getColumn(15).getInt() != 0;
+  return entry;
+}
+
+// With what no list shows: of very many entries each column counts.
+IndexEntry read_whole_entry(SQLite::Statement& select) {
+  IndexEntry entry = read_entry(select);
+  entry.umask = static_cast<std::uint32_t>(select.getColumn(16).getInt());
+  entry.made = read_made(select, 17);
+  entry.source_mtime_ns = select.getColumn(21).getInt64();
+  entry.source_size = static_cast<std::uint64_t>(select.getColumn(22).getInt64());
   return entry;
 }
 
@@ -745,18 +755,41 @@ class Index::Database {
 
   void list(const IndexFilter& filter, const std::function<void(const IndexEntry&)>& visit) {
     SQLite::Statement select = select_entries(filter, {});
-    while (select.executeStep()) visit(read_entry(select));
+    for_sources(select, read_whole_entry, [&](std::vector<IndexEntry>& entries) {
+      std::ranges::for_each(entries, visit);
+      return true;
+    });
   }
 
   std::vector<IndexEntry> list_part(const IndexFilter& filter, const std::string& after, std::size_t count) {
     SQLite::Statement select = select_entries(filter, after);
     std::vector<IndexEntry> part;
-    while (select.executeStep()) {
-      IndexEntry entry = read_entry(select);
-      if (part.size() >= count && entry.source != part.back().source) break;
-      part.push_back(std::move(entry));
-    }
+    part.reserve(std::min(count, kReserved));
+    for_sources(select, read_entry, [&](std::vector<IndexEntry>& entries) {
+      std::ranges::move(entries, std::back_inserter(part));
+      return part.size() < count;
+    });
     return part;
+  }
+
+  // Calls VISIT with the entries of one source after the other, by the names of their bytecode, until it is
+  // enough. SQLite, told to order them so, would set up a sorter for each source.
+  template <class Read, class Visit>
+  static void for_sources(SQLite::Statement& select, Read read, Visit visit) {
+    std::vector<IndexEntry> entries;
+    const auto visit_ordered = [&] {
+      std::ranges::sort(entries, {}, &IndexEntry::pyc);
+      return visit(entries);
+    };
+    while (select.executeStep()) {
+      IndexEntry entry = read(select);
+      if (!entries.empty() && entry.source != entries.front().source) {
+        if (!visit_ordered()) return;
+        entries.clear();
+      }
+      entries.push_back(std::move(entry));
+    }
+    if (!entries.empty()) visit_ordered();
   }
 
   // Others may have made good what was found: it is looked at again. What misleads in one file does so in
@@ -839,17 +872,16 @@ class Index::Database {
     SQLite::Statement select(
         *database_,
         "SELECT s.path, e.pyc, i.executable, i.cache_tag, e.optimize, e.state, e.error_type, e.error_message,"
-        " e.error_line, e.error_column, e.warnings, e.umask, e.magic, e.made_inode, e.made_mtime_ns,"
-        " e.source_changed_ns, e.source_content, e.source_mtime_ns, e.source_size, e.pyc_mtime_ns, "
-        "e.pyc_size,"
-        " e.made_us, e.restored FROM " +
+        " e.error_line, e.error_column, e.warnings, e.magic, e.pyc_mtime_ns, e.pyc_size, e.made_us,"
+        " e.restored, e.umask, e.made_inode, e.made_mtime_ns, e.source_changed_ns, e.source_content,"
+        " e.source_mtime_ns, e.source_size FROM " +
             std::string(by_state ? "entries e INDEXED BY entries_by_state CROSS JOIN sources s"
                                  : "sources s CROSS JOIN entries e") +
             " ON s.id = e.source JOIN interpreters i ON i.id = e.interpreter"
             " WHERE s.path >= ?5 AND s.path < ?1 || '0' AND s.path <> ?6 AND " +
             (filter.state ? (by_state ? "e.state = ?4" : "+e.state = ?4") : "?4 = ''") +
             " AND (?7 OR NOT e.gone) AND (?8 = '' OR ?8 IN (i.executable, i.real_path)) AND " +
-            condition(filter, "+s.path") + " ORDER BY s.path, e.pyc");
+            condition(filter, "+s.path") + " ORDER BY s.path");
     bind_filter(select, filter);
     bind_text(select, 4, filter.state ? word(*filter.state) : "");
     bind_text(select, 5, after.empty() ? filter.path : after);

@@ -78,6 +78,8 @@ Result<std::string> run_probe(const std::string& path, int timeout_ms) {
   options.standard_output = writing.get();
   auto spawned = Child::spawn(options);
   if (!spawned && errno == ENOEXEC) return not_python(path, "the system cannot execute it");
+  if (!spawned && errno == ENOENT && ::access(path.c_str(), F_OK) == 0)
+    return not_python(path, "the program in its first line is not there");
   Child child = TRY(std::move(spawned));
   writing.reset();
   const Deadline deadline(timeout_ms);

@@ -109,4 +109,9 @@ _kiln() {
   esac
 }
 
-_kiln "$@"
+# Autoloaded, this file is the function; sourced, it is not.
+if [[ $funcstack[1] == _kiln ]]; then
+  _kiln "$@"
+elif (( $+functions[compdef] )); then
+  compdef _kiln kiln
+fi

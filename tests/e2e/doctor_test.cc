@@ -404,7 +404,7 @@ TEST_F(Doctor, LinksNamedPython) {
 TEST_F(Doctor, AnInterpreterThatIsMissingOrBroken) {
   expect_bad(examine({"PATH=" + bin_dir()}),
              line("bad", "interpreter", "no interpreter named python3 on PATH",
-                  "kiln run --python /usr/bin/python3 ..."));
+                  "export KILN_PYTHON=/usr/bin/python3"));
   const std::string venv = work_dir() + "/venv";
   fs::create_directories(venv + "/bin");
   fs::create_symlink("/nowhere/python3", venv + "/bin/python");

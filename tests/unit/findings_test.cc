@@ -1,5 +1,7 @@
 // Findings of `kiln doctor` that no test can make come true on every machine.
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cerrno>
 
@@ -75,6 +77,26 @@ TEST(Findings, AnIndexThatCannotBeOpened) {
       (Finding{Severity::bad, "the index failed: unable to open database file", "kiln daemon restart"}));
 }
 
+TEST(Findings, AnIndexThatMayNotBeRead) {
+  if (::geteuid() == 0) GTEST_SKIP() << "root may read everything";
+  proto::ExamineReply reply;
+  reply.mutable_status()->mutable_daemon();
+  const Scratch scratch;
+  scratch.write("index.db", "");
+  const std::string index = scratch / "index.db";
+  ASSERT_EQ(::chmod(index.c_str(), 0), 0);
+  EXPECT_EQ(index_findings(scratch.path(), reply).front().hint, "chmod 600 " + index);
+}
+
+TEST(Findings, ASocketThatCannotBeReached) {
+  const Scratch scratch;
+  scratch.write("file", "");
+  const std::string socket = scratch / "file/kilnd.sock";
+  EXPECT_EQ(socket_findings(socket).front(),
+            (Finding{Severity::bad, socket + " cannot be reached: Not a directory",
+                     "export KILN_RUNTIME_DIR=/a/directory/of/yours"}));
+}
+
 TEST(Findings, AnIndexWithoutRoom) {
   proto::ExamineReply reply;
   reply.mutable_status()->mutable_daemon();
@@ -88,7 +110,9 @@ TEST(Findings, AnIndexWithoutRoom) {
 TEST(Findings, AStoreThatCannotBeRead) {
   proto::ExamineReply reply;
   reply.set_store_problem("cannot read /x/store: Permission denied");
-  EXPECT_EQ(store_findings(reply), (Findings{{Severity::bad, "cannot read /x/store: Permission denied"}}));
+  EXPECT_EQ(
+      store_findings("/x", reply),
+      (Findings{{Severity::bad, "cannot read /x/store: Permission denied", "mv /x/store /x/store.aside"}}));
 }
 
 }  // namespace

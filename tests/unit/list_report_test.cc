@@ -40,6 +40,26 @@ TEST(ListReportTest, ALine) {
             "error   /app/mod.py  cpython-311 opt-2 overlay  3:7: SyntaxError: bad\\x1b[31m");
 }
 
+TEST(ListReportTest, WhereAnErrorIsComesFirst) {
+  ListEntry one = entry();
+  one.set_source("/" + std::string(100, 'd') + "/module.py");
+  one.set_error_type("SyntaxError");
+  one.set_error_message(std::string(100, 'e'));
+  one.set_line(12345);
+  one.set_column(7);
+  const std::string line = list_line(one, {80, false});
+  EXPECT_NE(line.find("module.py  cpython-311  12345:7: SyntaxError: e"), std::string::npos) << line;
+}
+
+TEST(ListReportTest, OnlyWhatIsKnownOfAPlaceIsShown) {
+  ListEntry one = entry();
+  one.set_error_type("UnicodeDecodeError");
+  one.set_error_message("bad");
+  EXPECT_EQ(list_line(one, {}), "fresh   /app/mod.py  cpython-311  UnicodeDecodeError: bad");
+  one.set_line(3);
+  EXPECT_EQ(list_line(one, {}), "fresh   /app/mod.py  cpython-311  3: UnicodeDecodeError: bad");
+}
+
 TEST(ListReportTest, ColoursAddNothingToTheWords) {
   EXPECT_EQ(list_line(entry(), {0, true}), "\x1b[32mfresh\x1b[0m   /app/mod.py  cpython-311");
 }

@@ -41,6 +41,18 @@ TEST(Screen, AWordThatIsTooLongIsShortenedInTheMiddle) {
   EXPECT_EQ(wrapped("in /a/very/long/path/x.py now\n", 12), "in\n/a/...h/x.py\nnow\n");
 }
 
+TEST(Screen, ALongWordStaysWholeIfItIsWanted) {
+  EXPECT_EQ(wrapped("error: no /a/very/long/path/x.py", 12, Indented::others, LongWords::whole),
+            "error: no\n  /a/very/long/path/x.py");
+}
+
+TEST(Screen, WhatIsCutShortKeepsItsBeginning) {
+  EXPECT_EQ(cut_short("3:7: SyntaxError", 16), "3:7: SyntaxError");
+  EXPECT_EQ(cut_short("3:7: SyntaxError", 10), "3:7: Sy...");
+  EXPECT_EQ(cut_short("äöüß", 2), "äö");
+  EXPECT_EQ(cut_short("äöüß", 0), "");
+}
+
 TEST(Screen, HintsAndOthersTextStayWhole) {
   const std::string hint = "  hint: kiln precompile /a/long/path.py\n";
   EXPECT_EQ(wrapped(hint, 10), hint);

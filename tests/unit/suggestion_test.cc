@@ -23,5 +23,10 @@ TEST(Suggestion, IsNoneWhereNothingIsNear) {
   EXPECT_EQ(suggestion_for("log.level", {}), std::nullopt);
 }
 
+TEST(Suggestion, EndsASentence) {
+  EXPECT_EQ(did_you_mean("log.lvl", kNames), "; did you mean log.level?");
+  EXPECT_EQ(did_you_mean("colour", kNames), "");
+}
+
 }  // namespace
 }  // namespace kiln
