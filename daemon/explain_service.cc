@@ -25,11 +25,23 @@ Error unknown(const std::string& path) {
   return {Reason::not_found, nothing, command + path};
 }
 
+bool is_source(const std::string& path) {
+  return path.ends_with(".py") && absence_of(path).empty();
+}
+
+Error not_compiled_yet(const std::string& path) {
+  return {Reason::not_found,
+          path + " is not compiled yet: it will be, as all that is below a watched root of policy all",
+          "kiln explain " + path};
+}
+
 }  // namespace
 
 asio::awaitable<void> ExplainService::serve(Session& session, const proto::ExplainRequest& request) {
-  std::string path = request.path();
-  auto file = co_await find(std::move(path));
+  const std::string path = request.path();
+  auto file = co_await find(path);
+  if (!file && is_source(path) && watch_.will_compile(path))
+    co_return co_await session.refuse(not_compiled_yet(path));
   if (!file) co_return co_await session.refuse(file.error());
   auto explained = co_await look(std::move(*file));
   if (!explained) co_return co_await session.refuse(explained.error());

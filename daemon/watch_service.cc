@@ -448,6 +448,11 @@ void WatchService::describe(const std::string& directory, proto::ExplainReply::W
   }
 }
 
+bool WatchService::will_compile(const std::string& path) const {
+  const WatchedRoot* const covering = roots_.covering(path);
+  return covering != nullptr && covering->keeps_all();
+}
+
 void WatchService::describe(const RootReport& root, proto::Status::Root& shown) const {
   shown.set_path(root.path);
   shown.set_state(std::string(word(root.state)));

@@ -45,6 +45,9 @@ class WatchService {
   // Lets go of those who follow, and who wait.
   void stop();
 
+  // Whether the source at PATH, that the index does not know, will have bytecode soon (policy `all`).
+  bool will_compile(const std::string& path) const;
+
   // Watches the directories of FILES, sources or their bytecode, that a run has imported.
   void watch_imports(const std::vector<std::string>& files);
   // Watches these, with the files in them, so that what the index has of them need not be looked at before

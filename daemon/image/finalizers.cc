@@ -134,8 +134,9 @@ class Search {
     return !is_true(attribute(stream, "closed"));
   }
 
-  // The callbacks of WeakSet, WeakValueDictionary, logging and abc remove an entry, and that of
-  // weakref.finalize does nothing after atexit; any other may do anything.
+  // The callbacks of WeakSet, WeakValueDictionary, logging, abc and the locks of modules that are being
+  // imported remove an entry, and that of weakref.finalize does nothing after atexit; any other may do
+  // anything.
   static bool has_foreign_callback(PyObject* reference) {
     const PythonRef callback = attribute(reference, "__callback__");
     if (!callback || callback.get() == Py_None) return false;
@@ -144,6 +145,8 @@ class Search {
     if (is_text(module.get(), "_weakrefset")) return false;
     if (is_text(module.get(), "logging"))
       return !is_text(attribute(callback.get(), "__name__").get(), "_removeHandlerRef");
+    if (is_text(module.get(), "importlib._bootstrap") || is_text(module.get(), "_frozen_importlib"))
+      return !is_text(attribute(callback.get(), "__name__").get(), "cb");
     return !is_native_bookkeeping(callback.get());
   }
 

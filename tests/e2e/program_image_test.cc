@@ -20,6 +20,8 @@ namespace kiln::e2e {
 namespace {
 
 namespace json = boost::json;
+using testing::HasSubstr;
+using testing::Not;
 
 const std::vector<std::string> kRunAhead{"KILN_IMAGES_PROGRAMS=true", "KILN_LOG_LEVEL=debug"};
 
@@ -284,6 +286,23 @@ TEST_P(ProgramImages, ServeEditsFromBeforeTheProject) {
     EXPECT_EQ(seen.log.mode, "warm") << value;
     expect_same(seen.outcome, run_python(GetParam(), {"main.py"}));
   }
+}
+
+// importlib holds a lock of the module that is being imported, by a weak reference that calls it back.
+TEST_P(ProgramImages, NeedNoTearingDownForAnImport) {
+  put("needs_own.py", "import json\nimport own_part\nprint(own_part.VALUE)\n");
+  put("own_part.py", "VALUE = 1\n");
+  expect_warm(GetParam(), {"needs_own.py"});
+  const Outcome outcome = run({.argv = {kiln_binary(), "status", "--json"}, .environment = environment()});
+  int stops = 0;
+  const auto status = json::parse(outcome.out);
+  for (const auto& image : status.at("images").as_array()) {
+    const auto* const entry = image.as_object().if_contains("entry");
+    if (entry == nullptr || !std::string_view(entry->as_string()).ends_with("/needs_own.py")) continue;
+    ++stops;
+    EXPECT_THAT(std::string(image.at("finalized").as_string()), Not(HasSubstr("ReferenceType")));
+  }
+  EXPECT_GE(stops, 2);
 }
 
 TEST_P(ProgramImages, ServeOtherArgumentsFromBeforeThem) {

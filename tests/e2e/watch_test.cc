@@ -15,6 +15,7 @@ namespace fs = std::filesystem;
 namespace {
 
 using testing::HasSubstr;
+using testing::Not;
 
 class Watch : public testing::Test {
  protected:
@@ -147,6 +148,20 @@ TEST_F(Watch, TheWholeOfATreeIsCompiledWithThePolicyAll) {
   EXPECT_TRUE(await([&] { return is_cached(tree() + "/fresh", "newer"); }));
   EXPECT_FALSE(is_cached(tree() + "/less", "known")) << "the inner root has another policy";
   kiln({"unwatch", tree() + "/less"});
+}
+
+TEST_F(Watch, ANewFileIsKnownBeforeItIsCompiled) {
+  kiln({"watch", "--policy", "all", "--python", any_python().path, tree()});
+  for (int i = 0; i < 20; ++i) {
+    const std::string source = tree() + "/new" + std::to_string(i) + ".py";
+    write_file(source, "VALUE = 1\n");
+    EXPECT_TRUE(await([&] {
+      const Outcome outcome = kiln({"explain", source});
+      EXPECT_THAT(outcome.out + outcome.err, Not(HasSubstr("knows nothing")));
+      return describe_status(outcome.status) == "exit 0";
+    }));
+  }
+  EXPECT_THAT(kiln({"explain", tree() + "/none.py"}).err, HasSubstr("there is no such file"));
 }
 
 TEST_F(Watch, AProjectsConfigurationHoldsFromWhenItIsWritten) {
