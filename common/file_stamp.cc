@@ -29,10 +29,14 @@ std::int64_t FileStamp::python_mtime_s() const {
   return kiln::python_mtime_s(modified_ns);
 }
 
-bool is_settled(const FileStamp& stamp) {
+std::int64_t file_time_now_ns() {
   timespec now{};
   ::clock_gettime(CLOCK_REALTIME_COARSE, &now);  // current_time() of the kernel's fs/inode.c
-  return stamp.changed_ns < nanoseconds(now);
+  return nanoseconds(now);
+}
+
+bool is_settled(const FileStamp& stamp) {
+  return stamp.changed_ns < file_time_now_ns();
 }
 
 FileStamp stamp_of(const struct stat& status) {

@@ -27,6 +27,10 @@ struct FileStamp {
 // another content's.
 bool is_settled(const FileStamp& stamp);
 
+// The ctime of a file that changes now, in nanoseconds since the epoch: the clock that the kernel stamps
+// files with ticks a hundred times a second or more.
+std::int64_t file_time_now_ns();
+
 // Times that nanoseconds in 64 bits cannot say, before 1678 and after 2262, are the nearest that they can.
 FileStamp stamp_of(const std::string& path);
 FileStamp stamp_of(const struct stat& status);

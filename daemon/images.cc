@@ -9,7 +9,6 @@
 #include <array>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <ctime>
 #include <set>
 
 #include "common/fd_passing.h"
@@ -31,14 +30,6 @@ constexpr auto kRetryAfter = std::chrono::seconds(5);
 // An interpreter that was killed while it started says nothing of the next one; two in a row do.
 constexpr int kFailuresByChance = 1;
 constexpr int kMostTries = 5;  // of bringing a program to its stop, while files still change
-// The kernel stamps files with a clock that lags by up to a tick (10 ms at 100 Hz).
-constexpr std::int64_t kClockSlack_ns = 20'000'000;
-
-std::int64_t wall_clock_ns() {
-  timespec now{};
-  ::clock_gettime(CLOCK_REALTIME, &now);
-  return std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
-}
 
 std::uint64_t in_flight(std::uint64_t handed_over, const ImageReport& report) {
   return handed_over > report.served ? handed_over - report.served : 0;
@@ -195,7 +186,7 @@ Images::Decision Images::start(const proto::RunRequest& request, std::string key
   image->key = request.key();
   image->key_bytes = std::move(key_bytes);
   image->environment = Environment(request.environment());
-  image->started_ns = wall_clock_ns();
+  image->started_ns = file_time_now_ns();
   image->inputs.emplace(watcher_, std::vector{input_as_it_is(request.key().python())});
   tasks_.spawn(listen(image));
   return Start{std::move(theirs)};
@@ -273,9 +264,8 @@ std::string Images::take_inputs(Image& image, const std::vector<std::string>& pa
   const bool is_same_interpreter = image.inputs->hold();
   std::vector<ProgramInput> inputs{input_as_it_is(image.key.python())};
   for (const std::string& path : std::set(paths.begin(), paths.end())) inputs.push_back(input_as_it_is(path));
-  const auto late = std::ranges::find_if(inputs, [&](const ProgramInput& input) {
-    return input.stamp.changed_ns + kClockSlack_ns >= image.started_ns;
-  });
+  const auto late = std::ranges::find_if(
+      inputs, [&](const ProgramInput& input) { return input.stamp.changed_ns >= image.started_ns; });
   std::string changed = late != inputs.end() ? late->path : is_same_interpreter ? "" : image.key.python();
   image.inputs.emplace(watcher_, std::move(inputs));
   return changed;

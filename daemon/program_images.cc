@@ -13,7 +13,6 @@
 #include <array>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <ctime>
 #include <functional>
 #include <map>
 #include <utility>
@@ -37,14 +36,6 @@ constexpr std::chrono::milliseconds kSettles{100};
 constexpr std::chrono::milliseconds kTryAgainAfter{1'000};
 constexpr int kMostDoublings = 13;
 constexpr std::chrono::seconds kHangs{70};  // a rehearsal gives up by itself after 60
-// The kernel stamps files with a clock that lags by up to a tick (10 ms at 100 Hz).
-constexpr std::int64_t kClockSlack_ns = 20'000'000;
-
-std::int64_t wall_clock_ns() {
-  timespec now{};
-  ::clock_gettime(CLOCK_REALTIME, &now);
-  return std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
-}
 
 // What must be equal of two launches for one program to be the other, up to its arguments.
 std::string likeness_of(Launch launch) {
@@ -285,7 +276,7 @@ void ProgramImages::rehearse(const std::string& key, const ImageGreeting& greeti
     image->of = run;
     image->depth = i;
     image->greeting = greeting;
-    image->started_ns = wall_clock_ns();
+    image->started_ns = file_time_now_ns();
     made.push_back(image);
   }
   if (!send_with_fds(channel, std::string(1, kRehearse), fds)) return;
@@ -363,7 +354,7 @@ bool ProgramImages::take_report(Image& image, int fd) {
   if (writes_bytecode) return false;
   // What changed after the program was started may have been read before it changed.
   for (const ProgramInput& input : stop->inputs) {
-    if (input.stamp.changed_ns + kClockSlack_ns < image.started_ns) continue;
+    if (input.stamp.changed_ns < image.started_ns) continue;
     spdlog::info("{} changed while {} was run ahead", input.path, stop->entry);
     return false;
   }

@@ -1,6 +1,5 @@
 #include "daemon/settings.h"
 
-#include <ctime>
 #include <filesystem>
 #include <string_view>
 
@@ -8,15 +7,6 @@ namespace kiln {
 namespace {
 
 constexpr std::size_t kMaxFiles = 256;
-// The kernel stamps files with a clock that lags by up to a tick (10 ms at 100 Hz): what was written twice
-// within it has one stamp.
-constexpr std::int64_t kClockSlack_ns = 20'000'000;
-
-std::int64_t wall_clock_ns() {
-  timespec now{};
-  ::clock_gettime(CLOCK_REALTIME, &now);
-  return std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
-}
 
 // Of several variables of one name the first counts, as for getenv(3).
 template <class Environment>
@@ -36,7 +26,7 @@ Result<std::shared_ptr<const ConfigFile>> ConfigCache::read(const std::string& p
   const auto known = entries_.find(key);
   if (known != entries_.end() && known->second.stamp == stamp) return known->second.file;
   auto file = read_config_file(path, scope);
-  if (stamp.changed_ns + kClockSlack_ns >= wall_clock_ns()) return file;
+  if (!is_settled(stamp)) return file;
   if (entries_.size() >= kMaxFiles) entries_.clear();
   entries_.insert_or_assign(key, Entry{stamp, file});
   return file;
