@@ -4,6 +4,7 @@
 #include <array>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 #include "daemon/image/extensions.h"
 #include "daemon/image/interpreter_state.h"
@@ -58,6 +59,17 @@ class Search {
   // The type of what matters.
   const std::string& culprit() const { return culprit_; }
 
+  // Or a coroutine.
+  bool is_generator(PyObject* object) { return verdict_of(Py_TYPE(object)) == Verdict::generator; }
+
+  static bool is_suspended(PyObject* generator) {
+    for (const char* name : {"gi_frame", "cr_frame", "ag_frame"}) {
+      const PythonRef frame = attribute(generator, name);
+      if (frame) return frame.get() != Py_None;
+    }
+    return true;
+  }
+
  private:
   bool may_be_seen(PyObject* object) {
     if (PyType_Check(object) && is_untracked_finalizer(object)) return true;
@@ -111,14 +123,6 @@ class Search {
       if (is_text(attribute(PyTuple_GetItem(classes.get(), i), "__module__").get(), "sqlite3")) return true;
     }
     return false;
-  }
-
-  static bool is_suspended(PyObject* generator) {
-    for (const char* name : {"gi_frame", "cr_frame", "ag_frame"}) {
-      const PythonRef frame = attribute(generator, name);
-      if (frame) return frame.get() != Py_None;
-    }
-    return true;
   }
 
   // Our own standard streams are flushed anyway. Any other stream that is still open may hold data, or warn.
@@ -190,10 +194,32 @@ std::string& own_reason() {
   return *reason;
 }
 
+// Those that an image has under way: the `with` blocks and loops that its stop lies in. Most have ended when
+// a run does. By weak references, for nothing here may keep one alive.
+std::vector<PyObject*>& own_generators() {
+  static auto* generators = new std::vector<PyObject*>;
+  return *generators;
+}
+
+bool note_generator(PyObject* generator) {
+  PyObject* reference = PyWeakref_NewRef(generator, nullptr);
+  if (reference == nullptr) return false;
+  own_generators().push_back(reference);
+  return true;
+}
+
+bool is_any_under_way() {
+  return std::ranges::any_of(own_generators(), [](PyObject* reference) {
+    const PythonRef generator = PythonRef::borrowed(PyWeakref_GetObject(reference));
+    return generator.get() != Py_None && Search::is_suspended(generator.get());
+  });
+}
+
 }  // namespace
 
 std::string note_own_finalizers() {
   own_reason() = note_own_extensions();
+  own_generators().clear();
   forget_classes();
   watch_class_changes();
   Search search;
@@ -201,7 +227,8 @@ std::string note_own_finalizers() {
     const PythonRef objects{PyObject_CallFunction(interpreter_state().gc_objects.get(), "i", generation)};
     for (Py_ssize_t i = 0; objects && own_reason().empty() && i < PyList_Size(objects.get()); ++i) {
       PyObject* object = PyList_GetItem(objects.get(), i);
-      if (search.matters(object)) own_reason() = "an object of " + search.culprit();
+      if (search.matters(object) && !(search.is_generator(object) && note_generator(object)))
+        own_reason() = "an object of " + search.culprit();
       if (PyType_Check(object) != 0) note_class(reinterpret_cast<PyTypeObject*>(object));
     }
   }
@@ -212,7 +239,7 @@ std::string note_own_finalizers() {
 bool finalization_matters() {
   const InterpreterState& state = interpreter_state();
   if (!own_reason().empty() || is_watched() || warnings_are_asked_for()) return true;
-  if (has_unknown_extension() || any_was_given_finalizer()) return true;
+  if (has_unknown_extension() || any_was_given_finalizer() || is_any_under_way()) return true;
   // Frozen objects are hidden from get_objects.
   if (count_frozen_objects() != state.frozen_objects) return true;
   Search search;

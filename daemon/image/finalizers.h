@@ -6,7 +6,8 @@
 namespace kiln::image {
 
 // In an image, when it is complete: notes whether objects that it has made have finalizers. Then all runs
-// finalize. Which there are: "an object of demo.Thing"; empty: none.
+// finalize. Which there are: "an object of demo.Thing"; empty: none. Generators that are under way are looked
+// at again at the end of each run.
 std::string note_own_finalizers();
 
 // In a child, at the end of its program: true if any object that the run made may have a finalizer, if

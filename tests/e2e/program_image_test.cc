@@ -590,6 +590,20 @@ const std::vector<Step> kHiddenState = {
     {"finalizer_of_base",
      "class A: pass\nclass B(A): pass\nclass D:\n  def __del__(self, p=print): p('deleted')\n"
      "class C(B): pass\nheld = C()\nprint('x', flush=True)\nB.__bases__ = (D,)\n"},
+    {"generator_goes_on",
+     "def g():\n  try:\n    yield 1\n    yield 2\n  finally: print('closed')\nheld = g(); next(held)\n"
+     "print('x', flush=True)\nprint(next(held))\n"},
+    {"generator_ends",
+     "def g():\n  try:\n    yield 1\n    yield 2\n  finally: print('closed')\nheld = g(); next(held)\n"
+     "print('x', flush=True)\nprint(list(held))\n"},
+    {"generator_dropped",
+     "def g():\n  try: yield 1\n  finally: print('closed')\nheld = g(); next(held)\n"
+     "print('x', flush=True)\ndel held\nprint('y')\n"},
+    {"generator_of_with",
+     "import contextlib\n@contextlib.contextmanager\ndef c(name):\n  try: yield\n  finally: print('left', "
+     "name)\n"
+     "with c('outer'):\n  print('x', flush=True)\n  inner = c('inner')\n  inner.__enter__()\n"},
+    {"coroutine_not_awaited", "async def f(): pass\nheld = f()\nprint('x', flush=True)\n"},
     {"finalizer_of_another_class",
      "class C: pass\nclass D:\n  def __del__(self, p=print): p('deleted')\nheld = C()\n"
      "print('x', flush=True)\nheld.__class__ = D\n"},
