@@ -101,6 +101,7 @@ class Child {
   }
 
   static Result<Program> prepare(const Launch& launch) {
+    ::umask(launch.umask);
     TRY_VOID(take_over_environment(launch));
     TRY_VOID(make_standard_streams());
     Program program = TRY(Program::prepare(launch));

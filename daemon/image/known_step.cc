@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <span>
 
 #include "daemon/image/interpreter_state.h"
 #include "daemon/image/look.h"
@@ -161,11 +162,20 @@ bool is_trusted(const std::vector<PythonFrame>& stack) {
   });
 }
 
+// importlib.util.LazyLoader, which executes a module when it is first used. CALLERS: of the module's code.
+bool is_lazy_load(std::span<const PythonFrame> callers) {
+  const auto caller = std::ranges::find_if(
+      callers, [](const PythonFrame& frame) { return !frame.module.starts_with("importlib._bootstrap"); });
+  return caller != callers.end() && caller->module == "importlib.util" &&
+         caller->function == "__getattribute__";
+}
+
 // Not by reload(), nor of a copy beside the one that the resets find.
-bool is_first_import(const PythonFrame& frame) {
+bool is_first_import(const PythonFrame& frame, std::span<const PythonFrame> callers) {
   PyObject* module = PyDict_GetItemString(PyImport_GetModuleDict(), frame.module.c_str());
   if (module == nullptr || PyModule_Check(module) == 0 || PyModule_GetDict(module) != frame.globals)
     return false;
+  if (is_lazy_load(callers)) return true;
   const PythonRef spec = attribute(module, "__spec__");
   return attribute(spec.get(), "_initializing").get() == Py_True;
 }
@@ -179,9 +189,10 @@ bool matches(const KnownStep& step, const std::vector<PythonFrame>& stack) {
   }
   if (stack.empty() || stack[0].module != step.module) return false;
   if (!step.function.empty() && stack[0].function != step.function) return false;
-  for (const PythonFrame& frame : stack) {
+  for (std::size_t i = 0; i < stack.size(); ++i) {
+    const PythonFrame& frame = stack[i];
     if (frame.module == step.within && frame.function == step.within_function)
-      return (frame.function != "<module>" || is_first_import(frame)) &&
+      return (frame.function != "<module>" || is_first_import(frame, std::span(stack).subspan(i + 1))) &&
              (step.holds == nullptr || step.holds());
     if (!may_lie_between(frame, step)) return false;
   }

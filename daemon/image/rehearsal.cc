@@ -229,6 +229,7 @@ class Rehearsal : public FenceKeeper {
     for (const UniqueFd& channel : channels_) kept.push_back(channel.get());
     if (terminal_) kept.push_back(terminal_.get());
     close_all_but(std::move(kept));
+    ::umask(order_.launch.umask);
     TRY_VOID(take_over_process_state(order_.launch));
     TRY_VOID(take_over_environment(as_image(order_.launch)));
     TRY_VOID(make_standard_streams());

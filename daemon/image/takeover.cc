@@ -188,7 +188,6 @@ Result<void> take_over_descriptors(const Launch& launch, std::vector<UniqueFd> f
 }
 
 Result<void> take_over_process_state(const Launch& launch) {
-  ::umask(launch.umask);
   TRY_VOID(set_limits(launch));
   TRY_VOID(set_affinity(launch.affinity));
   return set_oom_score(launch.oom_score_adj);

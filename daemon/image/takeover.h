@@ -30,7 +30,8 @@ void close_all_but(std::vector<int> wanted);
 Result<void> take_over_descriptors(const Launch& launch, std::vector<UniqueFd> fds, std::span<UniqueFd> keep,
                                    const std::vector<int>& own);
 
-// Everything else that the kernel holds.
+// Limits, affinity and the like: all else that the kernel holds, but for the umask, which a program that was
+// run ahead may have changed (runs go on from there only with the umask that it was started with).
 Result<void> take_over_process_state(const Launch& launch);
 
 // The environment: of libc and of os.environ.

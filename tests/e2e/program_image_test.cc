@@ -590,6 +590,16 @@ const std::vector<Step> kHiddenState = {
     {"finalizer_of_base",
      "class A: pass\nclass B(A): pass\nclass D:\n  def __del__(self, p=print): p('deleted')\n"
      "class C(B): pass\nheld = C()\nprint('x', flush=True)\nB.__bases__ = (D,)\n"},
+    {"umask_changed",
+     "import os\nos.umask(0o27)\nimport json\nprint('x', flush=True)\nprint(oct(os.umask(0)))\n"},
+    {"umask_asked",
+     "import os\nold = os.umask(0)\nos.umask(old)\nimport json\nprint(oct(old), flush=True)\n"
+     "print(oct(os.umask(0)))\n"},
+    {"lazily_seeded",
+     "import importlib.util, sys\nspec = importlib.util.find_spec('random')\n"
+     "spec.loader = importlib.util.LazyLoader(spec.loader)\nrandom = importlib.util.module_from_spec(spec)\n"
+     "sys.modules['random'] = random\nspec.loader.exec_module(random)\nrandom.Random\n"
+     "seen = random.getstate()\nprint('x', flush=True)\nprint(random.getstate() == seen)\n"},
     {"generator_goes_on",
      "def g():\n  try:\n    yield 1\n    yield 2\n  finally: print('closed')\nheld = g(); next(held)\n"
      "print('x', flush=True)\nprint(next(held))\n"},
