@@ -99,8 +99,16 @@ std::string ProgramImages::identity_of(const Rehearsed& run) {
   return identity;
 }
 
+// As the bare image that it was forked from had to (daemon/images.h).
+bool ProgramImages::suits_start(const Image& image, const Rehearsed& run) {
+  const Environment& environment = image.of->environment;
+  return image.greeting.whole_environment != 0 ? environment.equals(run.environment)
+                                               : environment.agrees(run.environment, image.greeting.reads);
+}
+
 bool ProgramImages::suits(const Image& image, const Rehearsed& run) {
   if (!image.stop || image.of->key != run.key || image.of->likeness != run.likeness) return false;
+  if (!suits_start(image, run)) return false;
   const RehearsalReport& stop = *image.stop;
   if (image.of->request.streams() != run.request.streams()) return false;
   if (stop.has_read_arguments && image.of->launch.arguments != run.launch.arguments) return false;

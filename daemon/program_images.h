@@ -129,6 +129,7 @@ class ProgramImages {
 
   static std::shared_ptr<Rehearsed> rehearsed(const std::string& key, const proto::RunRequest& request);
   static std::string identity_of(const Rehearsed& run);
+  static bool suits_start(const Image& image, const Rehearsed& run);
   static bool suits(const Image& image, const Rehearsed& run);
   static bool inputs_hold(Image& image);
   static std::string unsuited(Image& image, const Rehearsed& run);

@@ -3,8 +3,10 @@
 #include <Python.h>
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <unistd.h>
 
 #include <array>
+#include <climits>
 #include <string_view>
 
 #include "common/name_pattern.h"
@@ -79,14 +81,29 @@ bool is_of_descriptor(std::string_view event, PyObject* arguments) {
   return event == "open" && PyTuple_Size(arguments) > 0 && PyLong_Check(PyTuple_GetItem(arguments, 0));
 }
 
+bool is_of_this_process(std::string_view path) {
+  return path.starts_with("/proc/self/") || path.starts_with("/proc/thread-self/") ||
+         path.starts_with("/proc/" + std::to_string(::getpid()) + "/");
+}
+
+// An image whose start depends on the working directory, by PYTHONPATH say, is in it; all others are in /.
+std::string working_directory() {
+  char directory[PATH_MAX];
+  return ::getcwd(directory, sizeof directory) != nullptr ? directory : "/";
+}
+
 void watch(std::string_view event, PyObject* arguments) {
   if (is_of_descriptor(event, arguments)) return;
   const std::string path = path_argument(arguments, 0);
   // Or image.py, looking for leftovers.
-  if (is_bytecode(event, path) || path.starts_with("/proc/self/")) return;
+  if (is_bytecode(event, path) || path == "/proc/self/task" || path == "/proc/self/fd") return;
   if (event == "open" && is_for_writing(arguments)) return problem("start-up code writes " + path);
   if (event == "open" || event == "os.listdir" || event == "os.scandir") {
-    if (path.starts_with('/')) watched->paths.push_back(path);
+    if (is_of_this_process(path)) return problem("start-up code looks at " + path);
+    if (path.empty()) return;
+    const std::string directory = path.starts_with('/') ? "" : working_directory();
+    if (directory == "/") return problem("start-up code looks into the working directory");
+    watched->paths.push_back(directory.empty() ? path : directory + "/" + path);
     return;
   }
   if (matches_any(event, kEffects)) problem("start-up code does " + std::string(event));

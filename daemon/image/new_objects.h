@@ -1,7 +1,7 @@
 // Which objects has the run made? Asking the collector for all of its objects takes a reference to each, and
 // so copies every page of the image that holds one: a millisecond and more. The collector's youngest list,
 // though, is in order of making. A marker that is put there as the program begins tells old from new, for as
-// long as nothing is collected.
+// long as nothing is collected, nor moved by gc.freeze().
 //
 // This reads the links of the list (PyGC_Head: two words before the object, the same in every served
 // version), which no stable interface offers. So the layout is put to a test in each image; where it is

@@ -84,9 +84,11 @@ def run_site(posix):
     return recorded, asked
 
 
-# Functions whose answer belongs to one process, or one moment.
-ASKED = (("posix", "getpid"), ("posix", "getppid"), ("posix", "getcwd"), ("posix", "getcwdb"), ("time", "time"),
-         ("time", "time_ns"))
+# Functions whose answer, or effect, belongs to one process, or one moment.
+ASKED = (("posix", "getpid"), ("posix", "getppid"), ("posix", "getcwd"), ("posix", "getcwdb"), ("posix", "umask"),
+         ("posix", "sched_getaffinity"), ("posix", "sched_setaffinity"), ("posix", "getpgrp"), ("posix", "getpgid"),
+         ("posix", "setpgid"), ("posix", "fstat"), ("_signal", "getsignal"), ("_signal", "pthread_sigmask"),
+         ("time", "time"), ("time", "time_ns"))
 
 
 def replace_asked(names):
@@ -100,6 +102,8 @@ def replace_asked(names):
             names.append(name)
             return function(*arguments)
 
+        for attribute in ("__name__", "__qualname__", "__doc__", "__module__"):  # functools.wraps copies them
+            setattr(ask, attribute, getattr(function, attribute, None))
         replaced.append((name, function, ask))
         setattr(module, name, ask)
 
@@ -110,6 +114,8 @@ def replace_asked(names):
             for name, function, ask in replaced:
                 if space.get(name) is ask:
                     space[name] = function
+                elif getattr(space.get(name), "__wrapped__", None) is ask:
+                    space[name].__wrapped__ = function
 
     for module, name in ASKED:
         replace(__import__(module), name)
@@ -189,7 +195,8 @@ def look_at_streams():
         text = getattr(sys, name, None)
         buffer = getattr(text, "buffer", None)
         raw = getattr(buffer, "raw", None)
-        settings = [getattr(text, setting, None) for setting in ("encoding", "errors", "line_buffering", "write_through")]
+        settings = [getattr(text, setting, None) for setting in ("encoding", "errors", "line_buffering", "write_through",
+                                                           "_CHUNK_SIZE")]
         attributes = [dict(getattr(stream, "__dict__", ())) for stream in (text, buffer, raw)]
         holders = [sys.getrefcount(stream) for stream in (text, buffer, raw) if stream is not None]
         seen.append((name.strip("_"), id(text), settings, attributes, holders))

@@ -288,6 +288,19 @@ TEST_P(ProgramImages, ServeEditsFromBeforeTheProject) {
   }
 }
 
+// An image starts with the variables that start-up code reads, and so do the programs that it has run ahead.
+TEST_P(ProgramImages, StartWithWhatStartUpCodeReads) {
+  put("site/sitecustomize.py", "import os, sys\nsys.colour = os.environ.get('COLOUR')\n");
+  put("tells.py", "import sys, json\nprint(sys.colour)\n");
+  const std::string path = "PYTHONPATH=" + program_dir + "/site";
+  expect_warm(GetParam(), {"tells.py"}, {path, "COLOUR=red"});
+  expect_warm(GetParam(), {"tells.py"}, {path, "COLOUR=blue"});
+  for (int i = 0; i < 3; ++i) {
+    for (const std::string colour : {"red", "blue"})
+      EXPECT_EQ(run_kiln(GetParam(), {"tells.py"}, {path, "COLOUR=" + colour}).outcome.out, colour + "\n");
+  }
+}
+
 // importlib holds a lock of the module that is being imported, by a weak reference that calls it back.
 TEST_P(ProgramImages, NeedNoTearingDownForAnImport) {
   put("needs_own.py", "import json\nimport own_part\nprint(own_part.VALUE)\n");
@@ -600,6 +613,12 @@ const std::vector<Step> kHiddenState = {
      "spec.loader = importlib.util.LazyLoader(spec.loader)\nrandom = importlib.util.module_from_spec(spec)\n"
      "sys.modules['random'] = random\nspec.loader.exec_module(random)\nrandom.Random\n"
      "seen = random.getstate()\nprint('x', flush=True)\nprint(random.getstate() == seen)\n"},
+    {"unfrozen",
+     "import gc\nclass C:\n  def __del__(self, p=print): p('deleted')\nheld = C()\nheld.itself = held\n"
+     "gc.freeze()\ngc.unfreeze()\nprint('x', flush=True)\n"},
+    {"unfrozen_after_a_collection",
+     "import gc\nclass C:\n  def __del__(self, p=print): p('deleted')\nheld = C()\nheld.itself = held\n"
+     "gc.collect(0)\ngc.freeze()\ngc.unfreeze()\nprint('x', flush=True)\n"},
     {"generator_goes_on",
      "def g():\n  try:\n    yield 1\n    yield 2\n  finally: print('closed')\nheld = g(); next(held)\n"
      "print('x', flush=True)\nprint(next(held))\n"},

@@ -282,6 +282,42 @@ TEST_P(StartUp, NewlinesMayBeAskedForAnotherWay) {
   }
 }
 
+// What belongs to the run's process, or is changed in the image's.
+TEST_P(StartUp, MayAskAndChangeItsProcess) {
+  const std::vector<std::pair<std::string, std::string>> steps = {
+      {"umask", "os.umask(0o77)"},
+      {"mask", "signal.pthread_sigmask(signal.SIG_BLOCK, [10, 12])"},
+      {"affinity", "os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])"},
+      {"group", "os.setpgid(0, 0)"},
+      {"streams", "sys.stdin._CHUNK_SIZE = 1"},
+      {"descriptor", "sys.seen = os.fstat(0)"},
+      {"handler", "sys.seen = signal.getsignal(signal.SIGINT)"},
+      {"command_line", "sys.seen = open('/proc/self/cmdline').read()"},
+  };
+  const std::string code =
+      "import os, signal, sys; print(oct(os.umask(0)), signal.pthread_sigmask(signal.SIG_BLOCK, []), "
+      "os.sched_getaffinity(0), os.getpgid(0) == os.getpid(), sys.stdin._CHUNK_SIZE)";
+  for (const auto& [name, step] : steps) {
+    SCOPED_TRACE(step);
+    const std::string dir = home_dir() + "/changes-" + name;
+    std::filesystem::create_directories(dir);
+    write_file(dir + "/sitecustomize.py", "import os, signal, sys\n" + step + "\n");
+    const auto run_it = [&](std::vector<std::string> argv) {
+      argv.insert(argv.end(), {"-c", code});
+      return run({.argv = std::move(argv), .environment = environment_with({"PYTHONPATH=" + dir})});
+    };
+    const Outcome expected = run_it({GetParam().path});
+    LogLine log;
+    ASSERT_TRUE(await([&] {
+      Outcome outcome = run_it({kiln_binary(), "run", "--python", GetParam().path});
+      log = take_log_line(outcome.err);
+      EXPECT_EQ(outcome.out, expected.out);
+      return log.reason == "startup-code" || log.is_served();
+    })) << log.line;
+    EXPECT_EQ(log.reason, "startup-code") << log.line;
+  }
+}
+
 // A zone's file (tzfile(5)) of the first version, with one kind of time.
 std::string zone_file(char hours, const std::string& name) {
   const auto seconds = static_cast<std::uint16_t>(hours * 3600);
