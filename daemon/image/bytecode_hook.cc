@@ -333,6 +333,11 @@ bool may_write_bytecode() {
   return truth == 0;
 }
 
+std::string bytecode_in_the_making() {
+  const auto import = current_import();
+  return import ? import->pyc : std::string();
+}
+
 const std::string& installed_overlay() {
   return state().dir;
 }

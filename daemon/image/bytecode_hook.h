@@ -49,6 +49,12 @@ bool may_write_bytecode();
 // script, if it was compiled in vain (daemon/image/kept_script.h), else empty.
 void serve_bytecode(RunNotes notes, const std::string& entry, const std::string& script);
 
+// While importlib opens a source, to compile it: where its bytecode is going to be. Empty: it opens something else.
+std::string bytecode_in_the_making();
+
+// While importlib opens a source, to compile it: where its bytecode will be. Empty: it opens something else.
+std::string bytecode_in_the_making();
+
 // In a child of a program at its stop: what the program has noted until there is its own, too.
 void hand_on_bytecode(RunNotes notes);
 

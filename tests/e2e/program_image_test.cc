@@ -288,6 +288,19 @@ TEST_P(ProgramImages, ServeEditsFromBeforeTheProject) {
   }
 }
 
+// A module that warns as it is compiled, and was edited a moment ago: its first bytecode is not trusted.
+TEST_P(ProgramImages, WarnOnceOfWhatWasEdited) {
+  put("main.py", "import warns\nprint(warns.VALUE)\n");
+  put("warns.py", "VALUE = 1 is 1\n");
+  Seen seen;
+  EXPECT_TRUE(await([&] {
+    seen = run_kiln(GetParam(), {"main.py"});
+    EXPECT_EQ(seen.outcome.out, "True\n");
+    return seen.log.is_served() && seen.outcome.err.empty();
+  })) << seen.outcome.err;
+  expect_warm(GetParam(), {"main.py"});
+}
+
 // An image starts with the variables that start-up code reads, and so do the programs that it has run ahead.
 TEST_P(ProgramImages, StartWithWhatStartUpCodeReads) {
   put("site/sitecustomize.py", "import os, sys\nsys.colour = os.environ.get('COLOUR')\n");
