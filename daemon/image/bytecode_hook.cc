@@ -115,12 +115,8 @@ bool is_standard(PyObject* loader) {
          PyDict_GetItemString(standard.builtins.get(), "compile") == standard.compile.get();
 }
 
-// The import that io.open_code was called for, if it was one: importlib's get_code, two frames up, of a
-// loader that compiles as Python does. In a subinterpreter it is another get_code, so nothing there is
-// touched.
-std::optional<Import> current_import() {
-  PyObject* get_data = reinterpret_cast<PyObject*>(PyEval_GetFrame());
-  const PythonRef frame = attribute(get_data, "f_back");
+// FRAME: of importlib's get_code, else there is none.
+std::optional<Import> import_of(const PythonRef& frame) {
   const PythonRef code = frame && frame.get() != Py_None ? code_of(frame.get()) : PythonRef{};
   if (!code || code.get() != state().standard.get_code.get()) return std::nullopt;
   const PythonRef locals = attribute(frame.get(), "f_locals");
@@ -133,6 +129,14 @@ std::optional<Import> current_import() {
   import.size = *size;
   import.hash_based = item(locals, "hash_based").get() == Py_True;
   return import;
+}
+
+// The import that io.open_code was called for, if it was one: importlib's get_code, two frames up, of a
+// loader that compiles as Python does. In a subinterpreter it is another get_code, so nothing there is
+// touched.
+std::optional<Import> current_import() {
+  PyObject* get_data = reinterpret_cast<PyObject*>(PyEval_GetFrame());
+  return import_of(attribute(get_data, "f_back"));
 }
 
 // Whether Python would use the bytecode in FILE, which it has opened: then it shall.
@@ -334,8 +338,12 @@ bool may_write_bytecode() {
 }
 
 std::string bytecode_in_the_making() {
-  const auto import = current_import();
-  return import ? import->pyc : std::string();
+  PythonRef frame = PythonRef::borrowed(reinterpret_cast<PyObject*>(PyEval_GetFrame()));
+  while (frame && frame.get() != Py_None) {
+    if (const auto import = import_of(frame)) return import->pyc;
+    frame = attribute(frame.get(), "f_back");
+  }
+  return {};
 }
 
 const std::string& installed_overlay() {

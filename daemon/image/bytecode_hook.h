@@ -49,10 +49,8 @@ bool may_write_bytecode();
 // script, if it was compiled in vain (daemon/image/kept_script.h), else empty.
 void serve_bytecode(RunNotes notes, const std::string& entry, const std::string& script);
 
-// While importlib opens a source, to compile it: where its bytecode is going to be. Empty: it opens something else.
-std::string bytecode_in_the_making();
-
-// While importlib opens a source, to compile it: where its bytecode will be. Empty: it opens something else.
+// While importlib gets a module's code from its source: where its bytecode will be. Empty: it is doing
+// something else.
 std::string bytecode_in_the_making();
 
 // In a child of a program at its stop: what the program has noted until there is its own, too.

@@ -464,14 +464,6 @@ class Rehearsal : public FenceKeeper {
     ::fstat(fd, &status);
     if (S_ISDIR(status.st_mode)) return inputs_.add(Kind::identity, look.dirfd, path);
     if (!is_imported_from_source(path, fd)) inputs_.add(Kind::content, look.dirfd, path);
-    if (path.ends_with(".py")) note_compiling();
-  }
-
-  // A stop within that is good until there is bytecode: each run would compile the source, and be warned.
-  void note_compiling() {
-    const PythonAside aside;
-    const std::string bytecode = bytecode_in_the_making();
-    if (!bytecode.empty()) inputs_.add(Kind::content, AT_FDCWD, bytecode);
   }
 
   // Of a file its opening has noted all there is to know; of a directory, that it is that one. Whoever lists
@@ -546,6 +538,9 @@ class Rehearsal : public FenceKeeper {
     {
       const PythonAside aside;
       if (is_listened_to() || is_kept_elsewhere(replaced_) || !are_generators_there()) ::_exit(1);
+      // Each run from here will compile a source, and be warned: this is good until there is bytecode.
+      const std::string bytecode = bytecode_in_the_making();
+      if (!bytecode.empty()) inputs_.add(Kind::content, AT_FDCWD, bytecode);
       report = describe(step);
       report.is_last = is_last;
       recorders_.remove();
