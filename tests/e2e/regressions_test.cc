@@ -240,11 +240,32 @@ class StartUp : public testing::TestWithParam<Python> {
     }
     EXPECT_TRUE(log.is_served()) << log.line;
   }
+
+  // No image is made with the start-up code in DIR: Python itself runs CODE.
+  static void expect_no_image(const std::string& dir, const std::string& code, const std::string& input) {
+    const auto run_it = [&](std::vector<std::string> argv) {
+      argv.insert(argv.end(), {"-c", code});
+      return run({.argv = std::move(argv),
+                  .environment = environment_with({"PYTHONPATH=" + dir}),
+                  .in = Stream::pipe,
+                  .input = input});
+    };
+    const Outcome expected = run_it({GetParam().path});
+    LogLine log;
+    ASSERT_TRUE(await([&] {
+      Outcome outcome = run_it({kiln_binary(), "run", "--python", GetParam().path});
+      log = take_log_line(outcome.err);
+      EXPECT_EQ(outcome.out, expected.out);
+      EXPECT_EQ(outcome.err, expected.err);
+      return log.reason == "startup-code" || log.is_served();
+    })) << log.line;
+    EXPECT_EQ(log.reason, "startup-code") << log.line;
+  }
 };
 
 // Its main thread has sys.stderr, too.
 TEST_P(StartUp, ThreadingMayBeImported) {
-  const std::string dir = home_dir() + "/imports-threading";
+  const std::string dir = home_dir() + "/" + GetParam().name + "-imports-threading";
   std::filesystem::create_directories(dir);
   write_file(dir + "/sitecustomize.py", "import threading\n");
   expect_bare("import sys, threading; print(threading.main_thread()._stderr is sys.stderr)",
@@ -257,28 +278,14 @@ TEST_P(StartUp, NewlinesMayBeAskedForAnotherWay) {
   for (const auto& [stream, newline] :
        {Change{"stdin", "None"}, Change{"stdin", "''"}, Change{"stdin", "'\\r\\n'"},
         Change{"stdout", "'\\r\\n'"}, Change{"stderr", "'\\r'"}}) {
-    const std::string dir = home_dir() + "/newlines-of-" + stream + std::to_string(newline.size());
+    const std::string dir =
+        home_dir() + "/" + GetParam().name + "-newlines-of-" + stream + std::to_string(newline.size());
     std::filesystem::create_directories(dir);
     write_file(dir + "/sitecustomize.py",
                "import sys\nsys." + stream + ".reconfigure(newline=" + newline + ")\n");
     const std::string code = "import sys; print(list(sys.stdin)); print('e', file=sys.stderr)";
-    const auto run_it = [&](std::vector<std::string> argv) {
-      argv.insert(argv.end(), {"-c", code});
-      return run({.argv = std::move(argv),
-                  .environment = environment_with({"PYTHONPATH=" + dir}),
-                  .in = Stream::pipe,
-                  .input = "a\nb\r\n"});
-    };
-    const Outcome expected = run_it({GetParam().path});
-    LogLine log;
-    ASSERT_TRUE(await([&] {
-      Outcome outcome = run_it({kiln_binary(), "run", "--python", GetParam().path});
-      log = take_log_line(outcome.err);
-      EXPECT_EQ(outcome.out, expected.out);
-      EXPECT_EQ(outcome.err, expected.err);
-      return log.reason == "startup-code" || log.is_served();
-    })) << log.line;
-    EXPECT_EQ(log.reason, "startup-code") << stream << newline;
+    SCOPED_TRACE(stream + newline);
+    expect_no_image(dir, code, "a\nb\r\n");
   }
 }
 
@@ -299,22 +306,10 @@ TEST_P(StartUp, MayAskAndChangeItsProcess) {
       "os.sched_getaffinity(0), os.getpgid(0) == os.getpid(), sys.stdin._CHUNK_SIZE)";
   for (const auto& [name, step] : steps) {
     SCOPED_TRACE(step);
-    const std::string dir = home_dir() + "/changes-" + name;
+    const std::string dir = home_dir() + "/" + GetParam().name + "-changes-" + name;
     std::filesystem::create_directories(dir);
     write_file(dir + "/sitecustomize.py", "import os, signal, sys\n" + step + "\n");
-    const auto run_it = [&](std::vector<std::string> argv) {
-      argv.insert(argv.end(), {"-c", code});
-      return run({.argv = std::move(argv), .environment = environment_with({"PYTHONPATH=" + dir})});
-    };
-    const Outcome expected = run_it({GetParam().path});
-    LogLine log;
-    ASSERT_TRUE(await([&] {
-      Outcome outcome = run_it({kiln_binary(), "run", "--python", GetParam().path});
-      log = take_log_line(outcome.err);
-      EXPECT_EQ(outcome.out, expected.out);
-      return log.reason == "startup-code" || log.is_served();
-    })) << log.line;
-    EXPECT_EQ(log.reason, "startup-code") << log.line;
+    expect_no_image(dir, code, "");
   }
 }
 
