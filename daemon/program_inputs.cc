@@ -2,6 +2,8 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
+#include <filesystem>
 #include <utility>
 
 #include "daemon/watch/path_order.h"
@@ -9,7 +11,10 @@
 namespace kiln {
 namespace {
 
+namespace fs = std::filesystem;
 using Kind = ProgramInput::Kind;
+
+constexpr std::size_t kMostLinks = 8;  // one behind the other
 
 bool is_directory(const std::string& path) {
   struct stat status {};
@@ -21,27 +26,83 @@ bool tells_by_entries(const ProgramInput& input) {
   return input.kind != Kind::content && input.kind != Kind::link_content;
 }
 
+// What the symlink LINK leads to, as it is spelled; empty: that cannot be said without the kernel.
+std::string target_of(const std::string& link) {
+  std::error_code failed;
+  const fs::path target = fs::read_symlink(link, failed);
+  if (failed) return {};
+  const std::string directory(directory_of(link));
+  const fs::path spelled = (fs::path(directory) / target).lexically_normal();
+  const bool climbs = std::ranges::find(target, fs::path("..")) != target.end();
+  if (!climbs) return spelled;
+  // It is as it is spelled where no part of it is a symlink.
+  const fs::path above = fs::canonical(spelled.parent_path(), failed);
+  return !failed && above == spelled.parent_path() ? spelled.string() : std::string();
+}
+
+// Whether PATH leads to the file END, which is no symlink.
+bool is_file_behind(const std::string& path, const std::string& end) {
+  struct stat behind {};
+  struct stat status {};
+  return !end.empty() && ::stat(path.c_str(), &behind) == 0 && ::lstat(end.c_str(), &status) == 0 &&
+         S_ISREG(status.st_mode) && status.st_dev == behind.st_dev && status.st_ino == behind.st_ino;
+}
+
 }  // namespace
+
+ProgramInputs::Input ProgramInputs::way_of(ProgramInput known) {
+  Input input{std::move(known), {}, {}};
+  const bool follows = input.known.kind != Kind::link_content && input.known.kind != Kind::link_type &&
+                       input.known.kind != Kind::link_identity;
+  if (follows && is_directory(input.known.path)) {
+    input.end = input.known.path;
+    input.held = tells_by_entries(input.known) ? Input::Held::directory : Input::Held::no;
+    return input;
+  }
+  struct stat status {};
+  std::string end = input.known.path;
+  while (::lstat(end.c_str(), &status) == 0 && S_ISLNK(status.st_mode)) {
+    input.links.push_back(end);
+    end = follows && input.links.size() <= kMostLinks ? target_of(end) : std::string();
+    if (end.empty()) break;
+  }
+  // The way as it is spelled must be the kernel's; what else may lie behind a symlink is not held.
+  if (!input.links.empty() && follows && !is_file_behind(input.known.path, end))
+    return Input{std::move(input.known), {}, {}};
+  input.end = end;
+  const bool is_itself_directory = !end.empty() && is_directory(end);  // by lstat, a directory is content
+  input.held = is_itself_directory ? Input::Held::no : Input::Held::file;
+  return input;
+}
+
+// The paths that are held as files.
+template <class Do>
+void ProgramInputs::for_each_held(const Input& input, const Do& what) {
+  for (const std::string& link : input.links) what(link);
+  if (input.held == Input::Held::file && !input.end.empty()) what(input.end);
+}
 
 ProgramInputs::ProgramInputs(Watcher& watcher, std::vector<ProgramInput> inputs) : watcher_(watcher) {
   inputs_.reserve(inputs.size());
   for (ProgramInput& input : inputs) {
-    auto held = Input::Held::file;
-    if (is_directory(input.path)) held = tells_by_entries(input) ? Input::Held::directory : Input::Held::no;
-    if (held == Input::Held::file) watcher_.add_file(input.path);
-    if (held == Input::Held::directory) watcher_.add_directory(input.path);
-    inputs_.push_back({std::move(input), held});
+    inputs_.push_back(way_of(std::move(input)));
     Input& kept = inputs_.back();
+    for_each_held(kept, [&](const std::string& path) { watcher_.add_file(path); });
+    if (kept.held == Input::Held::directory) watcher_.add_directory(kept.end);
     unproved_.insert(&kept);
-    by_path_[kept.known.path].push_back(&kept);
-    by_path_[directory_of(kept.known.path)].push_back(&kept);
+    const auto note = [&](std::string_view path) {
+      by_path_[path].push_back(&kept);
+      by_path_[directory_of(path)].push_back(&kept);
+    };
+    note(kept.known.path);
+    for_each_held(kept, note);
   }
 }
 
 ProgramInputs::~ProgramInputs() {
   for (const Input& input : inputs_) {
-    if (input.held == Input::Held::file) watcher_.remove_file(input.known.path);
-    if (input.held == Input::Held::directory) watcher_.remove_directory(input.known.path);
+    for_each_held(input, [&](const std::string& path) { watcher_.remove_file(path); });
+    if (input.held == Input::Held::directory) watcher_.remove_directory(input.end);
   }
 }
 
@@ -55,8 +116,11 @@ std::vector<std::string> ProgramInputs::paths() const {
 }
 
 bool ProgramInputs::is_proved(const Input& input) const {
-  return proved_at_ != 0 && input.held != Input::Held::no &&
-         watcher_.unchanged_since(input.known.path, proved_at_);
+  if (proved_at_ == 0 || input.held == Input::Held::no) return false;
+  return std::ranges::all_of(
+             input.links,
+             [&](const std::string& link) { return watcher_.link_unchanged_since(link, proved_at_); }) &&
+         (input.end.empty() || watcher_.unchanged_since(input.end, proved_at_));
 }
 
 bool ProgramInputs::holds(ProgramInput& known) {

@@ -1,8 +1,9 @@
 // What a program that was run ahead had looked at, and whether it is still as it was.
 //
 // It is held by the watcher (daemon/watch/watcher.h): what is proved needs no look, and where nothing at all
-// was heard since the last question, the answer takes no time. What cannot be proved (symlinks, files with
-// several links, other file systems) is looked at by stat for each question.
+// was heard since the last question, the answer takes no time. A file behind a symlink is proved where the
+// link is and the file is. What cannot be proved (files with several links, other file systems) is looked at
+// by stat for each question.
 #pragma once
 
 #include <string>
@@ -39,9 +40,14 @@ class ProgramInputs {
  private:
   struct Input {
     ProgramInput known;
-    enum class Held { no, file, directory } held;
+    std::vector<std::string> links;  // held as files: the symlinks that its path is, and leads to
+    std::string end;                 // what is held beside them; empty: nothing
+    enum class Held { no, file, directory } held = Held::no;
   };
 
+  static Input way_of(ProgramInput known);
+  template <class Do>
+  static void for_each_held(const Input& input, const Do& what);
   static bool holds(ProgramInput& known);
   bool is_proved(const Input& input) const;
   void doubt_since_proved();

@@ -19,7 +19,6 @@
 #include "common/image_channel.h"
 #include "common/launch.h"
 #include "daemon/image/bytecode_hook.h"
-#include "daemon/image/finalizers.h"
 #include "daemon/image/held_mutexes.h"
 #include "daemon/image/known_step.h"
 #include "daemon/image/leave.h"
@@ -148,7 +147,8 @@ class Child {
     const auto answer = receive_frame(connection_().get());
     if (!answer || answer->frame.type != FrameType::go) ::_exit(0);
     for (UniqueFd& fd : kept_) fd.reset();
-    pid_ = ::getpid();
+    run_.pid = ::getpid();
+    run_.image = image;
   }
 
   // This is going to be no run: nothing of ours is open any more.
@@ -157,8 +157,8 @@ class Child {
   }
 
   std::uint64_t blocked_signals() const { return blocked_signals_; }
-  StatusPage* page() { return page_; }
-  pid_t pid() const { return pid_; }
+  void share(RunNotes& notes) { run_.heir = notes.heir(); }
+  const RunProcess& run() const { return run_; }
 
  private:
   Result<Launch> receive_launch() {
@@ -203,7 +203,7 @@ class Child {
     void* mapped =
         ::mmap(nullptr, sizeof(StatusPage), PROT_READ | PROT_WRITE, MAP_SHARED, page_fd_().get(), 0);
     if (mapped == MAP_FAILED) ::_exit(0);
-    page_ = static_cast<StatusPage*>(mapped);
+    run_.page = static_cast<StatusPage*>(mapped);
     // A fork of the program must not write into it.
     ::madvise(mapped, sizeof(StatusPage), MADV_DONTFORK);
   }
@@ -214,10 +214,9 @@ class Child {
 
   std::uint64_t blocked_signals_ = 0;  // of the program
   std::vector<int> own_descriptors_;   // that the program has open already
-  pid_t pid_ = 0;
   bool is_ahead_ = false;
   std::array<UniqueFd, 3> kept_;  // ours until "go"; the program never sees them
-  StatusPage* page_ = nullptr;
+  RunProcess run_;
 };
 
 // Of this process; in a fork of a program at its stop, of the one that it was forked from.
@@ -241,23 +240,24 @@ void be_child(Spare spare) {
   self.await_go(spare.image);
   release_signals(self.blocked_signals());
   spare.notes.keep_from_forks();
+  self.share(spare.notes);
   serve_bytecode(std::move(spare.notes), program->entry(), program->uncached_source());
   mark_object_list();
   leave_as_child(program->run());
 }
 
-void practise_run(const ImageSockets& sockets, pid_t image) {
+void practise_run(const ImageSockets& sockets, pid_t image, const std::function<void()>& at_end) {
   Child& self = child();
   self.get_ready(sockets, image, {});
   auto program = Child::prepare(practice_launch());
   if (!program) return;
   mark_object_list();
   program->run();
-  (void)finalization_matters();
+  practise_leaving(at_end);
 }
 
-void practise_going_on(const ImageSockets& sockets, pid_t image, const Stopped& stopped,
-                       const Launch& launch) {
+void practise_going_on(const ImageSockets& sockets, pid_t image, const Stopped& stopped, const Launch& launch,
+                       const std::function<void()>& at_end) {
   Child& self = child();
   self = Child();
   const PythonAside aside;
@@ -265,7 +265,7 @@ void practise_going_on(const ImageSockets& sockets, pid_t image, const Stopped& 
   take_over_mutexes();
   if (!Child::resume(stopped, launch)) return;
   mark_object_list();
-  (void)finalization_matters();
+  practise_leaving(at_end);
 }
 
 std::uint64_t go_on_as_child(Spare spare, const Stopped& stopped) {
@@ -274,6 +274,7 @@ std::uint64_t go_on_as_child(Spare spare, const Stopped& stopped) {
   const PythonAside aside;
   if (!may_start_threads()) ::_exit(0);
   self.get_ready(spare.sockets, spare.image, stopped.descriptors);
+  self.share(spare.notes);
   hand_on_bytecode(std::move(spare.notes));
   self.take(spare.sockets);
   Child::forget_pending_signals();
@@ -287,7 +288,7 @@ std::uint64_t go_on_as_child(Spare spare, const Stopped& stopped) {
 }
 
 void leave_as_child(const Program::Outcome& outcome) {
-  leave(outcome, child().page(), child().pid());
+  leave(outcome, child().run());
 }
 
 }  // namespace kiln::image

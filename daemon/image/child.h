@@ -4,6 +4,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -29,9 +30,9 @@ struct Spare {
 // In a child of a bare image: waits for a run, and is its program; or for the order to rehearse one.
 [[noreturn]] void be_child(Spare spare);
 
-// In a child that will have no run: all that comes up to one of a command that prints, and its end, but for
-// what a program can have others told of.
-void practise_run(const ImageSockets& sockets, pid_t image);
+// In a child that will have no run: all that one of a command that prints does, but for what a program can
+// have others told of. AT_END: what to do then (practice.h). Returns where it could not be done.
+void practise_run(const ImageSockets& sockets, pid_t image, const std::function<void()>& at_end);
 
 // In a child of a program at its stop: waits for a run, takes over all that is the run's, and returns, for
 // the program to go on, which must be with the signals blocked that this returns (bit n-1: signal n).
@@ -41,9 +42,9 @@ struct Stopped {
 };
 std::uint64_t go_on_as_child(Spare spare, const Stopped& stopped);
 
-// The same of practise_run(): up to where the program would go on. LAUNCH: that it was started with.
-void practise_going_on(const ImageSockets& sockets, pid_t image, const Stopped& stopped,
-                       const Launch& launch);
+// The same of practise_run(): as if the program ended where it stands. LAUNCH: that it was started with.
+void practise_going_on(const ImageSockets& sockets, pid_t image, const Stopped& stopped, const Launch& launch,
+                       const std::function<void()>& at_end);
 
 // Ends the program that this process is.
 [[noreturn]] void leave_as_child(const Program::Outcome& outcome);

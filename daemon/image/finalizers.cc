@@ -232,6 +232,7 @@ std::string note_own_finalizers() {
       if (PyType_Check(object) != 0) note_class(reinterpret_cast<PyTypeObject*>(object));
     }
   }
+  order_classes();
   PyErr_Clear();
   return own_reason();
 }

@@ -1,7 +1,6 @@
 #include "daemon/image/late_finalizers.h"
 
-#include <sys/uio.h>
-#include <unistd.h>
+#include <sys/mman.h>
 
 #include <algorithm>
 #include <cstddef>
@@ -18,7 +17,8 @@ namespace {
 
 // Include/cpython/object.h: tp_finalize, where it is in 3.8 to 3.13, which note_class() tries.
 constexpr std::size_t kFinalizer = 392;
-constexpr std::size_t kAtOnce = 1024;  // IOV_MAX
+constexpr std::uintptr_t kPage = 4096;
+constexpr std::uintptr_t kNear = 4 << 20;  // there may be nothing between two that lie further apart
 
 std::vector<std::uintptr_t>& slots() {
   static auto* addresses = new std::vector<std::uintptr_t>;
@@ -36,16 +36,21 @@ int see_class(PyObject* object, PyObject* type, void* closure) {
   return set_class(object, type, closure);
 }
 
-// ADDRESSES that hold something, or are gone.
-bool any_is_set(std::span<const std::uintptr_t> addresses) {
-  std::vector<void*> values(addresses.size(), nullptr);
-  std::vector<iovec> there;
-  for (const std::uintptr_t address : addresses)
-    there.push_back({reinterpret_cast<void*>(address), sizeof(void*)});
-  const iovec here{values.data(), values.size() * sizeof(void*)};
-  const ssize_t size = ::process_vm_readv(::getpid(), &here, 1, there.data(), there.size(), 0);
-  return size != static_cast<ssize_t>(here.iov_len) ||
-         std::ranges::any_of(values, [](const void* value) { return value != nullptr; });
+bool is_set(std::uintptr_t slot) {
+  return *reinterpret_cast<void* const*>(slot) != nullptr;
+}
+
+// Whether all pages from the one of FIRST to the one of LAST are there: msync(2) looks, and does nothing.
+bool is_mapped(std::uintptr_t first, std::uintptr_t last) {
+  const std::uintptr_t begin = first / kPage * kPage;
+  return ::msync(reinterpret_cast<void*>(begin), last + sizeof(void*) - begin, MS_ASYNC) == 0;
+}
+
+// SLOTS, in order, that hold something, or are gone.
+bool any_is_set(std::span<const std::uintptr_t> slots) {
+  if (is_mapped(slots.front(), slots.back())) return std::ranges::any_of(slots, is_set);
+  return std::ranges::any_of(slots,
+                             [](std::uintptr_t slot) { return !is_mapped(slot, slot) || is_set(slot); });
 }
 
 }  // namespace
@@ -62,6 +67,10 @@ void note_class(PyTypeObject* type) {
   if (finalizer == nullptr) slots().push_back(slot);
 }
 
+void order_classes() {
+  std::ranges::sort(slots());
+}
+
 void watch_class_changes() {
   if (set_class != nullptr) return;
   const PythonRef table = attribute(reinterpret_cast<PyObject*>(&PyBaseObject_Type), "__dict__");
@@ -75,8 +84,11 @@ void watch_class_changes() {
 bool any_was_given_finalizer() {
   if (has_changed_class || !layout_is_known) return true;
   const std::span<const std::uintptr_t> all = slots();
-  for (std::size_t at = 0; at < all.size(); at += kAtOnce) {
-    if (any_is_set(all.subspan(at, std::min(kAtOnce, all.size() - at)))) return true;
+  for (std::size_t at = 0; at < all.size();) {
+    std::size_t end = at + 1;
+    while (end < all.size() && all[end] - all[end - 1] < kNear) ++end;
+    if (any_is_set(all.subspan(at, end - at))) return true;
+    at = end;
   }
   return false;
 }

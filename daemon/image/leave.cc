@@ -7,6 +7,7 @@
 
 #include "daemon/image/bytecode_hook.h"
 #include "daemon/image/finalizers.h"
+#include "daemon/image/heir.h"
 #include "daemon/image/interpreter_state.h"
 #include "daemon/image/python_ref.h"
 
@@ -82,7 +83,7 @@ void die_of_interrupt() {
 
 }  // namespace
 
-void leave(Program::Outcome outcome, StatusPage* page, pid_t owner) {
+void leave(const Program::Outcome& outcome, const RunProcess& run) {
   int exit_code = outcome.exit_code;
   if (!finish()) exit_code = kFlushFailed;
   if (outcome.interrupted) {
@@ -90,7 +91,10 @@ void leave(Program::Outcome outcome, StatusPage* page, pid_t owner) {
     exit_code = SIGINT + 128;
   }
   // A fork of the program comes by here, too; it does not have the page.
-  if (::getpid() == owner) *page = StatusPage{1, exit_code & 0xff};
+  if (::getpid() == run.pid) {
+    *run.page = StatusPage{1, exit_code & 0xff};
+    leave_memory_to_heir(run.image, run.heir);
+  }
   std::exit(exit_code);
 }
 

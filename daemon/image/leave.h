@@ -15,7 +15,15 @@
 
 namespace kiln::image {
 
-// PAGE: where the exit code is noted, if this process is still OWNER.
-[[noreturn]] void leave(Program::Outcome outcome, StatusPage* page, pid_t owner);
+// A run's process, and what it shares with others.
+struct RunProcess {
+  pid_t pid = 0;
+  pid_t image = 0;
+  StatusPage* page = nullptr;  // where the exit code is noted
+  pid_t* heir = nullptr;       // heir.h
+};
+
+// This process is RUN's, or a fork of it.
+[[noreturn]] void leave(const Program::Outcome& outcome, const RunProcess& run);
 
 }  // namespace kiln::image

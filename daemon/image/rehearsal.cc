@@ -523,8 +523,9 @@ class Rehearsal : public FenceKeeper {
     stopped_.descriptors = program_descriptors();
     if (::chdir("/") != 0) ::_exit(1);
     const std::array fds{message.get()};
-    const auto practise = [this](const ImageSockets& sockets, pid_t image) {
-      practise_going_on(sockets, image, stopped_, order_.launch);
+    const auto practise = [this](const ImageSockets& sockets, pid_t image,
+                                 const std::function<void()>& at_end) {
+      practise_going_on(sockets, image, stopped_, order_.launch, at_end);
     };
     Spare spare =
         serve(ImageKind::program, channel.get(), std::string(1, kStopped), practise, fds, other_child);

@@ -21,6 +21,7 @@ constexpr std::size_t kMaxPath = 4096;
 struct RunNotes::Page {
   std::uint32_t umask;
   std::uint32_t optimize;
+  pid_t heir;
   char entry[kMaxPath];
   char last[kMaxPath];  // path noted
   std::atomic<std::uint32_t> used;
@@ -76,6 +77,14 @@ void RunNotes::add(Note note, std::string_view path) {
   std::memcpy(page_->last + shared, rest.data(), rest.size());
   page_->last[path.size()] = '\0';
   page_->used = static_cast<std::uint32_t>(used + 1 + sizeof shared + rest.size() + 1);
+}
+
+pid_t* RunNotes::heir() {
+  return page_ == nullptr ? nullptr : &page_->heir;
+}
+
+pid_t RunNotes::named_heir() const {
+  return page_ == nullptr ? 0 : page_->heir;
 }
 
 RunRecord RunNotes::read() const {

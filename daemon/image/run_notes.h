@@ -6,6 +6,8 @@
 // connection, by a path that is remembered; and what the kernel or os._exit ends would never say anything.
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -39,11 +41,15 @@ class RunNotes {
   // In the child. What does not fit is left out. ENTRY: what is run (common/image_channel.h).
   void begin(unsigned umask, int optimize, std::string_view entry);
   void add(Note note, std::string_view path);
+  // Where the child writes down who has its memory after it (heir.h). Null: there are no notes.
+  pid_t* heir();
   // The same as BEFORE has, so far.
   void begin_as(const RunNotes& before);
 
   // In the image. The program may have written there, too: whatever it is, it comes out as strings.
   RunRecord read() const;
+  // 0: it has none.
+  pid_t named_heir() const;
 
  private:
   struct Page;

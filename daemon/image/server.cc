@@ -23,6 +23,7 @@
 #include "common/launch.h"
 #include "daemon/image/child.h"
 #include "daemon/image/fork.h"
+#include "daemon/image/heir.h"
 #include "daemon/image/hot_pages.h"
 #include "daemon/image/run_notes.h"
 
@@ -99,8 +100,7 @@ class Server {
     hot_pages_.expect();
     practising_ = fork_child();
     if (practising_ != 0) return;
-    practise(sockets_, image_);
-    hot_pages_.note();
+    practise(sockets_, image_, [this] { hot_pages_.note(); });
     ::_exit(0);
   }
 
@@ -245,6 +245,8 @@ class Server {
     }
     Run& run = found->second;
     tell(run.connection, encode_frame(FrameType::ended, encode_ended(status)));
+    const pid_t heir = run.notes.named_heir();
+    if (end_heir(heir)) others_.push_back(heir);
     if (run.is_stopped) signal_client(run, SIGCONT);
     RunRecord record = run.notes.read();
     // The child stays a zombie, and with it its process group, until the client has returned there, and left.
@@ -307,7 +309,7 @@ class Server {
   bool serving_ = true;
   std::map<pid_t, RunNotes> spares_;
   std::map<pid_t, Run> running_;
-  std::vector<pid_t> others_;        // children that are no runs: rehearsals, until they end
+  std::vector<pid_t> others_;        // children that are no runs: rehearsals and heirs, until they end
   std::map<pid_t, UniqueFd> ended_;  // zombies, with their clients' connections
   Clock::time_point refill_at_;      // not before, unless there is none
   std::size_t lost_spares_ = 0;

@@ -18,8 +18,9 @@ enum class ImageKind {
   program,  // a program at its stop, which shall not notice: os.register_at_fork is none of Kiln's
 };
 
-// What a child does once, for all: what comes up to a run, without one (hot_pages.h).
-using Practice = std::function<void(const ImageSockets& sockets, pid_t image)>;
+// What a child does once, for all: what a run does, without one (hot_pages.h), and AT_END.
+using Practice =
+    std::function<void(const ImageSockets& sockets, pid_t image, const std::function<void()>& at_end)>;
 
 // CHANNEL: the socket to the daemon, a descriptor of its own. GREETING: the first message on it, with
 // GREETING_FDS. OTHER_CHILD: a child of this process that is none of the image's, or 0. Returns in spare

@@ -43,6 +43,7 @@ struct Name {
     unknown,  // something happened; it will be looked at
     absent,
     heard,    // a regular file, with a watch of its own
+    link,     // a symlink with one: itself, not what it leads to
     by_stat,  // anything else
   };
   State state = State::unknown;

@@ -704,6 +704,13 @@ bool Forest::unchanged_since(std::string_view path, Tick tick) const {
   return proved && name->changed <= tick;
 }
 
+bool Forest::link_unchanged_since(std::string_view path, Tick tick) const {
+  const Directory* const above = find(directory_of(path));
+  const Name* const name = above != nullptr ? held_name(*above, path) : nullptr;
+  return name != nullptr && is_heard(*above, tick) && name->state == Name::State::link &&
+         name->changed <= tick;
+}
+
 // Somebody asks. What was crowded when it was listed is so until something is heard of it.
 void Forest::look_again_if_crowded(Directory& directory) {
   const bool may_be_other = directory.changed > directory.since;
@@ -780,7 +787,8 @@ std::optional<std::vector<std::string>> Forest::tree_unchanged_since(std::string
     if (directory.coverage == Coverage::missing) return true;
     for (const auto& [name, known] : directory.names) {
       if (known.state == Name::State::unknown || known.changed > tick) return false;
-      if (known.state == Name::State::by_stat) by_stat.push_back(path_in(*directory.path, name));
+      if (known.state == Name::State::by_stat || known.state == Name::State::link)
+        by_stat.push_back(path_in(*directory.path, name));
     }
     return true;
   };

@@ -105,11 +105,12 @@ class Forest {
   // What is above is not what it was, so nothing was seen. It is looked at again first.
   void astray(const Visit& visit);
   void astray(const Look& look);
-  // WATCH is that of a name that is `heard`, else -1.
+  // WATCH is that of a name that is `heard`, or a `link`; else -1.
   void looked(const Look& look, const Look::Item& item, Name::State state, int watch);
 
   // What is proved; see Watcher.
   bool unchanged_since(std::string_view path, Tick tick) const;
+  bool link_unchanged_since(std::string_view path, Tick tick) const;
   std::optional<std::vector<std::string>> tree_unchanged_since(std::string_view path, Tick tick);
   bool files_unchanged_since(std::string_view path, Tick tick);
   bool watches_all_below(std::string_view path) const;

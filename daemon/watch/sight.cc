@@ -146,8 +146,8 @@ NameSight see_name(const UniqueFd& directory, const Look& look, const Look::Item
   }
   const bool single =
       S_ISREG(status.st_mode) && status.st_nlink == 1 && status.st_dev == look.directory.device;
-  if (item.held && S_ISREG(status.st_mode)) {
-    sight.state = Name::State::heard;
+  if (item.held && (S_ISREG(status.st_mode) || S_ISLNK(status.st_mode))) {
+    sight.state = S_ISLNK(status.st_mode) ? Name::State::link : Name::State::heard;
     return sight;
   }
   sight.descriptor.reset();

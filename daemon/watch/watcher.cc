@@ -133,6 +133,11 @@ bool Watcher::unchanged_since(std::string_view path, Tick tick) const {
   return forest_.unchanged_since(path, tick);
 }
 
+bool Watcher::link_unchanged_since(std::string_view path, Tick tick) const {
+  const std::lock_guard lock(mutex_);
+  return forest_.link_unchanged_since(path, tick);
+}
+
 std::optional<std::vector<std::string>> Watcher::tree_unchanged_since(std::string_view path, Tick tick) {
   const std::lock_guard lock(mutex_);
   auto by_stat = forest_.tree_unchanged_since(path, tick);
@@ -298,7 +303,7 @@ void Watcher::look_at(const Look& look) {
   for (const auto& item : look.items) {
     NameSight sight = see_name(directory, look, item);
     int watch = -1;
-    if (sight.state == Name::State::heard) {
+    if (sight.descriptor) {
       const bool has_room = [&] {
         const std::lock_guard lock(mutex_);
         return forest_.has_room();

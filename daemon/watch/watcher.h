@@ -10,7 +10,8 @@
 //   nothing (tried: link(2) makes an event for the inode's own watch alone). So a file is proved only while
 //   it is *held* (add_file): it then has a watch of its own, which hears every link.
 // - Behind a symlink anything may change. A directory that is wanted for itself may be reached through one,
-//   and is then looked at by stat at each drain(); a file that is one is never proved.
+//   and is then looked at by stat at each drain(); of a file that is one only the link itself is proved, by a
+//   question of its own.
 // - What leads to a directory may be replaced, or mounted over: a directory's parent hears the former; where
 //   none is watched, drain() looks by stat. Mounts show in the mount table.
 // - Changes on network, overlay and FUSE file systems are not all heard: nothing on them is watched or
@@ -114,6 +115,8 @@ class Watcher {
   // happens inside of subdirectories is not meant). Takes a look-up. If drain() returns the TICK at which all
   // was proved, nothing needs to be asked.
   bool unchanged_since(std::string_view path, Tick tick) const;
+  // The same of a symlink that is held as a file: that it is that link, whatever it leads to.
+  bool link_unchanged_since(std::string_view path, Tick tick) const;
   // The same for all below a directory that a root covers, except what the root ignores and the files that
   // are returned: symlinks and files with several links, to be looked at by stat. Nothing: not proved. Time
   // goes with the number of directories. Not heard, for files that are not held: writing through a link that

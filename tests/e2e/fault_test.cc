@@ -32,13 +32,6 @@ pid_t image_pid() {
   return std::regex_search(status, match, ready) ? std::stoi(match[1]) : -1;
 }
 
-std::vector<pid_t> children_of(pid_t pid) {
-  std::ifstream file("/proc/" + std::to_string(pid) + "/task/" + std::to_string(pid) + "/children");
-  std::vector<pid_t> children;
-  for (pid_t child = 0; file >> child;) children.push_back(child);
-  return children;
-}
-
 void kill_all(const std::vector<pid_t>& pids, int number) {
   for (const pid_t pid : pids) kill_process(pid, number);
 }

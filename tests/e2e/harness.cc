@@ -356,6 +356,12 @@ std::vector<pid_t> own_processes(std::string_view name) {
   return pids;
 }
 
+std::vector<pid_t> children_of(pid_t pid) {
+  std::istringstream text(
+      read_file("/proc/" + std::to_string(pid) + "/task/" + std::to_string(pid) + "/children"));
+  return {std::istream_iterator<pid_t>(text), {}};
+}
+
 bool wait_gone(pid_t pid, int timeout_ms) {
   const UniqueFd fd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
   if (!fd) return errno == ESRCH;

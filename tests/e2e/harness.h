@@ -153,6 +153,7 @@ void reset_work_dir();
 pid_t daemon_pid();
 // Processes (none of them this one) whose executable's file name is NAME and who belong to this test.
 std::vector<pid_t> own_processes(std::string_view name = {});
+std::vector<pid_t> children_of(pid_t pid);
 // kill(2) of one process, or of one group. Throws for a number that is none (-1, as an answer that failed, is
 // everybody).
 void kill_process(pid_t pid, int number);

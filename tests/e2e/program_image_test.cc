@@ -1,8 +1,10 @@
 // Programs that are run ahead, and go on from their first step: what they do is what python does, in the
 // first run, when they are warm, with other arguments and variables, and after every change of what they
 // looked at.
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/file.h>
 
 #include <boost/json/parse.hpp>
 #include <chrono>
@@ -14,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include "common/unique_fd.h"
 #include "tests/e2e/harness.h"
 
 namespace kiln::e2e {
@@ -58,17 +61,23 @@ void expect_same(const Outcome& kiln, const Outcome& python) {
   EXPECT_EQ(describe_status(kiln.status), describe_status(python.status));
 }
 
-// The step before which the program NAME stops when it was run ahead as far as it goes. Nothing: it was not.
-std::optional<std::string> last_step_of(const std::string& name) {
+// As `kiln status` shows it: the program NAME when it was run ahead as far as it goes. Nothing: it was not.
+std::optional<json::object> last_image_of(const std::string& name) {
   const Outcome outcome = run({.argv = {kiln_binary(), "status", "--json"}, .environment = environment()});
   const auto status = json::parse(outcome.out);
   for (const auto& image : status.at("images").as_array()) {
     const auto* const entry = image.as_object().if_contains("entry");
     if (entry != nullptr && image.at("last").as_bool() &&
         std::string_view(entry->as_string()).ends_with("/" + name))
-      return std::string(image.at("step").as_string());
+      return image.as_object();
   }
   return std::nullopt;
+}
+
+// The step before which it stops.
+std::optional<std::string> last_step_of(const std::string& name) {
+  const auto image = last_image_of(name);
+  return image ? std::optional<std::string>(image->at("step").as_string()) : std::nullopt;
 }
 
 // Whether the program ARGUMENTS[0] was run ahead as far as it goes.
@@ -898,6 +907,30 @@ TEST_P(ProgramImages, CountWhatTheySave) {
   EXPECT_TRUE(await([&] { return saved_us() > 1'000; })) << saved_us();
 }
 
+// Large programs leave their memory to a process that takes it apart when the client has gone.
+TEST_P(ProgramImages, LeaveNoProcessBehind) {
+  put("large.py", "import json\nkept = b'x' * (40 << 20)\nprint('hello')\n");
+  expect_warm(GetParam(), {"large.py"});
+  const auto image = last_image_of("large.py").value().at("pid").to_number<pid_t>();
+  for (int i = 0; i < 8; ++i) EXPECT_EQ(run_kiln(GetParam(), {"large.py"}).outcome.out, "hello\n");
+  EXPECT_TRUE(await([&] { return children_of(image).size() == 2; })) << children_of(image).size();
+}
+
+// A mapping holds what flock(2) has locked.
+TEST_P(ProgramImages, LeaveNothingLocked) {
+  put("data", "some data\n");
+  put("locks.py",
+      "import fcntl, json, mmap\nkept = b'x' * (40 << 20)\nfile = open('data', 'r+b')\n"
+      "fcntl.flock(file, fcntl.LOCK_EX)\nmapped = mmap.mmap(file.fileno(), 0)\nprint('locked')\n");
+  expect_warm(GetParam(), {"locks.py"});
+  const UniqueFd file{::open((program_dir + "/data").c_str(), O_RDWR | O_CLOEXEC)};
+  for (int i = 0; i < 20; ++i) {
+    EXPECT_EQ(run_kiln(GetParam(), {"locks.py"}).outcome.out, "locked\n");
+    EXPECT_EQ(::flock(file.get(), LOCK_EX | LOCK_NB), 0);
+    ::flock(file.get(), LOCK_UN);
+  }
+}
+
 // Neither an image nor a child that waits for a run keeps what it was sent for a run that comes later.
 TEST_P(ProgramImages, KeepNoSignals) {
   put("signals.py", "print('hello')\n");
@@ -906,11 +939,8 @@ TEST_P(ProgramImages, KeepNoSignals) {
   for (const auto& image : status.at("images").as_array()) {
     if (image.at("kind").as_string() != "program") continue;
     const auto pid = image.at("pid").to_number<pid_t>();
-    const std::string children =
-        "/proc/" + std::to_string(pid) + "/task/" + std::to_string(pid) + "/children";
-    std::istringstream spares(read_file(children));
     for (const int signal : {SIGTERM, SIGUSR1, SIGHUP, SIGALRM}) ::kill(pid, signal);
-    for (pid_t spare = 0; spares >> spare;) {
+    for (const pid_t spare : children_of(pid)) {
       for (const int signal : {SIGTERM, SIGUSR1, SIGHUP, SIGALRM}) ::kill(spare, signal);
     }
   }

@@ -24,7 +24,14 @@ class ProgramInputsTest : public testing::Test {
   ProgramInputsTest() {
     for (const char* name : {"tree/a.py", "tree/b.py", "tree/package/c.py", "elsewhere/d.py"})
       scratch_.write(name, "x = 1\n");
+    make_links();
+  }
+
+  // One that is absolute, one that leads to that, and one that climbs.
+  void make_links() const {
     fs::create_symlink(scratch_ / "elsewhere/d.py", scratch_ / "tree/link.py");
+    fs::create_symlink("link.py", scratch_ / "tree/second.py");
+    fs::create_symlink("../../elsewhere/d.py", scratch_ / "tree/package/climbs.py");
   }
 
   ProgramInput look(Kind kind, const std::string& name) const {
@@ -43,6 +50,9 @@ class ProgramInputsTest : public testing::Test {
             look(Kind::identity, "tree/b.py"),
             look(Kind::content, "tree/link.py"),
             look(Kind::link_content, "tree/link.py"),
+            look(Kind::type, "tree/second.py"),
+            look(Kind::content, "tree/second.py"),
+            look(Kind::content, "tree/package/climbs.py"),
             look(Kind::names, "tree/package"),
             look(Kind::importable_names, "tree"),
             look(Kind::content, "tree/package/c.py"),
@@ -75,14 +85,31 @@ TEST_F(ProgramInputsTest, WhatIsProvedIsNotLookedAt) {
 }
 
 TEST_F(ProgramInputsTest, WhatCannotBeProvedIsLookedAt) {
-  ProgramInputs inputs(watcher_, {look(Kind::content, "tree/link.py")});
+  fs::create_directory_symlink(scratch_ / "elsewhere", scratch_ / "tree/other");
+  fs::create_symlink("other/../d.py", scratch_ / "tree/astray.py");  // ../d.py is not what it leads to
+  scratch_.write("d.py", "x = 1\n");
+  scratch_.write("tree/d.py", "x = 1\n");
+  ProgramInputs inputs(watcher_, {look(Kind::content, "tree/astray.py")});
   EXPECT_TRUE(inputs.hold());
   settle();
   EXPECT_TRUE(inputs.hold());
   EXPECT_EQ(inputs.by_stat(), 1U);
+  scratch_.write("d.py", "x = 22\n");
+  EXPECT_FALSE(inputs.hold());
+  EXPECT_EQ(inputs.changed(), scratch_ / "tree/astray.py");
+}
+
+TEST_F(ProgramInputsTest, SymlinksAreProvedWithWhatTheyLeadTo) {
+  ProgramInputs inputs(watcher_,
+                       {look(Kind::content, "tree/second.py"), look(Kind::link_content, "tree/link.py"),
+                        look(Kind::content, "tree/package/climbs.py")});
+  EXPECT_TRUE(inputs.hold());
+  settle();
+  EXPECT_TRUE(inputs.hold());
+  EXPECT_TRUE(inputs.hold());
+  EXPECT_EQ(inputs.by_stat(), 0U);
   scratch_.write("elsewhere/d.py", "x = 22\n");
   EXPECT_FALSE(inputs.hold());
-  EXPECT_EQ(inputs.changed(), scratch_ / "tree/link.py");
 }
 
 TEST_F(ProgramInputsTest, NothingIsHeldAfterTheEnd) {
@@ -100,6 +127,12 @@ TEST_F(ProgramInputsTest, EveryChangeIsSeen) {
     bool matters = true;
   };
   const auto write = [this](const char* name) { return [this, name] { scratch_.write(name, "y = 333\n"); }; };
+  const auto turn = [this](const char* link) {
+    return [this, link] {
+      fs::remove(scratch_ / link);
+      fs::create_symlink(scratch_ / "tree/a.py", scratch_ / link);
+    };
+  };
   const std::vector<Change> changes{
       {"in place", write("tree/a.py")},
       {"absent appears", write("tree/absent.py")},
@@ -124,10 +157,13 @@ TEST_F(ProgramInputsTest, EveryChangeIsSeen) {
          fs::create_directory(scratch_ / "tree");
        }},
       {"permissions", [this] { ::chmod((scratch_ / "tree/a.py").c_str(), 0600); }},
-      {"the link turned",
+      {"a link turned", turn("tree/link.py")},
+      {"a link to a link turned", turn("tree/second.py")},
+      {"a link that climbs turned", turn("tree/package/climbs.py")},
+      {"a link that became a file",
        [this] {
-         fs::remove(scratch_ / "tree/link.py");
-         fs::create_symlink(scratch_ / "tree/a.py", scratch_ / "tree/link.py");
+         fs::remove(scratch_ / "tree/second.py");
+         scratch_.write("tree/second.py", "x = 1\n");
        }},
   };
   for (const bool settled : {false, true}) {
@@ -136,7 +172,7 @@ TEST_F(ProgramInputsTest, EveryChangeIsSeen) {
       for (const char* name : {"tree", "elsewhere", "nowhere", "old", "was"}) fs::remove_all(scratch_ / name);
       for (const char* name : {"tree/a.py", "tree/b.py", "tree/package/c.py", "elsewhere/d.py"})
         scratch_.write(name, "x = 1\n");
-      fs::create_symlink(scratch_ / "elsewhere/d.py", scratch_ / "tree/link.py");
+      make_links();
       ProgramInputs inputs(watcher_, everything());
       EXPECT_TRUE(inputs.hold());
       if (settled) settle();

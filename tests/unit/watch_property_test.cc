@@ -164,6 +164,8 @@ std::string print_of(const std::string& path) {
   struct stat status {};
   if (::lstat(path.c_str(), &status) != 0) return "absent";
   std::string print = std::to_string(status.st_mode) + " " + std::to_string(status.st_ino);
+  std::error_code failed;
+  if (S_ISLNK(status.st_mode)) print += " " + fs::read_symlink(path, failed).string();
   if (!S_ISREG(status.st_mode)) return print;
   return print + " " + std::to_string(status.st_nlink) + " " + std::to_string(status.st_mtim.tv_nsec) + " " +
          std::to_string(status.st_ctim.tv_nsec) + " " + read_file(path);
@@ -278,10 +280,17 @@ class WatchProperty : public testing::TestWithParam<bool> {
     compared_.beyond_doubt += is_doubtful ? 0 : 1;
   }
 
+  bool is_proved(const std::string& path) {
+    const Tick tick = known_[path].tick;
+    const bool is_same_link = watcher_->link_unchanged_since(path, tick);
+    compared_.proofs_of_links += is_same_link ? 1 : 0;
+    return is_same_link || watcher_->unchanged_since(path, tick);
+  }
+
   void check_files(bool renew) {
     const Tick tick = watcher_->drain();
     for (const auto& path : held_) {
-      const bool proved = watcher_->unchanged_since(path, known_[path].tick);
+      const bool proved = is_proved(path);
       if (known_[path].was_proved) expect_doubt_unless(proved, path, held_tick_);
       const std::string print = print_of(path);
       if (proved) {
@@ -290,7 +299,7 @@ class WatchProperty : public testing::TestWithParam<bool> {
         compared_.proofs_of_files += print == "absent" ? 0 : 1;
       }
       if (!proved && renew) known_[path] = {print, tick};
-      known_[path].was_proved = watcher_->unchanged_since(path, known_[path].tick);
+      known_[path].was_proved = is_proved(path);
     }
     held_tick_ = tick;
   }
@@ -426,6 +435,7 @@ class WatchProperty : public testing::TestWithParam<bool> {
     std::size_t directories = 0;
     std::size_t proofs = 0;           // of held paths
     std::size_t proofs_of_files = 0;  // those of paths that were there
+    std::size_t proofs_of_links = 0;
     std::size_t proofs_of_trees = 0;
     std::size_t proofs_of_listed = 0;
     std::size_t beyond_doubt = 0;
@@ -461,12 +471,14 @@ TEST_P(WatchProperty, ProofsAndHintsAgreeWithAFreshLook) {
               compared_.files, compared_.directories, compared_.proofs_of_trees);
   std::printf("%zu proofs of directories, %zu not asked for; ", compared_.proofs_of_listed,
               compared_.beyond_doubt);
-  std::printf("%zu proofs of held paths, %zu of them there; %zu of %zu rounds empty; epoch %lu\n",
-              compared_.proofs, compared_.proofs_of_files, compared_.empty_rounds, compared_.rounds,
-              static_cast<unsigned long>(report.epoch));
+  std::printf(
+      "%zu proofs of held paths, %zu of them there, %zu of links; %zu of %zu rounds empty; epoch %lu\n",
+      compared_.proofs, compared_.proofs_of_files, compared_.proofs_of_links, compared_.empty_rounds,
+      compared_.rounds, static_cast<unsigned long>(report.epoch));
   EXPECT_GT(compared_.files, changes / 2);
   EXPECT_GT(compared_.directories, changes / 4);
   EXPECT_GT(compared_.proofs_of_files, changes / 2);
+  EXPECT_GT(compared_.proofs_of_links, 0U);
   EXPECT_GT(compared_.proofs_of_trees, 0U);
   EXPECT_GT(compared_.proofs_of_listed, 0U);
   EXPECT_GT(compared_.beyond_doubt, 0U);
