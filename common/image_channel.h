@@ -1,6 +1,6 @@
 // What an image tells the daemon over their channel, a SOCK_SEQPACKET pair: one message a packet, in fields.
 // The other way go one-byte messages: kRun with the connection of a run, or, to a bare image, kRehearse with
-// a memfd that holds the order (common/rehearsal.h) and the channels of the images that this shall leave.
+// a memfd that holds the order (common/rehearsal.h) and the sockets of what this shall leave.
 #pragma once
 
 #include <cstdint>

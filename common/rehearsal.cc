@@ -99,6 +99,7 @@ std::string encode_rehearsal_report(const RehearsalReport& report) {
   out.number(report.has_read_arguments ? 1 : 0);
   out.number(report.has_read_cwd ? 1 : 0);
   out.number(report.needs_whole_environment ? 1 : 0);
+  out.number(report.has_seed ? 1 : 0);
   out.list(report.variables);
   out.number(report.modules);
   out.number(report.cpu_us);
@@ -121,8 +122,8 @@ Result<RehearsalReport> decode_rehearsal_report(std::string_view message) {
   report.places = in.list();
   report.finalized = in.bytes();
   bool is_valid = true;
-  for (bool* flag :
-       {&report.is_last, &report.has_read_arguments, &report.has_read_cwd, &report.needs_whole_environment}) {
+  for (bool* flag : {&report.is_last, &report.has_read_arguments, &report.has_read_cwd,
+                     &report.needs_whole_environment, &report.has_seed}) {
     const std::uint64_t value = in.number();
     is_valid = is_valid && value <= 1;
     *flag = value == 1;

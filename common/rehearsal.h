@@ -20,6 +20,9 @@ constexpr std::size_t kMaxRehearsalMessage = 16U << 20;
 // Images that one rehearsal can leave on its way: before it read its arguments, before it looked into its own
 // project, and where it stops.
 constexpr std::size_t kRehearsalStops = 3;
+// And the socket of its seed, by which it is told to go on from there once more: kRehearse, with the channels
+// of the images that follow.
+constexpr std::size_t kRehearsalSockets = kRehearsalStops + 1;
 
 struct RehearsalOrder {
   Launch launch;        // of the run that it repeats; without descriptors
@@ -72,6 +75,7 @@ struct RehearsalReport {
   bool has_read_arguments = false;
   bool has_read_cwd = false;
   bool needs_whole_environment = false;  // native code has had the chance to read any variable
+  bool has_seed = false;                 // rehearsals can go on from here (daemon/image/seed.h)
   std::vector<std::string> variables;    // names of those that were read
   std::uint64_t modules = 0;             // in sys.modules
   std::uint64_t cpu_us = 0;              // that a run need not spend

@@ -29,7 +29,7 @@ namespace {
 constexpr std::size_t kRemembered = 16;
 constexpr std::size_t kSeen = 1024;
 constexpr int kOften = 2;  // runs with the same arguments, which make them worth images of their own
-constexpr std::uint64_t kProcesses = 3;  // an image, with its spare children
+constexpr std::uint64_t kProcesses = 3;  // an image, with its spare children; a seed is one more
 // After a rehearsal that came while files still changed; and after the first failure, which may have been the
 // machine's (it was slow, or short of memory). Each doubles.
 constexpr std::chrono::milliseconds kSettles{100};
@@ -68,6 +68,24 @@ UniqueFd packed(const std::string& text) {
     at += static_cast<std::size_t>(written);
   }
   return fd;
+}
+
+struct Channel {
+  UniqueFd ours;
+  UniqueFd theirs;
+};
+
+std::optional<Channel> make_channel() {
+  int pair[2];
+  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) return std::nullopt;
+  ::fcntl(pair[0], F_SETFL, O_NONBLOCK);
+  return Channel{UniqueFd{pair[0]}, UniqueFd{pair[1]}};
+}
+
+std::vector<int> numbers_of(const std::vector<UniqueFd>& fds) {
+  std::vector<int> numbers;
+  for (const UniqueFd& fd : fds) numbers.push_back(fd.get());
+  return numbers;
 }
 
 }  // namespace
@@ -187,11 +205,12 @@ void ProgramImages::settle(const Rehearsed& run) {
   known.not_before = Clock::now() + kSettles * (1 << known.in_vain);
 }
 
-// There are newer images of RUN now.
+// There are newer images of RUN now. Those that it came by are as good as ever.
 void ProgramImages::supersede(const Rehearsed& run) {
   const std::string identity = identity_of(run);
   for (const ImagePointer& image : std::list<ImagePointer>(images_)) {
-    if (image->of.get() != &run && identity_of(*image->of) == identity) let_go(image);
+    const bool is_on_its_way = image->of == run.from && image->depth <= run.from_depth;
+    if (image->of.get() != &run && !is_on_its_way && identity_of(*image->of) == identity) let_go(image);
   }
 }
 
@@ -262,6 +281,38 @@ void ProgramImages::rehearse(const std::string& key, const ImageGreeting& greeti
   if (run == nullptr) return;
   settle(*run);
   keep_at_most(limit_ - std::min(limit_, kRehearsalStops));
+  const auto before = stop_before_edit(*run);
+  if (before != nullptr && rehearse_from(before, run)) return;
+  rehearse_from_start(run, greeting, channel);
+}
+
+// Of a rehearsal of the very same run, where it was about to look into its project, if all is as it was
+// there.
+ProgramImages::ImagePointer ProgramImages::stop_before_edit(const Rehearsed& run) {
+  const std::string identity = identity_of(run);
+  if (seen(identity).failures > 0) return nullptr;
+  for (const ImagePointer& image : images_) {
+    const Rehearsed& of = *image->of;
+    if (!image->seed || identity_of(of) != identity || !of.environment.equals(run.environment)) continue;
+    if ((of.was_wanted || !run.was_wanted) && inputs_hold(*image)) return image;
+  }
+  return nullptr;
+}
+
+bool ProgramImages::rehearse_from(const ImagePointer& stop, const std::shared_ptr<Rehearsed>& run) {
+  run->from = stop->of;
+  run->from_depth = stop->depth;
+  const auto made = make_images(run, stop->greeting, stop->depth + 1);
+  if (!made) return false;
+  const std::vector<int> fds = numbers_of(made->theirs);
+  if (fds.empty() || !send_with_fds(stop->seed.get(), std::string(1, kRehearse), fds)) return false;
+  spdlog::debug("{} {} is run ahead from where it looks into its project", run->python, run->launch.target);
+  expect(made->images);
+  return true;
+}
+
+void ProgramImages::rehearse_from_start(const std::shared_ptr<Rehearsed>& run, const ImageGreeting& greeting,
+                                        int channel) {
   RehearsalOrder order{run->launch,
                        run->request.cwd(),
                        run->request.streams(),
@@ -270,25 +321,39 @@ void ProgramImages::rehearse(const std::string& key, const ImageGreeting& greeti
                        memory_limit_};
   order.launch.environment.assign(run->request.environment().begin(), run->request.environment().end());
   const UniqueFd message = packed(encode_rehearsal_order(order));
-  if (!message) return;
-  std::vector<UniqueFd> theirs;
-  std::vector<int> fds{message.get()};
-  std::vector<ImagePointer> made;
-  for (std::size_t i = 0; i < kRehearsalStops; ++i) {
-    int pair[2];
-    if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) return;
-    theirs.emplace_back(pair[1]);
-    fds.push_back(pair[1]);
-    ::fcntl(pair[0], F_SETFL, O_NONBLOCK);
-    const auto image = std::make_shared<Image>(asio::posix::stream_descriptor(executor_, pair[0]));
+  const auto made = message ? make_images(run, greeting, 0) : std::nullopt;
+  auto seed = made ? make_channel() : std::nullopt;
+  if (!seed) return;
+  std::vector<int> fds = numbers_of(made->theirs);
+  fds.insert(fds.begin(), message.get());
+  fds.push_back(seed->theirs.get());
+  if (!send_with_fds(channel, std::string(1, kRehearse), fds)) return;
+  run->from = nullptr;
+  run->seed = std::move(seed->ours);
+  spdlog::debug("{} {} is run ahead", run->python, run->launch.target);
+  expect(made->images);
+}
+
+std::optional<ProgramImages::Made> ProgramImages::make_images(const std::shared_ptr<Rehearsed>& run,
+                                                              const ImageGreeting& greeting,
+                                                              std::size_t first_depth) {
+  Made made;
+  for (std::size_t depth = first_depth; depth < kRehearsalStops; ++depth) {
+    auto channel = make_channel();
+    if (!channel) return std::nullopt;
+    made.theirs.push_back(std::move(channel->theirs));
+    const auto image =
+        std::make_shared<Image>(asio::posix::stream_descriptor(executor_, channel->ours.release()));
     image->of = run;
-    image->depth = i;
+    image->depth = depth;
     image->greeting = greeting;
     image->started_ns = file_time_now_ns();
-    made.push_back(image);
+    made.images.push_back(image);
   }
-  if (!send_with_fds(channel, std::string(1, kRehearse), fds)) return;
-  spdlog::debug("{} {} is run ahead", run->python, run->launch.target);
+  return made;
+}
+
+void ProgramImages::expect(const std::vector<ImagePointer>& made) {
   for (const ImagePointer& image : made) {
     images_.push_back(image);
     tasks_.spawn(listen(image));
@@ -370,10 +435,12 @@ bool ProgramImages::take_report(Image& image, int fd) {
                stop->places.empty() ? "its end" : stop->places.back(), stop->step + by_whom(*stop));
   image.inputs = std::make_unique<ProgramInputs>(watcher_, std::exchange(stop->inputs, {}));
   image.stop = std::move(*stop);
+  if (image.stop->has_seed) image.seed = std::move(image.of->seed);
   image.process.reset();
   image.since = Clock::now();
   supersede(*image.of);
   if (!image.stop->is_last) return true;
+  image.of->seed.reset();
   keep_within_memory();
   if (on_due) on_due(image.of->key);
   return true;
@@ -382,6 +449,7 @@ bool ProgramImages::take_report(Image& image, int fd) {
 // Whoever listens to it may have it for a moment yet.
 void ProgramImages::let_go(ImagePointer image) {
   image->channel.close();
+  image->seed.reset();
   image->inputs.reset();
   images_.remove(image);
 }
@@ -405,7 +473,10 @@ void ProgramImages::keep_within_memory() {
   std::uint64_t sum = 0;
   std::map<const Image*, std::uint64_t> taken;
   for (const ImagePointer& image : images_) {
-    if (image->stop) sum += taken[image.get()] = proportional_set_bytes(image->stop->pid) * kProcesses;
+    if (image->stop) {
+      const std::uint64_t processes = kProcesses + (image->seed ? 1 : 0);
+      sum += taken[image.get()] = proportional_set_bytes(image->stop->pid) * processes;
+    }
   }
   while (sum > memory_limit_ && !images_.empty()) {
     const ImagePointer least = least_used();

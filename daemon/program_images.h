@@ -8,6 +8,9 @@
 // has looked at them; and as long as all files and directories that it has looked at are as they were. That
 // is looked at for every run.
 //
+// Where it was about to look into its own project, a seed stays behind (daemon/image/seed.h): after an edit,
+// the same run is rehearsed from there.
+//
 // What could not be rehearsed is remembered, so that it is not tried again at once.
 #pragma once
 
@@ -98,6 +101,9 @@ class ProgramImages {
     Launch launch;
     std::string likeness;  // of the launch, without arguments
     Environment environment;
+    UniqueFd seed;  // the daemon's end of its socket, until the image that stops there is known
+    std::shared_ptr<Rehearsed> from;  // whose seed this went on from, if it did
+    std::size_t from_depth = 0;
     bool was_wanted = false;   // by want()
     bool has_stopped = false;  // a rehearsal came to a stop, whatever that was good for
     bool has_served = false;   // an image of it served a run
@@ -109,6 +115,7 @@ class ProgramImages {
     ImageGreeting greeting;               // of the bare image
     std::optional<RehearsalReport> stop;  // without its inputs; nothing: it is on its way
     std::unique_ptr<ProgramInputs> inputs;
+    UniqueFd seed;  // of those that go on from here
     std::int64_t started_ns = 0;
     Clock::time_point since = Clock::now();
     UniqueFd process;  // a pidfd, of the one that is on its way
@@ -139,6 +146,16 @@ class ProgramImages {
   Seen& seen(const std::string& identity);
   std::shared_ptr<Rehearsed> next_of(const std::string& key);
   void settle(const Rehearsed& run);
+  ImagePointer stop_before_edit(const Rehearsed& run);
+  void rehearse_from_start(const std::shared_ptr<Rehearsed>& run, const ImageGreeting& greeting, int channel);
+  bool rehearse_from(const ImagePointer& stop, const std::shared_ptr<Rehearsed>& run);
+  struct Made {
+    std::vector<UniqueFd> theirs;  // their ends of the channels
+    std::vector<ImagePointer> images;
+  };
+  std::optional<Made> make_images(const std::shared_ptr<Rehearsed>& run, const ImageGreeting& greeting,
+                                  std::size_t first_depth);
+  void expect(const std::vector<ImagePointer>& made);
   void supersede(const Rehearsed& run);
   boost::asio::awaitable<void> listen(ImagePointer image);
   void end(const ImagePointer& image);

@@ -37,6 +37,7 @@
 #include "daemon/image/python_aside.h"
 #include "daemon/image/python_stack.h"
 #include "daemon/image/recorders.h"
+#include "daemon/image/seed.h"
 #include "daemon/image/server.h"
 #include "daemon/image/stand_in_streams.h"
 #include "daemon/image/streams.h"
@@ -216,8 +217,11 @@ std::vector<std::string> places_of(const std::vector<PythonFrame>& stack) {
 
 class Rehearsal : public FenceKeeper {
  public:
-  Rehearsal(RehearsalOrder order, std::vector<UniqueFd> channels, RunNotes notes)
-      : order_(std::move(order)), channels_(std::move(channels)), notes_(std::move(notes)) {}
+  Rehearsal(RehearsalOrder order, std::vector<UniqueFd> channels, UniqueFd seed, RunNotes notes)
+      : order_(std::move(order)),
+        channels_(std::move(channels)),
+        seed_(std::move(seed)),
+        notes_(std::move(notes)) {}
 
   // Everything up to the program's first instruction.
   Result<Program> prepare() {
@@ -227,6 +231,7 @@ class Rehearsal : public FenceKeeper {
     if (terminal_) TRY_VOID(move_up(terminal_));
     std::vector<int> kept = order_.launch.descriptors;
     for (const UniqueFd& channel : channels_) kept.push_back(channel.get());
+    kept.push_back(seed_.get());
     if (terminal_) kept.push_back(terminal_.get());
     close_all_but(std::move(kept));
     ::umask(order_.launch.umask);
@@ -333,6 +338,7 @@ class Rehearsal : public FenceKeeper {
   std::uint64_t stop(const std::string& step, std::uint64_t blocked) override {
     if (step != kEntersProject) return serve_from_here(step, 0);
     has_entered_project_ = true;
+    if (leave_seed()) return blocked;
     const auto gone_on = leave_image(step);
     return gone_on ? *gone_on : blocked;
   }
@@ -345,6 +351,7 @@ class Rehearsal : public FenceKeeper {
   Result<UniqueFd> place_stand_ins() {
     if (order_.launch.descriptors.size() < 3) return Error{Reason::image_failed, "no standard streams", {}};
     for (UniqueFd& channel : channels_) TRY_VOID(move_up(channel));
+    TRY_VOID(move_up(seed_));
     UniqueFd terminal = TRY(place_stand_in_streams(order_.streams));
     for (const int fd : order_.launch.descriptors) {
       if (fd > STDERR_FILENO && ::dup2(STDIN_FILENO, fd) < 0)
@@ -506,11 +513,35 @@ class Rehearsal : public FenceKeeper {
     const pid_t deeper = ::fork();
     if (deeper != 0) return serve_from_here(std::string(step), deeper);
     channels_.erase(channels_.begin());
+    seed_process_ = 0;
+    go_on(spent_us);
+    return std::nullopt;
+  }
+
+  // A fork stays behind for rehearsals to come. Returns with true in those, which go on behind the fence.
+  bool leave_seed() {
+    const std::uint64_t spent_us = cpu_us();
+    seed_process_ = ::fork();
+    if (seed_process_ != 0) {
+      seed_.reset();
+      return false;
+    }
+    channels_.clear();
+    channels_ = fork_on_order(seed_);
+    seed_.reset();
+    for (UniqueFd& channel : channels_) {
+      if (!move_up(channel)) ::_exit(1);
+    }
+    go_on(spent_us);
+    return true;
+  }
+
+  // In a fork. SPENT_US: by the process that it is of.
+  void go_on(std::uint64_t spent_us) {
     tell_that_it_goes_on();
     spent_us_ += spent_us;
     limit_time(true);
     renew_fence();
-    return std::nullopt;
   }
 
   // This process becomes an image; OTHER_CHILD goes on from here, if there is one. Returns in its children.
@@ -520,6 +551,7 @@ class Rehearsal : public FenceKeeper {
     const UniqueFd message = prepare_to_serve(step, other_child <= 0);
     const UniqueFd channel = std::move(channels_[0]);
     channels_.clear();
+    seed_.reset();
     stopped_.descriptors = program_descriptors();
     if (::chdir("/") != 0) ::_exit(1);
     const std::array fds{message.get()};
@@ -527,8 +559,10 @@ class Rehearsal : public FenceKeeper {
                                  const std::function<void()>& at_end) {
       practise_going_on(sockets, image, stopped_, order_.launch, at_end);
     };
+    std::vector<pid_t> others{other_child, seed_process_};
+    std::erase_if(others, [](pid_t pid) { return pid <= 0; });
     Spare spare =
-        serve(ImageKind::program, channel.get(), std::string(1, kStopped), practise, fds, other_child);
+        serve(ImageKind::program, channel.get(), std::string(1, kStopped), practise, fds, std::move(others));
     return go_on_as_child(std::move(spare), stopped_);
   }
 
@@ -566,6 +600,7 @@ class Rehearsal : public FenceKeeper {
     report.has_read_cwd = inputs_.has_read_cwd() || order_.launch.kind != TargetKind::file;
     report.needs_whole_environment = recorders_.has_read_environment() || inputs_.has_foreign_library();
     report.variables.assign(recorders_.variables().begin(), recorders_.variables().end());
+    report.has_seed = seed_process_ > 0;
     report.modules = static_cast<std::uint64_t>(PyDict_Size(PyImport_GetModuleDict()));
     report.cpu_us = spent_us_ + cpu_us();
     report.inputs = inputs_.inputs();
@@ -585,7 +620,7 @@ class Rehearsal : public FenceKeeper {
   }
 
   bool is_own(int fd) const {
-    return fd == terminal_.get() ||
+    return fd == terminal_.get() || fd == seed_.get() ||
            std::ranges::any_of(channels_, [&](const UniqueFd& channel) { return channel.get() == fd; });
   }
 
@@ -660,6 +695,8 @@ class Rehearsal : public FenceKeeper {
 
   RehearsalOrder order_;
   std::vector<UniqueFd> channels_;
+  UniqueFd seed_;           // the socket of the seed that is to be left
+  pid_t seed_process_ = 0;  // that was left by this process
   int most_open_ = most_descriptors();
   RunNotes notes_;
   UniqueFd terminal_;
@@ -689,9 +726,11 @@ std::string read_order(int fd) {
 void rehearse(std::vector<UniqueFd> fds, RunNotes notes) {
   auto order = decode_rehearsal_order(read_order(fds[0].get()));
   fds.erase(fds.begin());
-  if (!order || fds.size() != kRehearsalStops) ::_exit(1);
+  if (!order || fds.size() != kRehearsalSockets) ::_exit(1);
+  UniqueFd seed = std::move(fds.back());
+  fds.pop_back();
   // Never destroyed: the program's exit must not find it gone.
-  auto* rehearsal = new Rehearsal(std::move(*order), std::move(fds), std::move(notes));
+  auto* rehearsal = new Rehearsal(std::move(*order), std::move(fds), std::move(seed), std::move(notes));
   auto program = rehearsal->prepare();
   if (!program) ::_exit(1);
   rehearsal->run(*program);

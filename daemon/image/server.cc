@@ -60,8 +60,8 @@ class Server {
   using Clock = std::chrono::steady_clock;
 
  public:
-  Server(ImageKind kind, int channel, pid_t other_child) : kind_(kind), channel_(channel) {
-    if (other_child > 0) others_.push_back(other_child);
+  Server(ImageKind kind, int channel, std::vector<pid_t> other_children)
+      : kind_(kind), channel_(channel), others_(std::move(other_children)) {
     int pair[2];
     if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) ::_exit(1);
     taken_.reset(pair[0]);
@@ -322,8 +322,8 @@ class Server {
 }  // namespace
 
 Spare serve(ImageKind kind, int channel, const std::string& greeting, const Practice& practise,
-            std::span<const int> greeting_fds, pid_t other_child) {
-  Server server(kind, channel, other_child);
+            std::span<const int> greeting_fds, std::vector<pid_t> other_children) {
+  Server server(kind, channel, std::move(other_children));
   server.greet(greeting, greeting_fds);
   return server.loop(practise);
 }

@@ -8,6 +8,7 @@
 #include <functional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "daemon/image/child.h"
 
@@ -23,9 +24,8 @@ using Practice =
     std::function<void(const ImageSockets& sockets, pid_t image, const std::function<void()>& at_end)>;
 
 // CHANNEL: the socket to the daemon, a descriptor of its own. GREETING: the first message on it, with
-// GREETING_FDS. OTHER_CHILD: a child of this process that is none of the image's, or 0. Returns in spare
-// children alone.
+// GREETING_FDS. OTHER_CHILDREN: of this process, but none of the image's. Returns in spare children alone.
 Spare serve(ImageKind kind, int channel, const std::string& greeting, const Practice& practise,
-            std::span<const int> greeting_fds = {}, pid_t other_child = 0);
+            std::span<const int> greeting_fds = {}, std::vector<pid_t> other_children = {});
 
 }  // namespace kiln::image

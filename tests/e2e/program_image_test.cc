@@ -281,6 +281,7 @@ TEST_P(ProgramImages, SeeEveryChange) {
 
 // After an edit of what the program imports of its own, all that it imports before that need not be done
 // again.
+// At once from the stop before it; and what is run ahead again goes on from there, too.
 TEST_P(ProgramImages, ServeEditsFromBeforeTheProject) {
   put("main.py", "import json, decimal\nimport module\nprint(module.value, sorted(module.__dict__)[-1])\n");
   put("module.py", "value = 1\n");
@@ -291,7 +292,13 @@ TEST_P(ProgramImages, ServeEditsFromBeforeTheProject) {
     const Seen seen = run_kiln(GetParam(), {"main.py"});
     EXPECT_EQ(seen.log.mode, "warm") << value;
     expect_same(seen.outcome, run_python(GetParam(), {"main.py"}));
+    EXPECT_TRUE(await([&] {
+      EXPECT_EQ(run_kiln(GetParam(), {"main.py"}).outcome.out, seen.outcome.out);
+      return is_run_ahead({"main.py"}) || HasFailure();
+    }));
   }
+  EXPECT_THAT(read_file(cache_dir() + "/kilnd.log"),
+              HasSubstr("is run ahead from where it looks into its project"));
 }
 
 // A module that warns as it is compiled, and was edited a moment ago: its first bytecode is not trusted.

@@ -35,12 +35,7 @@ class ProgramImagesTest : public testing::Test {
       scratch_.write(name, "1");
       note(name);
     }
-    // What was made in this very moment may have been read before it was: that is not trusted.
-    timespec now{};
-    do {
-      ::clock_gettime(CLOCK_REALTIME, &now);
-    } while (std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec <
-             stamps_.at("late.py").changed_ns + kTrusted_ns);
+    let_it_be_old("late.py");
   }
   ~ProgramImagesTest() override {
     images_.close();
@@ -52,6 +47,15 @@ class ProgramImagesTest : public testing::Test {
     context_.restart();
     while (context_.poll() > 0) {
     }
+  }
+
+  // What was made in this very moment may have been read before it was: that is not trusted.
+  void let_it_be_old(const std::string& name) {
+    const std::int64_t trusted_ns = stamp_of(scratch_ / name).changed_ns + kTrusted_ns;
+    timespec now{};
+    do {
+      ::clock_gettime(CLOCK_REALTIME, &now);
+    } while (std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec < trusted_ns);
   }
 
   void note(const std::string& name) { stamps_[name] = stamp_of(scratch_ / name); }
@@ -84,8 +88,10 @@ class ProgramImagesTest : public testing::Test {
   std::vector<UniqueFd> rehearse() {
     images_.rehearse(kKey, {}, daemons_end_.get());
     auto order = receive_with_fds(bare_.get(), 1, MSG_DONTWAIT);
-    if (!order || order->fds.size() != 1 + kRehearsalStops) return {};
+    if (!order || order->fds.size() != 1 + kRehearsalSockets) return {};
     order->fds.erase(order->fds.begin());
+    seed_ = std::move(order->fds.back());
+    order->fds.pop_back();
     return std::move(order->fds);
   }
 
@@ -104,6 +110,12 @@ class ProgramImagesTest : public testing::Test {
     stop.inputs = {input("early.py")};
     return stop;
   }
+  RehearsalReport before_project() const {
+    RehearsalReport stop = before_arguments();
+    stop.step = "looks into its own project";
+    stop.has_seed = true;
+    return stop;
+  }
   RehearsalReport last() const {
     RehearsalReport stop;
     stop.step = "reads the clock";
@@ -116,10 +128,12 @@ class ProgramImagesTest : public testing::Test {
 
   // A whole rehearsal of RUN, with two stops.
   std::vector<UniqueFd> run_ahead(const proto::RunRequest& run) {
-    auto channels = rehearse(run);
+    return stop_at(before_arguments(), rehearse(run));
+  }
+  std::vector<UniqueFd> stop_at(const RehearsalReport& first, std::vector<UniqueFd> channels) {
     EXPECT_EQ(channels.size(), kRehearsalStops);
     if (channels.size() != kRehearsalStops) return {};
-    report(channels[0], before_arguments());
+    report(channels[0], first);
     report(channels[1], last());
     channels.pop_back();  // is closed: it was not needed
     settle();
@@ -153,6 +167,7 @@ class ProgramImagesTest : public testing::Test {
   std::map<std::string, FileStamp> stamps_;
   UniqueFd daemons_end_;
   UniqueFd bare_;
+  UniqueFd seed_;  // of the last rehearsal
   boost::asio::io_context context_;
   TaskGroup tasks_{context_.get_executor()};
   Watcher watcher_;
@@ -187,6 +202,48 @@ TEST_F(ProgramImagesTest, WhatIsNewReplacesWhatIsOld) {
   scratch_.write("late.py", "22");
   EXPECT_EQ(server_of(request({"check"}), old), 0)
       << "and it is remembered that it should be run ahead again";
+}
+
+TEST_F(ProgramImagesTest, AnEditIsRehearsedFromBeforeTheProject) {
+  const auto run = request({"check"});
+  images_.want(kKey, run);
+  const auto old = stop_at(before_project(), rehearse());
+  scratch_.write("late.py", "22");
+  EXPECT_EQ(server_of(run, old), 0);
+  let_it_be_old("late.py");
+  images_.want(kKey, run);
+  EXPECT_TRUE(rehearse().empty()) << "the bare image has no part in it";
+  auto order = receive_with_fds(seed_.get(), 1, MSG_DONTWAIT);
+  ASSERT_TRUE(order);
+  ASSERT_EQ(order->fds.size(), kRehearsalStops - 1);
+  note("late.py");
+  report(order->fds[0], last());
+  order->fds.pop_back();
+  settle();
+  EXPECT_EQ(server_of(run, order->fds), 0);
+  EXPECT_EQ(server_of(request({"migrate"}), old), 0) << "what it came by is still there";
+  scratch_.write("early.py", "22");
+  EXPECT_EQ(server_of(run, old), -1);
+  const auto end = receive_with_fds(seed_.get(), 1, MSG_DONTWAIT);
+  EXPECT_TRUE(!end || end->fds.empty()) << "it is closed";
+  images_.want(kKey, run);
+  EXPECT_EQ(rehearse().size(), kRehearsalStops) << "from the beginning";
+}
+
+TEST_F(ProgramImagesTest, WhatFailsFromTheSeedIsTriedFromTheBeginning) {
+  const auto run = request({"check"});
+  images_.want(kKey, run);
+  const auto old = stop_at(before_project(), rehearse());
+  scratch_.write("late.py", "22");
+  EXPECT_EQ(server_of(run, old), 0);
+  images_.want(kKey, run);
+  EXPECT_TRUE(rehearse().empty());
+  EXPECT_TRUE(receive_with_fds(seed_.get(), 1, MSG_DONTWAIT));  // and is closed
+  settle();
+  EXPECT_EQ(server_of(run, old), 0);
+  EXPECT_TRUE(rehearse().empty()) << "not at once";
+  images_.want(kKey, run);  // it waits no longer
+  EXPECT_EQ(rehearse().size(), kRehearsalStops);
 }
 
 TEST_F(ProgramImagesTest, OneThatChangedMeanwhileIsNotKept) {
