@@ -15,14 +15,29 @@
 namespace kiln::image {
 namespace {
 
-// Include/cpython/object.h: tp_finalize, where it is in 3.8 to 3.13, which note_class() tries.
+// Offsets of fields of PyTypeObject, as they are in 3.8 to 3.13 (Include/cpython/object.h).
+constexpr std::size_t kReferences =
+    0;  // in 3.12 and 3.13 half of it, which is never zero in a class that lives
+constexpr std::size_t kMetaclass = 8;
+constexpr std::size_t kName = 24;
 constexpr std::size_t kFinalizer = 392;
 constexpr std::uintptr_t kPage = 4096;
 constexpr std::uintptr_t kNear = 4 << 20;  // there may be nothing between two that lie further apart
 
-std::vector<std::uintptr_t>& slots() {
-  static auto* addresses = new std::vector<std::uintptr_t>;
-  return *addresses;
+// What is known of a class without holding it.
+struct KnownClass {
+  const PyTypeObject* address = nullptr;
+  const void* metaclass = nullptr;
+  const void* name = nullptr;
+
+  std::uintptr_t begin() const { return reinterpret_cast<std::uintptr_t>(address); }
+  std::uintptr_t end() const { return begin() + kFinalizer + sizeof(void*); }
+  const void* field(std::size_t offset) const { return *reinterpret_cast<void* const*>(begin() + offset); }
+};
+
+std::vector<KnownClass>& classes() {
+  static auto* classes = new std::vector<KnownClass>;
+  return *classes;
 }
 
 bool layout_is_known = true;
@@ -36,39 +51,46 @@ int see_class(PyObject* object, PyObject* type, void* closure) {
   return set_class(object, type, closure);
 }
 
-bool is_set(std::uintptr_t slot) {
-  return *reinterpret_cast<void* const*>(slot) != nullptr;
+// Whether KNOWN, whose memory is there, has come to have a finalizer. Of a class that is gone no objects are
+// left, and what lies in its place may be anything: then it has no references, or another metaclass or name.
+bool was_given_finalizer(const KnownClass& known) {
+  return known.field(kFinalizer) != nullptr && known.field(kReferences) != nullptr &&
+         known.field(kMetaclass) == known.metaclass && known.field(kName) == known.name;
 }
 
-// Whether all pages from the one of FIRST to the one of LAST are there: msync(2) looks, and does nothing.
-bool is_mapped(std::uintptr_t first, std::uintptr_t last) {
-  const std::uintptr_t begin = first / kPage * kPage;
-  return ::msync(reinterpret_cast<void*>(begin), last + sizeof(void*) - begin, MS_ASYNC) == 0;
+// Whether all pages from BEGIN to END are there: msync(2) looks, and does nothing.
+bool is_mapped(std::uintptr_t begin, std::uintptr_t end) {
+  const std::uintptr_t first = begin / kPage * kPage;
+  return ::msync(reinterpret_cast<void*>(first), end - first, MS_ASYNC) == 0;
 }
 
-// SLOTS, in order, that hold something, or are gone.
-bool any_is_set(std::span<const std::uintptr_t> slots) {
-  if (is_mapped(slots.front(), slots.back())) return std::ranges::any_of(slots, is_set);
-  return std::ranges::any_of(slots,
-                             [](std::uintptr_t slot) { return !is_mapped(slot, slot) || is_set(slot); });
+// KNOWN: in the order of their addresses.
+bool any_was_given_finalizer_of(std::span<const KnownClass> known) {
+  if (is_mapped(known.front().begin(), known.back().end()))
+    return std::ranges::any_of(known, was_given_finalizer);
+  return std::ranges::any_of(known, [](const KnownClass& one) {
+    return is_mapped(one.begin(), one.end()) && was_given_finalizer(one);
+  });
 }
 
 }  // namespace
 
 void forget_classes() {
-  slots().clear();
+  classes().clear();
 }
 
 void note_class(PyTypeObject* type) {
   if ((PyType_GetFlags(type) & Py_TPFLAGS_HEAPTYPE) == 0) return;  // for good as it is
-  const auto slot = reinterpret_cast<std::uintptr_t>(type) + kFinalizer;
+  KnownClass known{type, Py_TYPE(type), nullptr};
+  known.name = known.field(kName);
   const void* finalizer = PyType_GetSlot(type, Py_tp_finalize);
-  layout_is_known = layout_is_known && *reinterpret_cast<void* const*>(slot) == finalizer;
-  if (finalizer == nullptr) slots().push_back(slot);
+  layout_is_known =
+      layout_is_known && known.field(kFinalizer) == finalizer && known.field(kMetaclass) == known.metaclass;
+  if (finalizer == nullptr) classes().push_back(known);
 }
 
 void order_classes() {
-  std::ranges::sort(slots());
+  std::ranges::sort(classes(), {}, &KnownClass::begin);
 }
 
 void watch_class_changes() {
@@ -83,11 +105,11 @@ void watch_class_changes() {
 
 bool any_was_given_finalizer() {
   if (has_changed_class || !layout_is_known) return true;
-  const std::span<const std::uintptr_t> all = slots();
+  const std::span<const KnownClass> all = classes();
   for (std::size_t at = 0; at < all.size();) {
     std::size_t end = at + 1;
-    while (end < all.size() && all[end] - all[end - 1] < kNear) ++end;
-    if (any_is_set(all.subspan(at, end - at))) return true;
+    while (end < all.size() && all[end].begin() - all[end - 1].begin() < kNear) ++end;
+    if (any_was_given_finalizer_of(all.subspan(at, end - at))) return true;
     at = end;
   }
   return false;
