@@ -279,7 +279,7 @@ void flush_streams() {
 // Prints a string as the message that it is. Empty if CODE is none of the usual kinds.
 std::optional<int> simple_exit_code(PyObject* code) {
   if (code == Py_None) return 0;
-  if (Py_TYPE(code) == &PyLong_Type) {
+  if (PyLong_Check(code) != 0) {
     int overflow = 0;
     const long value = PyLong_AsLongAndOverflow(code, &overflow);
     if (overflow == 0 && value >= INT_MIN && value <= INT_MAX) return static_cast<int>(value);
