@@ -26,6 +26,8 @@ constexpr std::array kQuiet{
     Quiet{"asgiref.local", "Local", "it lets go of values, which are looked at by themselves"},
     Quiet{"django.core.management.base", "OutputWrapper",
           "it flushes another stream, which is looked at by itself"},
+    Quiet{"_io", "StringIO", "it is nothing but memory"},
+    Quiet{"_io", "BytesIO", "it is nothing but memory"},
 };
 
 bool is_quiet(PyObject* type) {
