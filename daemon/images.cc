@@ -7,12 +7,11 @@
 
 #include <algorithm>
 #include <array>
-#include <boost/asio/redirect_error.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <set>
 
 #include "common/fd_passing.h"
 #include "common/version.h"
+#include "daemon/channel.h"
 #include "daemon/process_memory.h"
 
 namespace kiln {
@@ -166,7 +165,6 @@ Images::Decision Images::decide(Image& image, int connection) {
   if (in_flight(image.handed_over, image.report) >= kMaxRunsInFlight)
     return Error{Reason::overloaded, {}, {}};
   const std::array fds{connection};
-  // A full channel must not stop the daemon: its socket does not block.
   if (!send_with_fds(image.channel.native_handle(), std::string(1, kRun), fds))
     return Error{Reason::overloaded, {}, {}};
   ++image.handed_over;
@@ -176,29 +174,22 @@ Images::Decision Images::decide(Image& image, int connection) {
 
 Images::Decision Images::start(const proto::RunRequest& request, std::string key_bytes) {
   keep_at_most(limit_ - 1);
-  int pair[2];
-  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
-    return errno_error("cannot create a channel");
-  UniqueFd theirs{pair[1]};
-  ::fcntl(pair[0], F_SETFL, O_NONBLOCK);
-  const auto image =
-      images_.emplace_back(std::make_shared<Image>(asio::posix::stream_descriptor(executor_, pair[0])));
+  auto channel = make_channel();
+  if (!channel) return channel.error();
+  const auto image = images_.emplace_back(
+      std::make_shared<Image>(asio::posix::stream_descriptor(executor_, channel->ours.release())));
   image->key = request.key();
   image->key_bytes = std::move(key_bytes);
   image->environment = Environment(request.environment());
   image->started_ns = file_time_now_ns();
   image->inputs.emplace(watcher_, std::vector{input_as_it_is(request.key().python())});
   tasks_.spawn(listen(image));
-  return Start{std::move(theirs)};
+  return Start{std::move(channel->theirs)};
 }
 
 // The image's end of the channel closes when it dies. A closed or erased image cancels the wait.
 asio::awaitable<void> Images::listen(ImagePointer image) {
-  while (image->channel.is_open()) {
-    boost::system::error_code failed;
-    co_await image->channel.async_wait(asio::posix::stream_descriptor::wait_read,
-                                       asio::redirect_error(asio::use_awaitable, failed));
-    if (failed || !image->channel.is_open()) co_return;  // it was let go
+  while (co_await is_readable(image->channel)) {
     const bool goes_on = receive(*image);
     if (!goes_on) end(image);
     changed_.notify();

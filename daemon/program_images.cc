@@ -1,6 +1,5 @@
 #include "daemon/program_images.h"
 
-#include <fcntl.h>
 #include <signal.h>
 #include <spdlog/spdlog.h>
 #include <sys/mman.h>
@@ -11,13 +10,12 @@
 
 #include <algorithm>
 #include <array>
-#include <boost/asio/redirect_error.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <functional>
 #include <map>
 #include <utility>
 
 #include "common/fd_passing.h"
+#include "daemon/channel.h"
 #include "daemon/process_memory.h"
 
 namespace kiln {
@@ -68,18 +66,6 @@ UniqueFd packed(const std::string& text) {
     at += static_cast<std::size_t>(written);
   }
   return fd;
-}
-
-struct Channel {
-  UniqueFd ours;
-  UniqueFd theirs;
-};
-
-std::optional<Channel> make_channel() {
-  int pair[2];
-  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) return std::nullopt;
-  ::fcntl(pair[0], F_SETFL, O_NONBLOCK);
-  return Channel{UniqueFd{pair[0]}, UniqueFd{pair[1]}};
 }
 
 std::vector<int> numbers_of(const std::vector<UniqueFd>& fds) {
@@ -322,7 +308,8 @@ void ProgramImages::rehearse_from_start(const std::shared_ptr<Rehearsed>& run, c
   order.launch.environment.assign(run->request.environment().begin(), run->request.environment().end());
   const UniqueFd message = packed(encode_rehearsal_order(order));
   const auto made = message ? make_images(run, greeting, 0) : std::nullopt;
-  auto seed = made ? make_channel() : std::nullopt;
+  if (!made) return;
+  auto seed = make_channel();
   if (!seed) return;
   std::vector<int> fds = numbers_of(made->theirs);
   fds.insert(fds.begin(), message.get());
@@ -361,11 +348,7 @@ void ProgramImages::expect(const std::vector<ImagePointer>& made) {
 }
 
 asio::awaitable<void> ProgramImages::listen(ImagePointer image) {
-  while (image->channel.is_open()) {
-    boost::system::error_code failed;
-    co_await image->channel.async_wait(asio::posix::stream_descriptor::wait_read,
-                                       asio::redirect_error(asio::use_awaitable, failed));
-    if (failed || !image->channel.is_open()) co_return;  // it was let go
+  while (co_await is_readable(image->channel)) {
     const bool goes_on = receive(*image);
     if (!goes_on) end(image);
     if (on_change) on_change();

@@ -17,6 +17,7 @@
 #include "common/overlay.h"
 #include "common/pyc.h"
 #include "common/unique_fd.h"
+#include "daemon/image/error_aside.h"
 #include "daemon/image/fence.h"
 #include "daemon/image/interpreter_state.h"
 #include "daemon/image/look.h"
@@ -61,24 +62,6 @@ State& state() {
   static auto* state = new State;  // never destroyed: the hook cannot be taken back
   return *state;
 }
-
-// Sets a Python error aside; puts it back at its end, unless it was forgotten.
-class ErrorAside {
- public:
-  ErrorAside() { PyErr_Fetch(&type_, &value_, &traceback_); }
-  ~ErrorAside() { PyErr_Restore(type_, value_, traceback_); }  // replaces what came meanwhile
-  ErrorAside(const ErrorAside&) = delete;
-  ErrorAside& operator=(const ErrorAside&) = delete;
-
-  void forget() {
-    for (PyObject** part : {&type_, &value_, &traceback_}) Py_XDECREF(std::exchange(*part, nullptr));
-  }
-
- private:
-  PyObject* type_ = nullptr;
-  PyObject* value_ = nullptr;
-  PyObject* traceback_ = nullptr;
-};
 
 // Nothing, and no error, where there is none.
 PythonRef item(const PythonRef& mapping, const char* name) {

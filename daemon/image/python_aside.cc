@@ -12,16 +12,13 @@ bool is_true(PyObject* function) {
 
 }  // namespace
 
-PythonAside::PythonAside() : gil_(PyGILState_Ensure()) {
-  PyErr_Fetch(&type_, &value_, &traceback_);
+PythonAside::PythonAside() {
   collects_ = is_true(interpreter_state().gc_is_enabled.get());
   if (collects_) const PythonRef done{PyObject_CallObject(interpreter_state().gc_disable.get(), nullptr)};
 }
 
 PythonAside::~PythonAside() {
   if (collects_) const PythonRef done{PyObject_CallObject(interpreter_state().gc_enable.get(), nullptr)};
-  PyErr_Restore(type_, value_, traceback_);  // replaces what came meanwhile
-  PyGILState_Release(gil_);
 }
 
 bool is_listened_to() {

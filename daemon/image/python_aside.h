@@ -1,6 +1,7 @@
 // Stepping into the interpreter from wherever its program happens to be.
 #pragma once
 
+#include "daemon/image/error_aside.h"
 #include "daemon/image/python_ref.h"
 
 namespace kiln::image {
@@ -15,11 +16,17 @@ class PythonAside {
   PythonAside& operator=(const PythonAside&) = delete;
 
  private:
-  PyGILState_STATE gil_;
+  class Gil {
+   public:
+    ~Gil() { PyGILState_Release(state_); }
+
+   private:
+    PyGILState_STATE state_ = PyGILState_Ensure();
+  };
+
+  Gil gil_;
+  ErrorAside error_;
   bool collects_ = false;
-  PyObject* type_ = nullptr;
-  PyObject* value_ = nullptr;
-  PyObject* traceback_ = nullptr;
 };
 
 // Whether a profile or trace function, or a tool that monitors, would hear of Python code that is run aside.
