@@ -51,6 +51,13 @@ bool is_below(const char* path, std::string_view directory) {
   return std::string_view(path).starts_with(directory);
 }
 
+// Where a standard stream stands: whoever wraps it asks. It cannot be told of a pipe, a socket or a terminal;
+// and the kind of a file says whether it stands at its beginning.
+bool asks_known_position(const SystemCall& call) {
+  const bool asks = call.arguments[1] == 0 && call.arguments[2] == SEEK_CUR;
+  return asks && !is_other_stand_in(call) && ::lseek(descriptor(call.arguments[0]), 0, SEEK_CUR) <= 0;
+}
+
 // Paths that mean this process's own descriptors, or are relative to one that only stands in.
 bool names_stand_in(int dirfd, const char* path) {
   if (path == nullptr) return false;
@@ -312,6 +319,7 @@ CallKind kind_of(const SystemCall& call) {
     case SYS_dup:
       return unless_standard(call);
     case SYS_lseek:
+      return is_standard(call) && !asks_known_position(call) ? CallKind::looks_at_stream : CallKind::harmless;
     case SYS_fstat:
       return is_standard(call) ? CallKind::looks_at_stream : CallKind::harmless;
     case SYS_dup2:

@@ -169,6 +169,13 @@ const std::vector<Step> kSteps = {
     {"logs",
      "import logging, io\nlogging.basicConfig(format='%(levelname)s %(message)s')\n"
      "def later(): logging.warning('warned'); return logging._startTime > 0"},
+    {"wraps_streams",
+     "import io, sys\nsys.stdin = io.TextIOWrapper(sys.stdin.buffer, 'ascii')\n"
+     "sys.stdout = io.TextIOWrapper(sys.stdout.buffer, 'ascii', 'backslashreplace', newline='\\r\\n')\n"
+     "def later(): sys.__stdout__.write('first\\n'); return 'wr\\u00e4pped', sys.stdin.read()"},
+    {"wraps_streams_detached",
+     "import io, sys\nsys.stdout = io.TextIOWrapper(sys.stdout.detach(), 'ascii', 'replace')\n"
+     "def later(): return 'wr\\u00e4pped'"},
     {"asks_isatty", "import sys\nprint(sys.stdout.isatty(), sys.stdin.isatty())"},
     {"lists_directory", "import os\nprint(sorted(n for n in os.listdir('.') if n != '__pycache__'))"},
     {"inspects_itself",
@@ -315,6 +322,14 @@ TEST_P(ProgramImages, WarnOnceOfWhatWasEdited) {
 }
 
 // An image starts with the variables that start-up code reads, and so do the programs that it has run ahead.
+TEST_P(ProgramImages, GoOnAfterStreamsAreWrapped) {
+  put("wraps.py",
+      "import io, json, sys\nsys.stdout = io.TextIOWrapper(sys.stdout.buffer, 'ascii', newline='\\r\\n')\n"
+      "import decimal\nprint(decimal.Decimal(1))\nsys.stdout.write('no end of line')\n");
+  expect_warm(GetParam(), {"wraps.py"});
+  EXPECT_EQ(last_step_of("wraps.py"), "writes to standard output");
+}
+
 TEST_P(ProgramImages, StartWithWhatStartUpCodeReads) {
   put("site/sitecustomize.py", "import os, sys\nsys.colour = os.environ.get('COLOUR')\n");
   put("tells.py", "import sys, json\nprint(sys.colour)\n");
