@@ -328,7 +328,9 @@ def prepare(with_site):
         whole = recorded.whole or loaded_foreign_library()
     inputs = start_up_inputs(posix)
     changed = discard_old_bytecode(posix)
-    problem = changed + " has changed a moment ago" if changed else unknowable(posix, inputs, asked, streams)
+    if changed:  # the next one will do better
+        return "image-failed", changed + " has changed a moment ago", version, tag, magic, int(whole), reads, inputs
+    problem = unknowable(posix, inputs, asked, streams)
     if problem:
         return "startup-code", problem, version, tag, magic, int(whole), reads, inputs
     sys.path_importer_cache.pop(sys.argv[0], None)

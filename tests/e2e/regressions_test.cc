@@ -272,6 +272,20 @@ TEST_P(StartUp, ThreadingMayBeImported) {
               {"PYTHONPATH=" + dir}, "True\n");
 }
 
+// Its bytecode may be of what it was before. It is removed, and the next image does without, even if nobody
+// writes it anew.
+TEST_P(StartUp, MayHaveChangedSinceItsBytecodeWasWritten) {
+  const std::string dir = home_dir() + "/" + GetParam().name + "-changed";
+  std::filesystem::create_directories(dir);
+  write_file(dir + "/sitecustomize.py", "import part_of_site\n");
+  write_file(dir + "/part_of_site.py", "VALUE = 1\n");
+  const std::string code = "import part_of_site; print(part_of_site.VALUE)";
+  const std::vector<std::string> environment = environment_with({"PYTHONPATH=" + dir});
+  ASSERT_EQ(run({.argv = {GetParam().path, "-c", code}, .environment = environment}).out, "1\n");
+  std::filesystem::permissions(dir + "/part_of_site.py", std::filesystem::perms::owner_read);
+  expect_bare(code, {"PYTHONPATH=" + dir, "PYTHONDONTWRITEBYTECODE=1"}, "1\n");
+}
+
 // No attribute of a stream tells.
 TEST_P(StartUp, NewlinesMayBeAskedForAnotherWay) {
   using Change = std::pair<std::string, std::string>;
