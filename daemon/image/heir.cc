@@ -14,6 +14,7 @@
 
 #include <array>
 #include <atomic>
+#include <cerrno>
 #include <cstddef>
 #include <cstdlib>
 #include <cstring>
@@ -32,8 +33,8 @@ struct Inheritance {
   alignas(16) std::array<std::byte, 16384> stack{};
 };
 
-void futex(std::atomic<int>& word, int operation, int value) {
-  ::syscall(SYS_futex, &word, operation, value, nullptr, nullptr, 0);
+bool futex(std::atomic<int>& word, int operation, int value, const timespec* limit = nullptr) {
+  return ::syscall(SYS_futex, &word, operation, value, limit, nullptr, 0) >= 0;
 }
 
 // In the heir. Its memory, errno among it, is the program's, which goes on meanwhile: nothing here may fail.
@@ -42,9 +43,9 @@ int inherit(void* argument) {
   ::close_range(0, ~0U, 0);
   ::setpgid(0, 0);
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (::getppid() != inheritance.image) ::_exit(0);
   inheritance.is_taken = 1;
   futex(inheritance.is_taken, FUTEX_WAKE, 1);
+  if (::getppid() != inheritance.image) ::_exit(0);  // it is gone, or lives in another PID namespace
   while (true) ::pause();
 }
 
@@ -90,8 +91,12 @@ void leave_memory_to_heir(pid_t image, pid_t* heir) {
   // The kernel writes the number down before either of the two goes on.
   const int made =
       ::clone(inherit, top, CLONE_VM | CLONE_PARENT | CLONE_PARENT_SETTID | SIGCHLD, inheritance, heir);
-  // Until then it has the program's descriptors, whose end somebody may wait for.
-  while (made > 0 && inheritance->is_taken == 0) futex(inheritance->is_taken, FUTEX_WAIT, 0);
+  // Until then it has the program's descriptors, whose end somebody may wait for. Somebody may have killed
+  // it.
+  constexpr timespec kLimit{1, 0};
+  while (made > 0 && inheritance->is_taken == 0) {
+    if (!futex(inheritance->is_taken, FUTEX_WAIT, 0, &kLimit) && errno == ETIMEDOUT) break;
+  }
   ::pthread_sigmask(SIG_SETMASK, &former, nullptr);
 }
 
