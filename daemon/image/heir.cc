@@ -1,6 +1,7 @@
 #include "daemon/image/heir.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <link.h>
 #include <linux/futex.h>
 #include <sched.h>
@@ -12,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cerrno>
@@ -19,6 +21,9 @@
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <string>
+
+#include "common/unique_fd.h"
 
 namespace kiln::image {
 namespace {
@@ -41,6 +46,7 @@ bool futex(std::atomic<int>& word, int operation, int value, const timespec* lim
 int inherit(void* argument) {
   auto& inheritance = *static_cast<Inheritance*>(argument);
   ::close_range(0, ~0U, 0);
+  (void)!::chdir("/");
   ::setpgid(0, 0);
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   inheritance.is_taken = 1;
@@ -62,22 +68,70 @@ bool has_file_open() {
   return false;
 }
 
-// One that has forbidden itself to make processes may be killed for it.
-bool may_forbid_processes() {
-  const auto is_seccomp = [](dl_phdr_info* library, std::size_t, void*) {
-    return std::strstr(library->dlpi_name, "libseccomp") != nullptr ? 1 : 0;
+struct Libraries {
+  unsigned long long loaded = 0;  // so many, ever
+  bool has_seccomp = false;       // who forbids itself to make processes may be killed for it
+};
+
+Libraries libraries() {
+  Libraries found;
+  const auto look = [](dl_phdr_info* library, std::size_t, void* raw) {
+    auto& libraries = *static_cast<Libraries*>(raw);
+    libraries.loaded = library->dlpi_adds;
+    if (std::strstr(library->dlpi_name, "libseccomp") != nullptr) libraries.has_seccomp = true;
+    return 0;
   };
-  return ::dl_iterate_phdr(is_seccomp, nullptr) != 0;
+  ::dl_iterate_phdr(look, &found);
+  return found;
+}
+
+std::string text_of_file(const char* path) {
+  std::string text;
+  const UniqueFd fd{::open(path, O_RDONLY | O_CLOEXEC)};
+  std::array<char, 4096> part{};
+  for (ssize_t size = 0; (size = ::read(fd.get(), part.data(), part.size())) > 0;)
+    text.append(part.data(), static_cast<std::size_t>(size));
+  return text;
+}
+
+std::string root() {
+  std::array<char, 2> path{};
+  const ssize_t size = ::readlink("/proc/self/root", path.data(), path.size());
+  return {path.data(), static_cast<std::size_t>(std::max<ssize_t>(size, 0))};
+}
+
+// What all children of an image have.
+struct Held {
+  unsigned long long libraries = 0;
+  std::string cgroup;
+};
+Held held_by_all;
+
+// proc(5): "HugetlbPages:       0 kB", and /proc/sysvipc/shm, with the process that attached last.
+bool holds_segments_or_huge_pages() {
+  const std::string status = text_of_file("/proc/self/status");
+  const std::size_t at = status.find("HugetlbPages:");
+  const bool has_huge =
+      at != std::string::npos && std::atoll(status.c_str() + at + std::strlen("HugetlbPages:")) != 0;
+  const std::string segments = text_of_file("/proc/sysvipc/shm");
+  return has_huge || segments.find(" " + std::to_string(::getpid()) + " ") != std::string::npos;
 }
 
 bool may_have_heir() {
   rusage usage{};
   if (::getrusage(RUSAGE_SELF, &usage) != 0) return false;
   if (usage.ru_maxrss < kLeast_KiB || usage.ru_maxrss > kMost_KiB) return false;
-  return !may_forbid_processes() && !has_file_open();
+  const Libraries now = libraries();
+  if (now.has_seccomp || now.loaded != held_by_all.libraries) return false;
+  if (has_file_open() || root() != "/" || holds_segments_or_huge_pages()) return false;
+  return text_of_file("/proc/self/cgroup") == held_by_all.cgroup;
 }
 
 }  // namespace
+
+void note_what_all_hold() {
+  held_by_all = {libraries().loaded, text_of_file("/proc/self/cgroup")};
+}
 
 void leave_memory_to_heir(pid_t image, pid_t* heir) {
   if (heir == nullptr || ::getppid() != image || !may_have_heir()) return;

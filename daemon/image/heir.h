@@ -3,8 +3,9 @@
 // another process with the same memory and nothing else (clone(2), CLONE_VM), a child of the image, which
 // ends it when the client knows.
 //
-// No one can tell, but by what a mapping holds: the lock that flock(2) put on a file that is mapped, too, and
-// memory that the next program may need. Programs that may have such a lock, or are large, leave no heir.
+// No one can tell, but by what memory holds: mapped files with what flock(2) has locked, file systems that
+// libraries were loaded from, segments of shmget(2), huge pages, or as much as the next program may need. And
+// a process holds its root and its cgroup. Programs that may have any of these leave no heir.
 //
 // Rejected: munmap(2) of what is large. It is the same work, in the same place.
 #pragma once
@@ -12,6 +13,9 @@
 #include <sys/types.h>
 
 namespace kiln::image {
+
+// In an image, before it forks children: what they all have needs no looking for.
+void note_what_all_hold();
 
 // In a program's process, when nothing of it will run any more but what exit(3) runs. HEIR, shared with the
 // image, says who it is from the moment that there is one.

@@ -46,15 +46,31 @@ void forget_threads() {
   PyErr_Clear();
 }
 
-bool tear_down() {
+struct Finished {
+  bool all_written = true;
+  bool torn_down = false;
+};
+
+// As _PySignal_Fini has it: what has a handler in Python has none any more when C's exit handlers run.
+void let_go_of_signals() {
+  const PythonRef module{PyImport_ImportModule("_signal")};
+  for (int signal = 1; module && signal < NSIG; ++signal) {
+    const PyOS_sighandler_t handler = PyOS_getsig(signal);
+    if (handler == SIG_DFL || handler == SIG_IGN || handler == SIG_ERR) continue;
+    const PythonRef known{PyObject_CallMethod(module.get(), "getsignal", "i", signal)};
+    if (known && PyCallable_Check(known.get()) != 0) PyOS_setsig(signal, SIG_DFL);
+  }
+  PyErr_Clear();
+}
+
+Finished tear_down() {
   forget_threads();
   release_bytecode_hook();
   release_interpreter_state();
-  return Py_FinalizeEx() == 0;
+  return {Py_FinalizeEx() == 0, true};
 }
 
-// Returns whether all output was written.
-bool finish() {
+Finished finish() {
   call_if_loaded("threading", "_shutdown");
   // Its errors are printed by itself; what it raises in the end is dropped at a real exit.
   PyObject* atexit = PyDict_GetItemString(PyImport_GetModuleDict(), "atexit");
@@ -70,7 +86,8 @@ bool finish() {
   for (const char* stream : {"stdout", "stderr", "__stdout__", "__stderr__"}) {
     if (!flush(stream)) return tear_down();
   }
-  return true;
+  let_go_of_signals();
+  return {};
 }
 
 // exit_sigint of Modules/main.c.
@@ -84,8 +101,8 @@ void die_of_interrupt() {
 }  // namespace
 
 void leave(const Program::Outcome& outcome, const RunProcess& run) {
-  int exit_code = outcome.exit_code;
-  if (!finish()) exit_code = kFlushFailed;
+  const Finished finished = finish();
+  int exit_code = finished.all_written ? outcome.exit_code : kFlushFailed;
   if (outcome.interrupted) {
     die_of_interrupt();
     exit_code = SIGINT + 128;
@@ -93,7 +110,7 @@ void leave(const Program::Outcome& outcome, const RunProcess& run) {
   // A fork of the program comes by here, too; it does not have the page.
   if (::getpid() == run.pid) {
     *run.page = StatusPage{1, exit_code & 0xff};
-    leave_memory_to_heir(run.image, run.heir);
+    if (!finished.torn_down) leave_memory_to_heir(run.image, run.heir);
   }
   std::exit(exit_code);
 }

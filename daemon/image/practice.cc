@@ -7,6 +7,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <utility>
 
 #include "daemon/image/fence.h"
@@ -40,7 +42,8 @@ class EndsAtFirstEffect : public FenceKeeper {
 
   std::optional<long> answer(const SystemCall&) override { return std::nullopt; }
   std::string objection(const SystemCall& call) override {
-    const bool is_ours = call.number == SYS_msync || call.number == SYS_rt_sigprocmask;
+    constexpr std::array kOfThisProcessAlone{SYS_msync, SYS_rt_sigprocmask, SYS_rt_sigaction};
+    const bool is_ours = std::ranges::find(kOfThisProcessAlone, call.number) != kOfThisProcessAlone.end();
     return is_ours || kind_of(call) != CallKind::effect ? std::string() : wording_of(call);
   }
   void note(const SystemCall&, long) override {}

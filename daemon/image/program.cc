@@ -302,10 +302,13 @@ int exit_code_of_system_exit() {
   PyObject* traceback = nullptr;
   PyErr_Fetch(&type, &value, &traceback);
   PyErr_NormalizeException(&type, &value, &traceback);
-  const PythonRef code{value != nullptr ? PyObject_GetAttrString(value, "code") : nullptr};
-  PyErr_Clear();
   std::optional<int> exit_code;
-  if (code) exit_code = simple_exit_code(code.get());
+  {
+    // Nothing here may hold it any longer: it may be all that a file is held by, which is written at the end.
+    const PythonRef code{value != nullptr ? PyObject_GetAttrString(value, "code") : nullptr};
+    PyErr_Clear();
+    if (code) exit_code = simple_exit_code(code.get());
+  }
   if (!exit_code) {
     PyErr_Restore(type, value, traceback);
     PyErr_Print();

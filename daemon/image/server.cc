@@ -83,6 +83,7 @@ class Server {
 
   // Returns in children.
   Spare loop(const Practice& practise) {
+    note_what_all_hold();
     if (auto spare = fill_spares()) return std::move(*spare);
     learn_hot_pages(practise);
     while (serving_ || !running_.empty() || !spares_.empty()) {
