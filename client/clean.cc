@@ -9,6 +9,7 @@
 #include "client/command.h"
 #include "client/connection.h"
 #include "client/current_path.h"
+#include "client/daemon_cache.h"
 #include "client/daemon_start.h"
 #include "client/known_path.h"
 #include "client/printable.h"
@@ -66,9 +67,10 @@ int clean_orphans(const std::vector<std::string>& paths) {
   return done->kept().empty() && done->foreign().empty() ? kExitDone : kExitFix;
 }
 
-// No daemon may begin another cache while this one is removed.
+// No daemon may begin another cache while this one is removed. One that has another already goes on.
 Result<CacheRemoval> remove_all(const std::string& dir, RemovalMode mode) {
-  if (mode == RemovalMode::dry_run) return remove_cache(dir, mode);
+  const bool is_daemons = static_cast<bool>(check_daemon_cache(dir));
+  if (mode == RemovalMode::dry_run || !is_daemons) return remove_cache(dir, mode);
   const UniqueFd away = TRY(stop_daemon_for_good());
   return remove_cache(dir, mode);
 }
@@ -94,7 +96,7 @@ int clean_all(RemovalMode mode) {
   const auto done = dir ? remove_all(*dir, mode) : Result<CacheRemoval>(dir.error());
   if (!done) {
     print_error(done.error());
-    return done.error().reason == Reason::not_found ? kExitFix : kExitUnable;
+    return exit_code(done.error());
   }
   print_removed(*done, *dir, mode);
   for (const auto& failure : done->failures) print_error({Reason::system, failure, {}});

@@ -1,4 +1,4 @@
-// `kiln daemon start|stop|restart|run|logs`.
+// `kiln daemon start|stop|restart|reload|run|logs`.
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -12,6 +12,7 @@
 #include "client/command.h"
 #include "client/configuration_mistake.h"
 #include "client/connection.h"
+#include "client/daemon_cache.h"
 #include "client/daemon_log.h"
 #include "client/daemon_start.h"
 #include "common/arguments.h"
@@ -29,11 +30,12 @@ constexpr char kHelp[] =
     "  start     start the daemon unless it runs (runs and requests do so by themselves)\n"
     "  stop      end it; programs that run are not disturbed\n"
     "  restart   stop, then start\n"
+    "  reload    have it read its configuration again, log.level included\n"
     "  run       run it here, in the foreground, logging to standard error\n"
     "  logs      print its log: -n N for its last N lines alone, --follow for what is added, too, --json\n"
     "\n"
-    "A running daemon reads its configuration again, log.level included, when it gets SIGHUP:\n"
-    "pkill -HUP -u $USER -x kilnd. The environment is that of its start; restart takes the present one.\n"
+    "The environment of a daemon is that of its start; restart takes the present one. (SIGHUP is as good as\n"
+    "reload, but ends one that runs in a terminal's foreground.)\n"
     "\n"
     "  -h, --help  this text\n";
 
@@ -67,6 +69,28 @@ int restart() {
   return start();
 }
 
+// Returns what mistake it met: then the former settings hold.
+Result<std::string> reload_daemon() {
+  Connection connection = TRY(Connection::open());
+  proto::Request request;
+  request.mutable_reload();
+  TRY_VOID(connection.send(std::move(request)));
+  TRY_VOID(connection.await_answer());
+  return TRY(connection.receive()).reload().configuration_error();
+}
+
+int reload() {
+  const auto mistake = reload_daemon();
+  if (!mistake && mistake.error().reason == Reason::no_daemon) {
+    std::puts("no daemon was running");
+    return kExitDone;
+  }
+  if (!mistake) return report(mistake.error(), "");
+  if (mistake->empty()) return report({}, "the daemon has read its configuration again");
+  print_error({Reason::config, *mistake + "; the daemon goes by its former settings", "kiln config"});
+  return kExitFix;
+}
+
 int run() {
   const auto bin = own_bin_dir();
   if (!bin) return report(bin.error(), "");
@@ -94,8 +118,10 @@ int logs(std::span<char*> arguments) {
   const DaemonLog log(*dir, as_json);
   const auto printed = follow ? log.follow(lines) : log.print(lines);
   if (printed) return kExitDone;
-  print_error(printed.error());
-  return exit_code(printed.error());
+  const auto is_its_cache = check_daemon_cache(*dir);
+  const Error& error = is_its_cache ? printed.error() : is_its_cache.error();
+  print_error(error);
+  return exit_code(error);
 }
 
 int wrong_usage(const std::string& what) {
@@ -108,7 +134,8 @@ struct Action {
   int (*run)();
 };
 
-constexpr Action kActions[] = {{"start", start}, {"stop", stop}, {"restart", restart}, {"run", run}};
+constexpr Action kActions[] = {
+    {"start", start}, {"stop", stop}, {"restart", restart}, {"reload", reload}, {"run", run}};
 
 std::string meant(const std::string& name) {
   std::vector<std::string_view> names{"logs"};

@@ -10,6 +10,7 @@
 #include <fstream>
 
 #include "client/connection.h"
+#include "client/daemon_cache.h"
 #include "client/place_findings.h"
 #include "client/printable.h"
 #include "client/program_output.h"
@@ -122,9 +123,11 @@ Findings socket_findings(const std::string& socket) {
   return {{Severity::ok, path}};
 }
 
-Findings daemon_findings(const Examined& examined) {
+Findings daemon_findings(const std::string& cache_dir, const Examined& examined) {
   if (examined) {
     const auto& daemon = examined->status().daemon();
+    if (daemon.cache_dir() != cache_dir)
+      return {{Severity::warn, of_another_cache(daemon.cache_dir()), "kiln daemon restart"}};
     return {{Severity::ok, "pid " + std::to_string(daemon.pid()) + ", " + daemon.build_id()}};
   }
   const Error& error = examined.error();

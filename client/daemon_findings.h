@@ -23,8 +23,8 @@ Examined examine_cache_by(const Examined& examined);
 
 // Is the socket one, and ours?
 Findings socket_findings(const std::string& socket);
-// Does it run, answer, and is it of our build?
-Findings daemon_findings(const Examined& examined);
+// Does it run, answer, is it of our build, and is CACHE_DIR its cache?
+Findings daemon_findings(const std::string& cache_dir, const Examined& examined);
 // Are the files that hold for the directory PATH in order, and does the daemon go by them?
 Findings configuration_findings(const std::string& path, const Examined& examined);
 // Of examine_cache_by(). CACHE_DIR: where they lie, and the index is set aside when it has been damaged.

@@ -60,7 +60,7 @@ constexpr Check kChecks[] = {
     {"disk", [](const Patient& of) { return disk_findings(of.cache_dir); }},
     {"file system", [](const Patient& of) { return file_system_findings(of.cache_dir); }},
     {"socket", [](const Patient& of) { return socket_findings(socket_path(of.runtime_dir)); }},
-    {"daemon", [](const Patient& of) { return daemon_findings(of.examined()); }},
+    {"daemon", [](const Patient& of) { return daemon_findings(of.cache_dir, of.examined()); }},
     {"systemd", [](const Patient&) { return unit_findings(); }},
     {"index", [](const Patient& of) { return index_findings(of.cache_dir, of.of_cache.get()); }},
     {"store", [](const Patient& of) { return store_findings(of.cache_dir, of.of_cache.get()); }},

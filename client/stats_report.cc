@@ -88,8 +88,9 @@ std::string made_text(const char* label, const Made& made, bool counts_fresh) {
 }
 
 std::string time_line(const char* label, std::int64_t us, const std::string& about = {}) {
+  constexpr std::int64_t kShown_us = 10'000;  // or "-0.00 s" would be shown
   char line[64];
-  std::snprintf(line, sizeof line, "%-22s %9.2f s", label, static_cast<double>(us) / 1e6);
+  std::snprintf(line, sizeof line, "%-22s %9.2f s", label, static_cast<double>(us / kShown_us) / 100);
   return line + (about.empty() ? about : "  " + about) + "\n";
 }
 

@@ -143,8 +143,10 @@ class Screen {
                      " error, " + std::to_string(cache.orphan()) + " orphan");
     text += "limits\n";
     for (const auto& one : status.limits()) {
-      const auto amount = one.name().ends_with("_bytes") ? bytes_text : count_text;
-      text += sentence("  " + one.name() + ": " + amount(one.used()) + " of " + amount(one.limit()));
+      const bool is_bytes = one.name().ends_with("_bytes");
+      const auto amount = is_bytes ? bytes_text : count_text;
+      text += sentence("  " + one.name().substr(0, one.name().find("_bytes")) + ": " + amount(one.used()) +
+                       " of " + amount(one.limit()));
     }
     return {.title = "", .items = {text}};
   }

@@ -35,7 +35,7 @@ constexpr std::array kKeys{
               .member = &Config::images_limit,
               .default_text = "64",
               .scope = ConfigScope::user,
-              .summary = "Images kept at once; the least recently used one goes first.",
+              .summary = "Images kept at once, of interpreters and of programs each; the least recently used goes first.",
               .min = 1,
               .max = kMaxImages},
     ConfigKey{.name = "images.memory",

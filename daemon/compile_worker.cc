@@ -217,14 +217,18 @@ Result<Compiled> CompileWorker::compile(const CompileRequest& request, int cance
 }
 
 Result<Compiled> CompileWorker::compile_once(const CompileRequest& request, int cancel) {
+  using Clock = std::chrono::steady_clock;
+  const auto begin = Clock::now();
   TRY_VOID(start());
   if (auto greeting = greet(cancel); !greeting) {
     const Error error = greeting.error();
     stop();
     return error;
   }
+  const auto startup = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - begin);
   auto compiled = exchange(request, cancel);
   if (compiled) {
+    compiled->startup = startup;
     // Memory that a process could not get it seldom gives back: the next file deserves a fresh one.
     if (compiled->error && compiled->error->type == kOutOfMemory) stop();
     return compiled;

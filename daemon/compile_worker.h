@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstdint>
+#include <chrono>
 #include <optional>
 #include <string>
 
@@ -53,6 +54,7 @@ struct Compiled {
   std::optional<CompileError> error;
   std::string
       warnings;  // as Python would print them, but with kFilenameMark for the file's name; may be empty
+  std::chrono::microseconds startup{};  // spent until the worker's interpreter was up
 };
 
 constexpr char kFilenameMark = '\1';

@@ -157,8 +157,9 @@ class Daemon {
         watch_(settings_, index_, recompiler_, watcher_),
         explain_(index_, watch_, overlay_.dir()),
         counts_(index_, directory_of(facts.socket)),
-        handlers_(std::move(facts), settings_, images_, index_, store_, precompile_, overlay_, recompiler_,
-                  watch_, explain_, counts_, [this] { stop(); }),
+        handlers_(
+            std::move(facts), settings_, images_, index_, store_, precompile_, overlay_, recompiler_, watch_,
+            explain_, counts_, [this] { reload(); }, [this] { stop(); }),
         server_(std::move(socket), handlers_),
         signals_(context, SIGTERM, SIGINT, SIGHUP),
         check_(context),
@@ -295,17 +296,22 @@ class Daemon {
     watcher_.set_watch_limit(watch_limit(config));
   }
 
+  void reload() {
+    spdlog::info("reads its configuration again");
+    settings_.reload();
+    configure();
+    watch_.renew();
+  }
+
   asio::awaitable<void> wait_for_signals() {
     boost::system::error_code failed;
     while (true) {
       const int signal = co_await signals_.async_wait(asio::redirect_error(asio::use_awaitable, failed));
       if (failed) co_return;
-      spdlog::info("signal {}", signal);
+      spdlog::info("SIG{}", ::sigabbrev_np(signal));
       const bool hung_up = ends_with_terminal_ && !has_terminal();
       if (signal != SIGHUP || hung_up) break;
-      settings_.reload();
-      configure();
-      watch_.renew();
+      reload();
     }
     stop();
   }

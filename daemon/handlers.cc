@@ -186,6 +186,8 @@ asio::awaitable<void> Handlers::handle(Session& session, const proto::Request& r
       co_return co_await settle(session);
     case proto::Request::kExamine:
       co_return co_await examine(session);
+    case proto::Request::kReload:
+      co_return co_await reload(session);
     case proto::Request::kStats:
       co_return co_await counts_.serve(session, request.stats());
     default:
@@ -412,6 +414,14 @@ asio::awaitable<void> Handlers::settle(Session& session) {
 asio::awaitable<void> Handlers::answer_ping(Session& session) {
   const proto::Reply pong;
   co_await session.reply(pong);
+}
+
+asio::awaitable<void> Handlers::reload(Session& session) {
+  reload_();
+  proto::Reply reply;
+  auto& reload = *reply.mutable_reload();
+  if (const auto& mistake = settings_.error()) reload.set_configuration_error(mistake->message);
+  co_await session.reply(reply);
 }
 
 asio::awaitable<void> Handlers::stop(Session& session) {

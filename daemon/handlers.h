@@ -41,7 +41,8 @@ class Handlers {
  public:
   Handlers(DaemonFacts facts, Settings& settings, Images& images, IndexThread& index, StoreThread& store,
            PrecompileService& precompile, Overlay& overlay, Recompiler& recompiler, WatchService& watch,
-           ExplainService& explain, RunCounts& counts, std::function<void()> stop)
+           ExplainService& explain, RunCounts& counts, std::function<void()> reload,
+           std::function<void()> stop)
       : facts_(std::move(facts)),
         settings_(settings),
         images_(images),
@@ -53,6 +54,7 @@ class Handlers {
         watch_(watch),
         explain_(explain),
         counts_(counts),
+        reload_(std::move(reload)),
         stop_(std::move(stop)) {}
 
   boost::asio::awaitable<void> handle(Session& session, const proto::Request& request);
@@ -85,6 +87,7 @@ class Handlers {
   boost::asio::awaitable<void> most_used(Session& session, const proto::MostUsedRequest& request);
   boost::asio::awaitable<void> settle(Session& session);
   boost::asio::awaitable<void> gc(Session& session, const proto::GcRequest& request);
+  boost::asio::awaitable<void> reload(Session& session);
   boost::asio::awaitable<void> stop(Session& session);
   boost::asio::awaitable<void> answer_ping(Session& session);
 
@@ -99,6 +102,7 @@ class Handlers {
   WatchService& watch_;
   ExplainService& explain_;
   RunCounts& counts_;
+  std::function<void()> reload_;
   std::function<void()> stop_;
 };
 

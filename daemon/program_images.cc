@@ -535,6 +535,10 @@ void ProgramImages::describe(const Image& image, proto::Status::Image& described
 }
 
 void ProgramImages::describe(proto::Status& status) const {
+  auto& limit = *status.add_limits();
+  limit.set_name("programs");
+  limit.set_used(images_.size());
+  limit.set_limit(limit_);
   for (const ImagePointer& image : images_) describe(*image, *status.add_images());
 }
 

@@ -76,7 +76,7 @@ _kiln() {
   fi
   case $command in
     shell-init) _kiln_words 'bash zsh fish' "$current" ;;
-    daemon) ((COMP_CWORD > 2)) || _kiln_words 'start stop restart run logs' "$current" ;;
+    daemon) ((COMP_CWORD > 2)) || _kiln_words 'start stop restart reload run logs' "$current" ;;
     x) mapfile -t COMPREPLY < <(compgen -c -- "$current" | sort -u) ;;
     watch | unwatch)
       compopt -o filenames 2>/dev/null

@@ -107,7 +107,7 @@ complete -c kiln -n '__kiln_command_is precompile list explain gc inspect status
 complete -c kiln -n '__kiln_command_is stats' -l reset -d 'Count from zero from now on'
 complete -c kiln -n '__kiln_command_is config' -l path -d 'The files that are read'
 complete -c kiln -n '__kiln_command_is config' -l describe -d 'All keys, in the form of a kiln.toml'
-complete -c kiln -n '__kiln_command_is daemon; and __kiln_has_words 2' -a 'start stop restart run logs'
+complete -c kiln -n '__kiln_command_is daemon; and __kiln_has_words 2' -a 'start stop restart reload run logs'
 complete -c kiln -n '__kiln_command_is shell-init; and __kiln_has_words 2' -a 'bash zsh fish'
 complete -c kiln -n '__kiln_command_is daemon-logs' -s n -l lines -x -d 'Only the last N lines'
 complete -c kiln -n '__kiln_command_is daemon-logs' -s f -l follow -d 'Then what is added'

@@ -74,7 +74,7 @@ _kiln_command() {
         _arguments $help $json '(-n --lines)'{-n,--lines}'[only the last N lines]:number' \
           '(-f --follow)'{-f,--follow}'[then what is added]'
       else
-        _arguments $help '1:action:(start stop restart run logs)'
+        _arguments $help '1:action:(start stop restart reload run logs)'
       fi ;;
   esac
 }

@@ -55,7 +55,7 @@ class ConfigFiles : public testing::Test {
     const std::string log = cache_dir() + "/kilnd.log";
     const std::size_t before = read_file(log).size();
     const auto logged = [&] {
-      return read_file(log).find("signal " + std::to_string(SIGHUP) + "\n", before) != std::string::npos;
+      return read_file(log).find("reads its configuration again\n", before) != std::string::npos;
     };
     ::kill(daemon_pid(), SIGHUP);
     for (int i = 0; i < 1000 && !logged(); ++i) kiln({"status"});
@@ -221,7 +221,7 @@ TEST_F(ConfigFiles, ADaemonStartsWithAMistakeAndRemovesNothing) {
   EXPECT_EQ(describe_status(kiln({"daemon", "restart"}).status), "exit 0");
   EXPECT_THAT(kiln({"status"}).out,
               HasSubstr("configuration ignored: " + user_ + ":2: unknown key store.limt"));
-  EXPECT_EQ(status_value("[l['name'] for l in d['limits'] if l['name'] != 'watches']"), "['images']\n");
+  EXPECT_EQ(status_value("[l['name'] for l in d['limits'] if l['name'] != 'watches']"), "['images', 'programs']\n");
   const Outcome gc = kiln({"gc"});
   EXPECT_THAT(gc.err,
               AllOf(HasSubstr("error: " + user_ + ":2: "), HasSubstr("\n\nhint: kiln config --describe\n")));
@@ -234,16 +234,17 @@ TEST_F(ConfigFiles, ChangesArePickedUpBySignalAndRestart) {
   const pid_t daemon = daemon_pid();
   write_user("images.limit = 3\nstore.limit = \"1MiB\"\nlog.level = \"warning\"\n");
   const std::string limits = "[(l['name'], l['limit']) for l in d['limits'] if l['name'] != 'watches']";
-  EXPECT_EQ(status_value(limits),
-            "[('images', 64), ('store_bytes', 2147483648), ('overlay_bytes', 536870912)]\n");
+  EXPECT_EQ(
+      status_value(limits),
+      "[('images', 64), ('programs', 64), ('store_bytes', 2147483648), ('overlay_bytes', 536870912)]\n");
   reload();
   EXPECT_EQ(daemon_pid(), daemon);
   EXPECT_EQ(status_value(limits),
-            "[('images', 3), ('store_bytes', 1048576), ('overlay_bytes', 536870912)]\n");
+            "[('images', 3), ('programs', 3), ('store_bytes', 1048576), ('overlay_bytes', 536870912)]\n");
   write_user("images.limit = 4\n");
   kiln({"daemon", "restart"});
   EXPECT_EQ(status_value(limits),
-            "[('images', 4), ('store_bytes', 2147483648), ('overlay_bytes', 536870912)]\n");
+            "[('images', 4), ('programs', 4), ('store_bytes', 2147483648), ('overlay_bytes', 536870912)]\n");
 }
 
 TEST_F(ConfigFiles, PrecompileLeavesOutWhatTheProjectExcludes) {

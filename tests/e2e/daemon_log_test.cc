@@ -1,4 +1,5 @@
 // `kiln daemon logs`: the log as it is, and as it grows.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -71,6 +72,8 @@ TEST_F(DaemonLog, AsJsonIsAnObjectALine) {
 }
 
 TEST_F(DaemonLog, ThatIsNotThereIsSaid) {
+  EXPECT_THAT(run(logs({})).err, testing::HasSubstr("error: the daemon that is running keeps its cache in "));
+  kiln({"daemon", "stop"});
   for (const std::vector<std::string>& options : {std::vector<std::string>{}, {"--follow"}}) {
     const Outcome outcome = run(logs(options));
     EXPECT_EQ(outcome.err, "error: there is no log at " + log() + "\n\nhint: kiln daemon start\n");
@@ -122,14 +125,14 @@ TEST_F(DaemonLog, HasTheLevelOfTheConfigurationAfterASignal) {
   run_something();
   write_file(config, "log.level = \"debug\"\n");
   kill_process(daemon_pid(), SIGHUP);
-  EXPECT_TRUE(follower.wait_for_output(" info signal 1\n"));
+  EXPECT_TRUE(follower.wait_for_output(" info SIGHUP\n"));
   EXPECT_EQ(follower.output().find(" debug "), std::string::npos) << follower.output();
   EXPECT_TRUE(await([] { return daemon_pid() > 0; }));  // an answer that comes after the signal
   run_something();
   EXPECT_TRUE(follower.wait_for_output(" debug a run at " + work_dir() + ": ")) << follower.output();
   fs::remove(config);
   kill_process(daemon_pid(), SIGHUP);
-  EXPECT_TRUE(follower.wait_for_output(" info signal 1\n"));
+  EXPECT_TRUE(follower.wait_for_output(" info SIGHUP\n"));
   follower.signal(SIGTERM);
   follower.finish();
 }
