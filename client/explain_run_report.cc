@@ -84,7 +84,7 @@ std::string text_of_executed(const proto::ExplainRunReply& reply, const std::str
   const std::string why = reply.detail().empty() ? std::string(wording(reason)) : reply.detail();
   std::string text = "Executed: " + printable(python) + " itself runs it (" + reply.reason() + ": " +
                      printable(why) + ").\n";
-  if (reason == Reason::no_daemon || reason == Reason::no_image || reason == Reason::image_starting)
+  if (reason == Reason::no_image || reason == Reason::image_starting)
     text += "That run starts what the next one may need.\n";
   return text;
 }

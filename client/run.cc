@@ -17,6 +17,8 @@
 #include "client/command.h"
 #include "client/connection.h"
 #include "client/context.h"
+#include "client/current_path.h"
+#include "client/daemon_start.h"
 #include "client/decision_log.h"
 #include "client/exec_failure.h"
 #include "client/handover.h"
@@ -117,17 +119,11 @@ class Run {
     if (!connection) {
       if (connection.error().reason != Reason::no_daemon) return connection.error();
       start_all_in_background(request_);
-      return Error{Reason::no_daemon, logs_ ? why_none_can_start() : std::string(), {}};
+      if (logs_) TRY_VOID(check_daemon_can_start());
+      return Error{Reason::no_daemon, {}, {}};
     }
     connection_.emplace(std::move(*connection));
     return {};
-  }
-
-  // As far as can be told without waiting. Empty: nothing is in the way.
-  static std::string why_none_can_start() {
-    const auto cache = cache_dir();
-    const auto usable = cache ? open_private_dir(*cache, "KILN_CACHE_DIR") : Result<UniqueFd>(cache.error());
-    return usable ? std::string() : "no daemon is running, and none can start: " + usable.error().message;
   }
 
   // The launch is for a child of an image alone, to which the daemon hands the connection: the program's

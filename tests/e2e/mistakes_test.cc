@@ -423,6 +423,14 @@ const Mistake kMistakes[] = {
      "directory)\n",
      0,
      {"KILN_LOG=1", "KILN_RUNTIME_DIR=$H/run-of-none", "KILN_CACHE_DIR=/etc/passwd"}},
+    {"run_where_the_socket_is_a_directory",
+     {"run", "a.py"},
+     "kiln: exec reason=no-daemon (no daemon is running, and none can start: "
+     "$H/run-of-none-either/kilnd.sock is no "
+     "socket)\n",
+     0,
+     {"KILN_LOG=1", "KILN_RUNTIME_DIR=$H/run-of-none-either"},
+     "mkdir -m 700 $H/run-of-none-either; mkdir $H/run-of-none-either/kilnd.sock"},
     {"cache_directory_is_open",
      {"daemon", "start"},
      error("$W/d can be written by other users", "chmod 700 $W/d"),
@@ -485,7 +493,7 @@ class Mistakes : public testing::TestWithParam<Mistake> {
 
 TEST_P(Mistakes, AreToldWithTheCommandThatHelps) {
   const Mistake& mistake = GetParam();
-  run({.argv = {"/bin/sh", "-c", mistake.prepare}});
+  run({.argv = {"/bin/sh", "-c", filled(mistake.prepare)}});
   std::vector<std::string> changes;
   for (const auto& change : mistake.changes) changes.push_back(filled(change));
   const Outcome outcome = kiln(mistake.arguments, changes);
