@@ -157,6 +157,10 @@ const Mistake kMistakes[] = {
      error("--limit: not a size such as 500MB or 2GiB: lots", "kiln gc --help"),
      2},
     // Interpreters.
+    {"interpreter_of_no_name",
+     {"run", "--python", "", "a.py"},
+     error("the interpreter's name is empty", "kiln run --python /usr/bin/python3 ..."),
+     2},
     {"interpreter_name",
      {"precompile", "--python", "nope", "a.py"},
      error("no interpreter named nope on PATH", "kiln precompile --python /usr/bin/python3 ..."),
