@@ -43,7 +43,7 @@ constexpr std::array kCommands{
     Command{"gc", kiln::gc_command, "shrink the store of compiled code to its limit"},
     Command{"watch", kiln::watch_command, "keep the bytecode of directories up to date from now on"},
     Command{"unwatch", kiln::unwatch_command, "watch directories no longer"},
-    Command{"inspect", kiln::inspect_command, "show what a bytecode file holds, and whether it is fresh"},
+    Command{"inspect", kiln::inspect_command, "show what bytecode files hold, and whether they are fresh"},
     Command{"status", kiln::status_command, "daemon, images, cache, interpreters"},
     Command{"stats", kiln::stats_command, "how many runs were served, and why others were not"},
     Command{"doctor", kiln::doctor_command, "find out what needs mending, and by which command"},
