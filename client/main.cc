@@ -114,6 +114,9 @@ kiln::Error unknown(std::span<char*> arguments) {
             with_arguments("kiln run --python", arguments)};
   if (is_for_run(name))
     return {kiln::Reason::usage, name + " is no command of Kiln's", with_arguments("kiln run", arguments)};
+  if (name == "version" || name == "-v")
+    return {kiln::Reason::usage, "unknown " + std::string(name == "-v" ? "option " : "command ") + name,
+            "kiln --version"};
   if (name.starts_with('-'))
     return {kiln::Reason::usage, "unknown option " + name + kiln::did_you_mean(name, kOptions),
             "kiln --help"};

@@ -22,6 +22,7 @@
 #include "client/decision_log.h"
 #include "client/exec_failure.h"
 #include "client/handover.h"
+#include "client/known_path.h"
 #include "client/process_group.h"
 #include "client/python_command.h"
 #include "client/settle.h"
@@ -250,12 +251,21 @@ void run_program(const ChosenInterpreter& interpreter, std::span<char* const> ar
   Run(interpreter, arguments, timed).go();
 }
 
+namespace {
+
+Error missing_target(const std::string& target) {
+  const auto path = absolute_path_of(target);
+  const std::string meant = path ? meant_instead_of(*path) : std::string();
+  return {Reason::target_missing, std::string(wording(Reason::target_missing)) + meant, {}};
+}
+
+}  // namespace
+
 Result<proto::RunRequest> describe_run(const ChosenInterpreter& interpreter,
                                        std::span<char* const> arguments) {
   Wish wish = TRY(make_wish(interpreter, arguments));
   const bool is_file = wish.command.kind == TargetKind::file;
-  if (is_file && ::access(wish.command.target.c_str(), F_OK) != 0)
-    return Error{Reason::target_missing, {}, {}};
+  if (is_file && ::access(wish.command.target.c_str(), F_OK) != 0) return missing_target(wish.command.target);
   std::uint64_t blocked = 0;
   sigset_t mask;
   ::pthread_sigmask(SIG_BLOCK, nullptr, &mask);
