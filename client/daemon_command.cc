@@ -157,6 +157,10 @@ int daemon_command(std::span<char*> arguments) {
   for (const Action& action : kActions) {
     if (action.name == name) return action.run();
   }
+  if (name == "status") {
+    print_error({Reason::usage, "status is a command, and no action", "kiln status"});
+    return kExitUsage;
+  }
   return wrong_usage(name.empty() ? "which action?" : "unknown action " + name + meant(name));
 }
 

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <sys/file.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -126,6 +127,31 @@ Result<void> start_daemon() {
   if (started || started.error().reason != Reason::already_running) return started;
   const bool other_has_ended = static_cast<bool>(await_lifetime_lock(dir));
   return other_has_ended ? spawn_daemon() : started;
+}
+
+namespace {
+
+Result<void> check_what_a_daemon_needs() {
+  const std::string binary = TRY(own_bin_dir()) + "/kilnd";
+  if (::access(binary.c_str(), X_OK) != 0) return errno_error("cannot execute " + binary);
+  const std::string dir = TRY(runtime_dir());
+  TRY(open_private_dir(dir));
+  if (::access(dir.c_str(), W_OK | X_OK) != 0) return errno_error("cannot write in " + dir);
+  const std::string socket = socket_path(dir);
+  struct stat status {};
+  if (::lstat(socket.c_str(), &status) == 0 && !S_ISSOCK(status.st_mode))
+    return Error{Reason::system, socket + " is no socket", {}};
+  const std::string cache = TRY(cache_dir());
+  TRY(open_private_dir(cache, "KILN_CACHE_DIR"));
+  return {};
+}
+
+}  // namespace
+
+Result<void> check_daemon_can_start() {
+  const auto able = check_what_a_daemon_needs();
+  if (able) return {};
+  return Error{Reason::no_daemon, "no daemon is running, and none can start: " + able.error().message, {}};
 }
 
 Result<void> stop_daemon() {

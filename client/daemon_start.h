@@ -16,6 +16,10 @@ namespace kiln {
 // connections (or another does). Fails if it ends before that; its log tells why.
 Result<void> start_daemon();
 
+// Fails with Reason::no_daemon if something would keep one from starting, as far as can be told without
+// waiting.
+Result<void> check_daemon_can_start();
+
 // Ends the living daemon, of whatever build, and returns when it has let go of socket and index. Programs
 // that run go on undisturbed. Fails with Reason::no_daemon if none lives.
 Result<void> stop_daemon();

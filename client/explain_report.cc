@@ -7,7 +7,9 @@
 #include <string_view>
 #include <vector>
 
+#include "client/error_words.h"
 #include "client/printable.h"
+#include "common/error_type.h"
 #include "common/surrogate_escape.h"
 
 namespace kiln {
@@ -184,13 +186,20 @@ std::string stale_text(const proto::ExplainReply& reply, const Entry& entry) {
          "\n";
 }
 
-std::string error_text(const Entry& entry, unsigned columns) {
+// What keeps a file from being compiled, or its bytecode from being written, may pass without a change of it.
+std::string retry_text(const proto::ExplainReply& reply, const Entry& entry) {
+  if (!is_system_error(entry.error().type()))
+    return "  It is tried again when the source's time or size changes.\n";
+  return "  The next import tries it again, and so does: kiln precompile " + shell_word(reply.source()) +
+         "\n";
+}
+
+std::string error_text(const proto::ExplainReply& reply, const Entry& entry, unsigned columns) {
   const auto& error = entry.error();
   std::string text = "  ";
   if (error.line() > 0) text += "Line " + std::to_string(error.line()) + ": ";
-  text += printable(error.type()) + ": " + printable(error.message()) + "\n";
-  return text + with_caret(error.text(), error.column(), columns) +
-         "  It is tried again when the source's time or size changes.\n";
+  text += error_words(error.type(), error.message()) + "\n";
+  return text + with_caret(error.text(), error.column(), columns) + retry_text(reply, entry);
 }
 
 std::string orphan_text(const Entry& entry) {
@@ -213,7 +222,7 @@ std::string indented(const std::string& text) {
 std::string state_text(const proto::ExplainReply& reply, const Entry& entry, unsigned columns) {
   if (entry.state() == "fresh") return fresh_text(entry);
   if (entry.state() == "stale") return stale_text(reply, entry);
-  return entry.state() == "error" ? error_text(entry, columns) : orphan_text(entry);
+  return entry.state() == "error" ? error_text(reply, entry, columns) : orphan_text(entry);
 }
 
 std::string entry_text(const proto::ExplainReply& reply, const Entry& entry, unsigned columns) {

@@ -7,6 +7,7 @@
 
 #include "client/command.h"
 #include "client/connection.h"
+#include "client/daemon_start.h"
 #include "client/explain_run_report.h"
 #include "client/named_program.h"
 #include "client/run.h"
@@ -30,10 +31,18 @@ constexpr char kHelp[] =
     "  -h, --help    this text\n\n"
     "Standard streams count: a program that was run ahead for a pipe does not serve a run on a terminal.\n";
 
+// As the run would find it.
+Result<Connection> open_connection() {
+  auto connection = Connection::open();
+  if (connection || connection.error().reason != Reason::no_daemon) return connection;
+  TRY_VOID(check_daemon_can_start());
+  return Error{Reason::no_daemon, "no daemon is running; that run starts one", {}};
+}
+
 Result<proto::ExplainRunReply> ask(const ChosenInterpreter& interpreter, std::span<char* const> arguments) {
   proto::Request request;
   *request.mutable_explain_run()->mutable_run() = TRY(describe_run(interpreter, arguments));
-  Connection connection = TRY(Connection::open());
+  Connection connection = TRY(open_connection());
   TRY_VOID(connection.send(std::move(request)));
   TRY_VOID(connection.await_answer());
   proto::ExplainRunReply reply = TRY(connection.receive()).explain_run();

@@ -58,15 +58,20 @@ std::string advice(const Stop& stop) {
   const std::string& step = stop.image().step();
   if (!stop.image().last() || step == "ends") return {};
   if (step.starts_with("writes to standard")) return {};  // its work is done, or begins
-  return "What is done there while modules are imported could wait until it is needed: then runs start "
-         "later.\n";
+  return "If that is done while modules are imported, move it into functions that are called later: images "
+         "then reach further.\n";
+}
+
+std::string goes_on(const Stop& stop) {
+  const auto& image = stop.image();
+  if (image.place().empty() && image.step() == "ends") return "It goes on just before it ends";
+  return "It goes on at " + place_of(stop) + ", before it " + printable(image.step());
 }
 
 std::string text_of_serving(const Stop& stop) {
   const auto& image = stop.image();
-  std::string text = "It goes on at " + place_of(stop) + ", before it " + printable(image.step()) + ": " +
-                     number_of(image.modules(), "module is", "modules are") + " loaded there, and " +
-                     milliseconds(image.saved_us()) + " of computing done.\n";
+  std::string text = goes_on(stop) + ": " + number_of(image.modules(), "module is", "modules are") +
+                     " loaded there, and " + milliseconds(image.saved_us()) + " of computing done.\n";
   text += "That depends on " + dependencies(stop) + ".\n";
   if (!image.finalized().empty())
     text += "At its end the interpreter is torn down, which takes a while, because of " +
@@ -84,7 +89,7 @@ std::string text_of_executed(const proto::ExplainRunReply& reply, const std::str
   const std::string why = reply.detail().empty() ? std::string(wording(reason)) : reply.detail();
   std::string text = "Executed: " + printable(python) + " itself runs it (" + reply.reason() + ": " +
                      printable(why) + ").\n";
-  if (reason == Reason::no_daemon || reason == Reason::no_image || reason == Reason::image_starting)
+  if (reason == Reason::no_image || reason == Reason::image_starting)
     text += "That run starts what the next one may need.\n";
   return text;
 }

@@ -10,6 +10,7 @@
 #include <system_error>
 
 #include "client/connection.h"
+#include "client/error_words.h"
 #include "client/printable.h"
 #include "client/source_position.h"
 #include "common/print_error.h"
@@ -26,8 +27,8 @@ std::string spelling(const std::string& path, const std::string& directory) {
 void print(const proto::FollowEvent& event, const std::string& directory) {
   const std::string source = spelling(event.source(), directory);
   if (!event.error_type().empty()) {
-    std::printf("error %s%s: %s: %s\n", source.c_str(), source_position(event.line(), event.column()).c_str(),
-                event.error_type().c_str(), printable(event.error_message()).c_str());
+    std::printf("error %s%s: %s\n", source.c_str(), source_position(event.line(), event.column()).c_str(),
+                error_words(event.error_type(), event.error_message()).c_str());
     return;
   }
   const char* what = event.recovered() ? "recovered" : event.restored() ? "restored" : "compiled";

@@ -1,6 +1,6 @@
-// `kiln inspect`: what one bytecode file holds. No daemon is asked.
+// `kiln inspect`: what bytecode files hold. No daemon is asked.
 //
-// The document of --json; what does not apply is null:
+// The document of --json, one a file; what does not apply is null:
 //
 //   version  1
 //   file     as it was given
@@ -17,11 +17,14 @@
 //            filename on
 //
 // What is not UTF-8 is escaped as common/json_text.h says.
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
+#include <cerrno>
 #include <cinttypes>
 #include <cstdio>
 #include <cstdlib>
@@ -47,7 +50,7 @@ namespace json = boost::json;
 constexpr int kFormat = 1;  // of the JSON document
 
 struct InspectArguments {
-  std::string path;
+  std::vector<std::string> paths;
   bool dis = false;
   bool json = false;
 };
@@ -204,7 +207,7 @@ int fail(Error error, int exit_code) {
   return exit_code;
 }
 
-// Returns only if it fails.
+// Returns only if it fails: the interpreter takes this process's place.
 int disassemble(const PycReport& report) {
   auto python = find_interpreter({report.format.version});
   if (!python) return fail(python.error(), kExitUnable);
@@ -231,11 +234,10 @@ std::string other_command(const std::string& file) {
   return file.ends_with(".py") ? "kiln explain " + shell_word(file) : "";
 }
 
-int inspect(const InspectArguments& wanted) {
+int inspect(const std::string& path, const InspectArguments& wanted) {
   const char* prefix = std::getenv("PYTHONPYCACHEPREFIX");
-  const auto report = report_pyc(wanted.path, prefix != nullptr ? prefix : "");
-  if (!report)
-    return fail({report.error().reason, report.error().message, other_command(wanted.path)}, kExitFix);
+  const auto report = report_pyc(path, prefix != nullptr ? prefix : "");
+  if (!report) return fail({report.error().reason, report.error().message, other_command(path)}, kExitFix);
   const auto code = list_code_objects(report->body, report->header.magic);
   if (wanted.json) {
     std::printf("%s\n", json_text(to_json(*report, code)).c_str());
@@ -246,18 +248,46 @@ int inspect(const InspectArguments& wanted) {
   return wanted.dis ? disassemble(*report) : kExitDone;
 }
 
+// In a process that may become another.
+int inspect_apart(const std::string& path, const InspectArguments& wanted) {
+  std::fflush(nullptr);
+  const pid_t child = ::fork();
+  if (child < 0) return fail(errno_error("cannot start a process"), kExitUnable);
+  if (child == 0) {
+    const int code = inspect(path, wanted);
+    std::fflush(nullptr);
+    ::_exit(code);
+  }
+  int status = 0;
+  while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
+  }
+  return WIFEXITED(status) ? WEXITSTATUS(status) : kExitUnable;
+}
+
+// What cannot be shown keeps none of the others from being shown.
+int inspect_all(const InspectArguments& wanted) {
+  const bool apart = wanted.dis && wanted.paths.size() > 1;
+  int worst = kExitDone;
+  for (const std::string& path : wanted.paths) {
+    if (!wanted.json && &path != &wanted.paths.front()) std::puts("");
+    worst = std::max(worst, apart ? inspect_apart(path, wanted) : inspect(path, wanted));
+  }
+  return worst;
+}
+
 }  // namespace
 
 int inspect_command(std::span<char*> arguments) {
-  CLI::App app("Shows what a bytecode file of any Python holds, and whether it is fresh.", "kiln inspect");
+  CLI::App app("Shows what bytecode files of any Python hold, and whether they are fresh.", "kiln inspect");
   InspectArguments wanted;
-  app.add_option("FILE", wanted.path, "a .pyc file")->type_name("")->required();
-  auto* dis = app.add_flag("--dis", wanted.dis, "disassemble it, by an interpreter of its version");
+  app.add_option("FILE", wanted.paths, ".pyc files")->type_name("")->required();
+  auto* dis = app.add_flag("--dis", wanted.dis, "disassemble them, by interpreters of their versions");
   app.add_flag("--json", wanted.json,
-               "one JSON document (keys version, file, size, python, magic, header, source, code)")
+               "for each file a JSON document in a line (keys version, file, size, python, magic, header, "
+               "source, code)")
       ->excludes(dis);
   if (const auto code = parse_arguments(app, arguments)) return *code;
-  return inspect(wanted);
+  return inspect_all(wanted);
 }
 
 }  // namespace kiln

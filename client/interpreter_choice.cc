@@ -21,6 +21,12 @@ Error missing(const std::string& what, const std::string& command) {
                "kiln " + command + " --python " + kUsual + " ..."};
 }
 
+Error empty_name(const std::string& command) {
+  Error error = missing({}, command);
+  error.message = "the interpreter's name is empty";
+  return error;
+}
+
 // By its first bytes: what somebody forgot to make executable.
 bool looks_like_a_program(const std::string& path) {
   const UniqueFd fd{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
@@ -61,6 +67,7 @@ Result<ChosenInterpreter> by_path(std::string given, const std::string& command)
 }
 
 Result<ChosenInterpreter> choose(const std::string& given, const std::string& command) {
+  if (given.empty()) return empty_name(command);
   if (given.find('/') != std::string::npos) return by_path(given, command);
   if (const auto version = parse_version(given)) return of_version(*version);
   const auto found = find_on_path(given);

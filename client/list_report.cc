@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "client/colour.h"
+#include "client/error_words.h"
 #include "client/printable.h"
 #include "client/source_position.h"
 #include "common/json_text.h"
@@ -63,8 +64,7 @@ std::string details(const ListEntry& entry) {
   if (entry.error_type().empty()) return text;
   const std::string position = source_position(entry.line(), entry.column());
   if (!position.empty()) text += "  " + position.substr(1) + ":";
-  return text + (position.empty() ? "  " : " ") + entry.error_type() + ": " +
-         printable(entry.error_message());
+  return text + (position.empty() ? "  " : " ") + error_words(entry.error_type(), entry.error_message());
 }
 
 }  // namespace

@@ -43,7 +43,7 @@ constexpr std::array kCommands{
     Command{"gc", kiln::gc_command, "shrink the store of compiled code to its limit"},
     Command{"watch", kiln::watch_command, "keep the bytecode of directories up to date from now on"},
     Command{"unwatch", kiln::unwatch_command, "watch directories no longer"},
-    Command{"inspect", kiln::inspect_command, "show what a bytecode file holds, and whether it is fresh"},
+    Command{"inspect", kiln::inspect_command, "show what bytecode files hold, and whether they are fresh"},
     Command{"status", kiln::status_command, "daemon, images, cache, interpreters"},
     Command{"stats", kiln::stats_command, "how many runs were served, and why others were not"},
     Command{"doctor", kiln::doctor_command, "find out what needs mending, and by which command"},
@@ -114,6 +114,9 @@ kiln::Error unknown(std::span<char*> arguments) {
             with_arguments("kiln run --python", arguments)};
   if (is_for_run(name))
     return {kiln::Reason::usage, name + " is no command of Kiln's", with_arguments("kiln run", arguments)};
+  if (name == "version" || name == "-v")
+    return {kiln::Reason::usage, "unknown " + std::string(name == "-v" ? "option " : "command ") + name,
+            "kiln --version"};
   if (name.starts_with('-'))
     return {kiln::Reason::usage, "unknown option " + name + kiln::did_you_mean(name, kOptions),
             "kiln --help"};

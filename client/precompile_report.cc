@@ -5,6 +5,7 @@
 #include <iterator>
 
 #include "client/current_path.h"
+#include "client/error_words.h"
 #include "client/known_path.h"
 #include "client/printable.h"
 #include "client/source_position.h"
@@ -31,7 +32,7 @@ json::object to_json(const proto::PrecompileEvent::Stale& stale) {
   return {{"path", stale.path()}, {"pyc", stale.pyc()}, {"why", stale.why()}};
 }
 
-// Of a target that is not there. Its line is as compileall's, and this comes behind.
+// Of a target that is not there.
 std::string meant_by(const proto::PrecompileEvent::Error& error) {
   if (error.type() != "FileNotFoundError") return {};
   const auto path = absolute_path_of(error.path());
@@ -46,7 +47,7 @@ std::string counted(const char* what, std::uint64_t count) {
 
 std::string error_line(const proto::PrecompileEvent::Error& error) {
   std::string line = printable(error.path()) + source_position(error.line(), error.column());
-  line += ": " + error.type() + ": " + printable(error.message());
+  line += ": " + error_words(error.type(), error.message());
   if (!error.tag().empty()) line += " [" + error.tag() + "]";
   return line;
 }

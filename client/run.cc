@@ -17,9 +17,12 @@
 #include "client/command.h"
 #include "client/connection.h"
 #include "client/context.h"
+#include "client/current_path.h"
+#include "client/daemon_start.h"
 #include "client/decision_log.h"
 #include "client/exec_failure.h"
 #include "client/handover.h"
+#include "client/known_path.h"
 #include "client/process_group.h"
 #include "client/python_command.h"
 #include "client/settle.h"
@@ -117,17 +120,11 @@ class Run {
     if (!connection) {
       if (connection.error().reason != Reason::no_daemon) return connection.error();
       start_all_in_background(request_);
-      return Error{Reason::no_daemon, logs_ ? why_none_can_start() : std::string(), {}};
+      if (logs_) TRY_VOID(check_daemon_can_start());
+      return Error{Reason::no_daemon, {}, {}};
     }
     connection_.emplace(std::move(*connection));
     return {};
-  }
-
-  // As far as can be told without waiting. Empty: nothing is in the way.
-  static std::string why_none_can_start() {
-    const auto cache = cache_dir();
-    const auto usable = cache ? open_private_dir(*cache, "KILN_CACHE_DIR") : Result<UniqueFd>(cache.error());
-    return usable ? std::string() : "no daemon is running, and none can start: " + usable.error().message;
   }
 
   // The launch is for a child of an image alone, to which the daemon hands the connection: the program's
@@ -254,12 +251,21 @@ void run_program(const ChosenInterpreter& interpreter, std::span<char* const> ar
   Run(interpreter, arguments, timed).go();
 }
 
+namespace {
+
+Error missing_target(const std::string& target) {
+  const auto path = absolute_path_of(target);
+  const std::string meant = path ? meant_instead_of(*path) : std::string();
+  return {Reason::target_missing, std::string(wording(Reason::target_missing)) + meant, {}};
+}
+
+}  // namespace
+
 Result<proto::RunRequest> describe_run(const ChosenInterpreter& interpreter,
                                        std::span<char* const> arguments) {
   Wish wish = TRY(make_wish(interpreter, arguments));
   const bool is_file = wish.command.kind == TargetKind::file;
-  if (is_file && ::access(wish.command.target.c_str(), F_OK) != 0)
-    return Error{Reason::target_missing, {}, {}};
+  if (is_file && ::access(wish.command.target.c_str(), F_OK) != 0) return missing_target(wish.command.target);
   std::uint64_t blocked = 0;
   sigset_t mask;
   ::pthread_sigmask(SIG_BLOCK, nullptr, &mask);

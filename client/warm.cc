@@ -49,7 +49,10 @@ Result<proto::ExplainRunReply> warm(const ChosenInterpreter& interpreter, std::s
     TRY_VOID(connection.send(std::move(request)));
     std::vector<UniqueFd> fds;
     const proto::Reply reply = TRY(receive_patiently(connection, "running it ahead", &fds));
-    if (reply.has_explain_run()) return reply.explain_run();
+    if (reply.has_explain_run()) {
+      if (reply.explain_run().how() == "bare") TRY_VOID(try_run(interpreter, arguments));
+      return reply.explain_run();
+    }
     if (!reply.has_start_image() || fds.size() != 1) break;
     start_image_in_background(run.key(), reply.start_image(), std::move(fds[0]), HeadStart::none);
   }

@@ -10,6 +10,7 @@
 #include "client/decision_log.h"
 #include "client/exec_failure.h"
 #include "client/named_program.h"
+#include "client/printable.h"
 #include "client/program_path.h"
 #include "client/run.h"
 #include "common/print_error.h"
@@ -61,6 +62,19 @@ void run_behind_shell(const NamedProgram& program, std::span<char*> command) {
   ::execv("/bin/sh", line.data());
 }
 
+// An option may stand in its place; "-" is none, nor a name.
+Error no_program(std::span<char*> arguments) {
+  const std::string option = arguments.empty() ? "" : arguments[0];
+  if (option.size() < 2) return {Reason::usage, "the name of a program is missing", "kiln x pytest"};
+  const auto python = take_python_option(arguments, "x");
+  if (!python || !*python)
+    return {Reason::usage, "x has no option " + option + ": a program's own come behind its name",
+            "kiln x --help"};
+  return {Reason::usage, "x has no option --python: the interpreter is that of the program's first line",
+          "kiln run --python " + shell_word(**python) + " -m " +
+              (arguments.empty() ? "NAME" : shell_word(arguments[0]))};
+}
+
 }  // namespace
 
 int x_command(std::span<char*> arguments) {
@@ -70,7 +84,7 @@ int x_command(std::span<char*> arguments) {
     return kExitDone;
   }
   if (first.empty() || first.starts_with('-')) {
-    print_error({Reason::usage, "the name of a program is missing", "kiln x pytest"});
+    print_error(no_program(arguments));
     return kExitUsage;
   }
   const auto program = find_named_program(std::string(first));

@@ -35,6 +35,13 @@ std::string unexpected(const CLI::App& app, const std::string& argument) {
   return "unknown option " + option + meant(app, option);
 }
 
+std::optional<std::string> unknown_option(const CLI::App& app) {
+  const auto left = app.remaining();
+  const auto found =
+      std::ranges::find_if(left, [](const std::string& argument) { return argument.starts_with('-'); });
+  return found != left.end() ? std::optional(*found) : std::nullopt;
+}
+
 // "Could not convert: --json = x": all but flags take what they are given, and have it checked.
 std::string no_flag(const std::string& theirs) {
   const std::size_t begin = theirs.find("--");
@@ -47,9 +54,12 @@ int fail(const CLI::App& app, const std::string& what) {
   return kExitUsage;
 }
 
-// CLI11 says "--lines: 1 required N missing".
-std::string missing_value(const std::string& theirs) {
-  return theirs.substr(0, theirs.find(':')) + " needs a value";
+// CLI11 says "--lines: 1 required N missing", and "--lines: At Most 1 required but received 2".
+std::string mismatch(const std::string& theirs) {
+  const std::string option = theirs.substr(0, theirs.find(':'));
+  if (theirs.find("At Most") == std::string::npos) return option + " needs a value";
+  const std::string times = theirs.substr(theirs.rfind(' ') + 1);
+  return option + " is given " + (times == "2" ? "twice" : times + " times") + ", and takes one value";
 }
 
 std::string joined(std::span<const std::string_view> words, std::string_view between) {
@@ -79,8 +89,11 @@ std::optional<int> parse_arguments(CLI::App& app, std::span<char*> arguments) {
   } catch (const CLI::ExtrasError& problem) {
     const auto left = app.remaining();
     return fail(app, left.empty() ? problem.what() : unexpected(app, left.front()));
+  } catch (const CLI::RequiredError& problem) {
+    const auto option = unknown_option(app);  // in the place of what is required, perhaps
+    return fail(app, option ? unexpected(app, *option) : problem.what());
   } catch (const CLI::ArgumentMismatch& problem) {
-    return fail(app, missing_value(problem.what()));
+    return fail(app, mismatch(problem.what()));
   } catch (const CLI::ConversionError& problem) {
     return fail(app, no_flag(problem.what()));
   } catch (const CLI::ParseError& problem) {

@@ -13,7 +13,8 @@ constexpr std::size_t kControlSize = CMSG_SPACE(kMaxPassedFds * sizeof(int));
 
 // Reads errno. Of a socket with a time limit it says by EAGAIN that this has passed (socket(7), SO_RCVTIMEO).
 Error socket_error(const char* what) {
-  return errno_error(what, errno == EAGAIN ? Reason::timeout : Reason::system);
+  if (errno == EAGAIN) return {Reason::timeout, "no answer came in time", {}};
+  return errno_error(what);
 }
 
 Result<std::size_t> send_once(int socket, std::string_view bytes, std::span<const int> fds) {

@@ -8,12 +8,12 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
 #include <string_view>
 
+#include "common/error_type.h"
 #include "common/fields.h"
 #include "common/paths.h"
 #include "daemon/deadline.h"
@@ -127,10 +127,7 @@ std::string describe_death(int status) {
 }  // namespace
 
 bool is_of_source(const CompileError& error) {
-  constexpr std::array<std::string_view, 6> kSystem{
-      "OSError",         "FileNotFoundError",  "PermissionError",
-      "FileExistsError", "NotADirectoryError", "IsADirectoryError"};
-  return std::ranges::find(kSystem, error.type) == kSystem.end();
+  return !is_system_error(error.type);
 }
 
 std::string name_file_in(std::string_view warnings, std::string_view filename) {

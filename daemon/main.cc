@@ -5,6 +5,7 @@
 #include <csignal>
 #include <cstdio>
 #include <exception>
+#include <limits>
 #include <span>
 #include <string>
 
@@ -31,8 +32,10 @@ int examine() {
 int main(int argc, char** argv) {
   CLI::App app("Kiln's per-user server; clients start it when they need it (see `kiln daemon`)", "kilnd");
   kiln::DaemonOptions options;
-  app.add_option("--ready-fd", options.ready_fd,
-                 "descriptor to write a byte to when connections are accepted");
+  kiln::take_number(app.add_option("--ready-fd", options.ready_fd,
+                                   "descriptor to write a byte to when connections are accepted")
+                        ->type_name("FD"),
+                    0, std::numeric_limits<int>::max());
   app.add_flag("--foreground", options.foreground, "log to standard error, too");
   app.add_flag_callback(
       "--build-id", [] { throw CLI::CallForVersion(std::string(kiln::build_id()), 0); },
@@ -41,7 +44,7 @@ int main(int argc, char** argv) {
   app.add_flag(
       "--examine", examines,
       "look at index and store while no daemon runs, for kiln doctor: writes a message of its own form");
-  app.set_version_flag("--version", "kilnd " + std::string(kiln::version()));
+  app.set_version_flag("--version", "kilnd " + std::string(kiln::version()), "version of this program");
   if (const auto code = kiln::parse_arguments(app, std::span(argv + 1, argv + argc))) return *code;
   if (examines) return examine();
   std::signal(SIGCHLD, SIG_DFL);  // else the kernel reaps our children, and their pids become others'

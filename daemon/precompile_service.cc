@@ -157,7 +157,7 @@ Result<proto::PrecompileEvent::Summary> PrecompileService::work(Job& job) {
   const MadeFiles made = made_files(job.request);
   const PrecompileServices services{compilers_, store_, overlay_.dir(), known_errors(), made};
   Precompiled done = precompile(job.request, interpreters, services, sink, job.stop.get_token());
-  spdlog::info("precompile: {} compiled, {} restored, {} fresh, {} errors", done.summary.compiled(),
+  spdlog::info("precompile: compiled {}, restored {}, fresh {}, errors {}", done.summary.compiled(),
                done.summary.restored(), done.summary.fresh(), done.summary.errors());
   std::vector<std::string> overlaid;
   for (auto& batch : done.batches) {

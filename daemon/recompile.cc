@@ -394,7 +394,7 @@ bool Recompiler::recompile(const InterpreterInfo& interpreter, const proto::Prec
   const auto& summary = done.summary;
   if (!summary.failure().empty()) spdlog::warn("not recompiled: {}", summary.failure());
   if (summary.compiled() + summary.restored() + summary.errors() > 0) {
-    spdlog::info("recompiled for {}: {} compiled, {} restored, {} errors", interpreter.executable,
+    spdlog::info("recompiled for {}: compiled {}, restored {}, errors {}", interpreter.executable,
                  summary.compiled(), summary.restored(), summary.errors());
     requested_.forget_known_errors();
   }

@@ -28,7 +28,7 @@ _kiln_before_program() {
   for ((at = $1; at < COMP_CWORD; ++at)); do
     case ${COMP_WORDS[at]} in
       --timing | --json) ;;
-      --python) ((++at)) ;;
+      --python) [[ ${COMP_WORDS[at + 1]} == = ]] && ((++at)); ((++at)) ;;
       *) return 1 ;;
     esac
   done
@@ -46,6 +46,9 @@ _kiln_words() {
 # Where nothing is put into COMPREPLY, bash completes names of files.
 _kiln() {
   local current=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} command=${COMP_WORDS[1]} first=2
+  # Of --state=e bash makes three words.
+  [[ $before == = ]] && before=${COMP_WORDS[COMP_CWORD - 2]}
+  [[ $current == = ]] && current=
   COMPREPLY=()
   if ((COMP_CWORD == 1)); then
     local commands='run x warm shell-init precompile list explain clean gc watch unwatch inspect status stats doctor config daemon'
@@ -77,6 +80,10 @@ _kiln() {
   case $command in
     shell-init) _kiln_words 'bash zsh fish' "$current" ;;
     daemon) ((COMP_CWORD > 2)) || _kiln_words 'start stop restart reload run logs' "$current" ;;
+    explain)
+      compopt -o filenames 2>/dev/null
+      ((COMP_CWORD == 2)) && mapfile -t COMPREPLY < <(compgen -W run -- "$current"; compgen -f -- "$current")
+      ;;
     x) mapfile -t COMPREPLY < <(compgen -c -- "$current" | sort -u) ;;
     watch | unwatch)
       compopt -o filenames 2>/dev/null

@@ -53,7 +53,7 @@ complete -c kiln -n __fish_is_first_token -a clean -d 'Remove bytecode of no use
 complete -c kiln -n __fish_is_first_token -a gc -d 'Shrink the store to its limit'
 complete -c kiln -n __fish_is_first_token -a watch -d 'Keep directories compiled from now on'
 complete -c kiln -n __fish_is_first_token -a unwatch -d 'Watch directories no longer'
-complete -c kiln -n __fish_is_first_token -a inspect -d 'Show what a bytecode file holds'
+complete -c kiln -n __fish_is_first_token -a inspect -d 'Show what bytecode files hold'
 complete -c kiln -n __fish_is_first_token -a status -d 'Daemon, images, cache, interpreters'
 complete -c kiln -n __fish_is_first_token -a stats -d 'How many runs were served'
 complete -c kiln -n __fish_is_first_token -a doctor -d 'What is wrong with Kiln here'

@@ -59,8 +59,8 @@ _kiln_command() {
         '--dry-run[with --all, only tell what would be removed]' '*:source or directory:_files' ;;
     gc) _arguments $help $json '--limit[of the store]:size' ;;
     inspect)
-      _arguments $help '(--json)--dis[disassemble it]' '(--dis)--json[one JSON document]' \
-        '1:bytecode file:_files -g "*.pyc"' ;;
+      _arguments $help '(--json)--dis[disassemble it]' '(--dis)--json[one JSON document a file]' \
+        '*:bytecode file:_files -g "*.pyc"' ;;
     status) _arguments $help $json ;;
     doctor) _arguments $help $json ;;
     stats) _arguments $help $json '--reset[count from zero from now on]' ;;
@@ -94,7 +94,7 @@ _kiln() {
     'gc:shrink the store of compiled code to its limit'
     'watch:keep the bytecode of directories up to date from now on'
     'unwatch:watch directories no longer'
-    'inspect:show what a bytecode file holds, and whether it is fresh'
+    'inspect:show what bytecode files hold, and whether they are fresh'
     'status:daemon, images, cache, interpreters'
     'stats:how many runs were served, and why others were not'
     'doctor:what is wrong with Kiln here, and what mends it'

@@ -236,6 +236,17 @@ class Inspect : public testing::TestWithParam<Python> {
   void SetUp() override { reset_work_dir(); }
 };
 
+TEST_P(Inspect, ShowsSeveralFilesEachAsAlone) {
+  const auto path = compiled_shop(GetParam());
+  const std::string one = kiln({"inspect", path}).out;
+  const Outcome outcome = kiln({"inspect", path, "missing.pyc", path});
+  EXPECT_EQ(outcome.out, one + "\n\n" + one);
+  EXPECT_THAT(outcome.err, HasSubstr("cannot open missing.pyc"));
+  EXPECT_EQ(describe_status(outcome.status), "exit 1") << "though the last one is well";
+  const std::string document = kiln({"inspect", "--json", path}).out;
+  EXPECT_EQ(kiln({"inspect", "--json", path, path}).out, document + document);
+}
+
 TEST_P(Inspect, ShowsAFileOfEveryVersion) {
   const auto path = compiled_shop(GetParam());
   const auto minor = std::to_string(GetParam().minor);
@@ -284,11 +295,16 @@ TEST_P(Inspect, DisassemblesByTheRightInterpreter) {
   const auto name = "python3." + std::to_string(GetParam().minor);
   fs::create_symlink(GetParam().path, work_dir() + "/bin/" + name);
   write_file(work_dir() + "/dis.py", "raise SystemExit('not this one')\n");
-  const Outcome outcome = kiln({"inspect", "--dis", path}, {"PATH=" + work_dir() + "/bin:/usr/bin:/bin"});
+  const std::vector<std::string> changes{"PATH=" + work_dir() + "/bin:/usr/bin:/bin"};
+  const Outcome outcome = kiln({"inspect", "--dis", path}, changes);
   EXPECT_THAT(outcome.out, HasSubstr("LOAD_CONST"));
   EXPECT_THAT(outcome.out, HasSubstr("Disassembly of <code object <lambda>"));
   EXPECT_EQ(outcome.err, "");
   EXPECT_EQ(describe_status(outcome.status), "exit 0");
+  const Outcome both = kiln({"inspect", "--dis", path, path}, changes);
+  const auto count_lines = [](const std::string& text) { return std::ranges::count(text, '\n'); };
+  EXPECT_EQ(count_lines(both.out), 2 * count_lines(outcome.out) + 1) << both.out;
+  EXPECT_EQ(describe_status(both.status), "exit 0") << both.err;
 }
 
 TEST_F(Commands, InspectWritesOneJsonDocument) {

@@ -200,6 +200,17 @@ TEST_F(Explain, ARunIsExplainedByWhoWouldServeIt) {
   EXPECT_TRUE(fs::exists(trace));
 }
 
+TEST_F(Explain, OfAScriptThatDoesNotCompileWarmSaysTheSame) {
+  const std::string script = work_dir() + "/script.py";
+  write_file(script, "pass\n");
+  ASSERT_TRUE(run_until_bare(any_python(), {script}, environment_with({})).is_served());
+  write_file(script, "return\n");
+  const Outcome outcome = kiln({"warm", "--python", any_python().path, script});
+  EXPECT_THAT(outcome.out, HasSubstr("(compile-error: 'return' outside function"));
+  EXPECT_EQ(describe_status(outcome.status), "exit 1");
+  EXPECT_EQ(kiln({"explain", "run", "--python", any_python().path, script}).out, outcome.out);
+}
+
 TEST_F(Explain, MistakesAreTold) {
   Outcome outcome = kiln({"explain"});
   EXPECT_EQ(describe_status(outcome.status), "exit 2");

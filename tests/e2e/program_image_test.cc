@@ -425,9 +425,9 @@ TEST_P(ProgramImages, AreMadeOnRequest) {
   EXPECT_EQ(describe_status(missing.status), "exit 1");
   EXPECT_THAT(missing.out, testing::HasSubstr("(target-missing: "));
   put("broken.py", "x = =\n");
-  const Outcome in_vain = warm({"--python", python, "broken.py"});
-  EXPECT_EQ(describe_status(in_vain.status), "exit 1");
-  EXPECT_THAT(in_vain.out, testing::HasSubstr("It could not be run ahead"));
+  const Outcome broken = warm({"--python", python, "broken.py"});
+  EXPECT_EQ(describe_status(broken.status), "exit 1");
+  EXPECT_THAT(broken.out, testing::HasSubstr("(compile-error: "));
 }
 
 TEST_P(ProgramImages, RunModulesAndCommands) {

@@ -101,6 +101,15 @@ TEST_F(ExplainReport, AnErrorHasACaret) {
                                 "  It is tried again when the source's time or size changes.\n"));
 }
 
+TEST_F(ExplainReport, WhatKeepsAFileFromBeingWrittenIsTriedAgainSoon) {
+  entry_.set_state("error");
+  entry_.mutable_error()->set_type("OSError");
+  entry_.mutable_error()->set_message("No space left on device");
+  EXPECT_THAT(text(),
+              HasSubstr("  no space left on device\n"
+                        "  The next import tries it again, and so does: kiln precompile /app/mod.py\n"));
+}
+
 // As wide as the terminal, with the caret below the same place.
 TEST_F(ExplainReport, OfALongLineWhatIsAroundTheCaretIsShown) {
   entry_.set_state("error");

@@ -65,7 +65,8 @@ TEST(ExplainRunReport, AStopWithAllItDependsOn) {
       "That depends on 1 file or directory, on its arguments, on the working directory, and on the variables "
       "V0, V1, V2, V3, V4, V5, V6, V7 and 2 more.\n"
       "At its end the interpreter is torn down, which takes a while, because of an object of demo.Thing.\n"
-      "What is done there while modules are imported could wait until it is needed: then runs start later.\n"
+      "If that is done while modules are imported, move it into functions that are called later: images "
+      "then reach further.\n"
       "Its other stops:\n"
       "  /src/cli.py:12, before it looks at its arguments: less far\n");
 }

@@ -85,6 +85,21 @@ TEST(PrecompileOutput, AnErrorHasItsPlace) {
   EXPECT_EQ(error_line(error), "src/a.py:3:7: SyntaxError: invalid syntax");
 }
 
+TEST(PrecompileCommand, WhatIsNoErrorOfPythonsCompilerHasPlainWords) {
+  const auto line_of = [](const std::string& type, const std::string& message) {
+    proto::PrecompileEvent::Error error;
+    error.set_path("a");
+    error.set_type(type);
+    error.set_message(message);
+    return error_line(error);
+  };
+  EXPECT_EQ(line_of("FileNotFoundError", "No such file or directory"), "a: no such file or directory");
+  EXPECT_EQ(line_of("OSError", "neither a file nor a directory"), "a: neither a file nor a directory");
+  EXPECT_EQ(line_of("ValueError", "its bytecode file would be that of a.py"),
+            "a: its bytecode file would be that of a.py");
+  EXPECT_EQ(line_of("RecursionError", "too deep"), "a: RecursionError: too deep");
+}
+
 TEST(PrecompileOutput, TheSummaryIsOneLine) {
   proto::PrecompileEvent::Summary summary;
   summary.set_compiled(12);
