@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -22,6 +23,8 @@ namespace {
 
 // From a program's end to the image's word on it.
 constexpr int kLastWordLimit_ms = 2000;
+// From there to the end of its zombie.
+constexpr int kReapLimit_ms = 200;
 
 bool is_readable(int fd, int timeout_ms) {
   pollfd polled{fd, POLLIN, 0};
@@ -124,8 +127,15 @@ void StandIn::exit_like(int wait_status) {
   timing_.passed("the program");
   timing_.tell(child_.is_ahead ? "it was warm" : "it was bare");
   group_.rejoin();
+  let_image_reap();
   if (WIFSIGNALED(wait_status)) die_of(WTERMSIG(wait_status));
   ::_exit(WEXITSTATUS(wait_status));
+}
+
+// The program stays a zombie until the group has a member again. It must be gone before we are: whoever waits
+// for us may look. The image reaps it when it reads the end of what we say, and then closes its end, too.
+void StandIn::let_image_reap() const {
+  if (connection_ >= 0 && ::shutdown(connection_, SHUT_WR) == 0) is_readable(connection_, kReapLimit_ms);
 }
 
 // The image died. Its child lived on: the kernel, or the child's status page, knows how it ended.

@@ -40,6 +40,7 @@ class StandIn {
   void send(int signal) const;
   void close_program_descriptors() const;
   [[noreturn]] void exit_like(int wait_status);
+  void let_image_reap() const;
   [[noreturn]] void end_without_image();
 
   int connection_;  // -1 when the image is lost

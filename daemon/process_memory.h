@@ -9,7 +9,7 @@ namespace kiln {
 // unknown.
 std::uint64_t proportional_set_bytes(std::uint64_t pid);
 
-// What the machine has.
+// What the machine has, or the control group of this process, if that is less.
 std::uint64_t physical_memory_bytes();
 
 // Whether processes have waited for memory for more than a tenth of the last seconds (/proc/pressure/memory);

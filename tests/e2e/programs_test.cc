@@ -27,6 +27,26 @@ TEST_P(Warm, StaysWarmAfterDeathsOfPrograms) {
   }
 }
 
+// Neither the program nor its process group is there when the run has ended.
+TEST_P(Warm, LeavesNoZombie) {
+  run_until_bare(GetParam(), {"-c", "pass"}, base_environment());
+  const std::string script =
+      "import os, subprocess, sys\n"
+      "def is_there(call, *arguments):\n"
+      "  try: call(*arguments); return True\n"
+      "  except ProcessLookupError: return False\n"
+      "for i in range(30):\n"
+      "  run = subprocess.Popen(sys.argv[1:] + ['-c', 'import os; print(os.getpid())'],\n"
+      "                         preexec_fn=os.setpgrp, stdout=subprocess.PIPE)\n"
+      "  program = int(run.stdout.read()); run.wait()\n"
+      "  if is_there(os.killpg, run.pid, 0) or is_there(os.kill, program, 0): print('still there')\n";
+  const Outcome outcome =
+      run({.argv = {any_python().path, "-c", script, kiln_binary(), "run", "--python", GetParam().path},
+           .environment = base_environment()});
+  EXPECT_EQ(outcome.out, "");
+  EXPECT_EQ(describe_status(outcome.status), "exit 0") << outcome.err;
+}
+
 // What Python draws at random at start is drawn anew: two runs of one image share no random numbers and no
 // names.
 TEST_P(Warm, RunsShareNoRandomness) {

@@ -123,16 +123,20 @@ TEST_P(Signals, TheClientsDeathLeavesTheProgramsChildren) {
   process.finish();
 }
 
+// A signal that comes just before a call that waits must end that, too.
 constexpr const char* kCountSignals =
-    "import os, signal, sys\n"
+    "import os, select, signal, sys\n"
     "count = 0\n"
     "def note(*_):\n"
     "    global count\n"
     "    count += 1\n"
     "    os.write(1, b'count %d\\n' % count)\n"
     "signal.signal(signal.SIGTERM, note)\n"
+    "woken, wakes = os.pipe()\n"
+    "os.set_blocking(wakes, False)\n"
+    "signal.set_wakeup_fd(wakes)\n"
     "print(os.getpgrp(), 'ready', flush=True)\n"
-    "sys.stdin.read()\n"
+    "while 0 not in select.select([0, woken], [], [])[0]: os.read(woken, 1)\n"
     "print('total', count)\n";
 
 // SEND is called 200 times; each time one signal arrives, and no more in the end.
