@@ -117,7 +117,13 @@ bool holds_segments_or_huge_pages() {
   return has_huge || segments.find(" " + std::to_string(::getpid()) + " ") != std::string::npos;
 }
 
-bool may_have_heir() {
+}  // namespace
+
+void note_what_all_hold() {
+  held_by_all = {libraries().loaded, text_of_file("/proc/self/cgroup")};
+}
+
+bool may_leave_heir() {
   rusage usage{};
   if (::getrusage(RUSAGE_SELF, &usage) != 0) return false;
   if (usage.ru_maxrss < kLeast_KiB || usage.ru_maxrss > kMost_KiB) return false;
@@ -127,14 +133,8 @@ bool may_have_heir() {
   return text_of_file("/proc/self/cgroup") == held_by_all.cgroup;
 }
 
-}  // namespace
-
-void note_what_all_hold() {
-  held_by_all = {libraries().loaded, text_of_file("/proc/self/cgroup")};
-}
-
 void leave_memory_to_heir(pid_t image, pid_t* heir) {
-  if (heir == nullptr || ::getppid() != image || !may_have_heir()) return;
+  if (heir == nullptr || ::getppid() != image || !may_leave_heir()) return;
   static auto* inheritance = new Inheritance;  // never freed: the heir stands on it
   inheritance->image = image;
   sigset_t all;

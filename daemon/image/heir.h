@@ -17,6 +17,9 @@ namespace kiln::image {
 // In an image, before it forks children: what they all have needs no looking for.
 void note_what_all_hold();
 
+// Whether this process, at its end, may leave one.
+bool may_leave_heir();
+
 // In a program's process, when nothing of it will run any more but what exit(3) runs. HEIR, shared with the
 // image, says who it is from the moment that there is one.
 void leave_memory_to_heir(pid_t image, pid_t* heir);

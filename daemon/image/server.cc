@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <optional>
 #include <utility>
@@ -37,6 +38,15 @@ constexpr int kIdleLimit_ms = 15 * 60 * 1000;  // an image that nobody used for 
 // Making a spare takes as long as a small program, and mostly the processor that it wants. While one waits,
 // the next is made when the run that took the last has ended, or lasts.
 constexpr int kLasting_ms = 20;
+// That, and to take a program's memory apart, is milliseconds in the kernel, which nobody can interrupt. So
+// first whoever waited for the run has the processor for a moment.
+constexpr std::chrono::milliseconds kPause{5};
+
+// A run that is over: its child is a zombie.
+struct Ended {
+  UniqueFd connection;  // the client's
+  pid_t heir = 0;       // who has its memory; 0: nobody
+};
 
 struct Run {
   UniqueFd connection;  // the client's
@@ -88,6 +98,7 @@ class Server {
     learn_hot_pages(practise);
     while (serving_ || !running_.empty() || !spares_.empty()) {
       if (auto spare = fill_spares()) return std::move(*spare);
+      end_heirs();
       wait();
     }
     ::_exit(0);
@@ -132,20 +143,40 @@ class Server {
     if (!serving_) polled[0].fd = -1;
     // Only a hang-up matters: what a client sends is its child's to read.
     for (const auto& [pid, run] : running_) polled.push_back({run.connection.get(), POLLRDHUP, 0});
-    for (const auto& [pid, connection] : ended_) polled.push_back({connection.get(), POLLRDHUP, 0});
+    for (const auto& [pid, ended] : ended_) polled.push_back({ended.connection.get(), POLLRDHUP, 0});
     const bool is_idle = running_.empty() && serving_;
-    const bool refills = serving_ && spares_.size() < kSpares;
+    const auto due = next_due();
     const int count = ::poll(polled.data(), polled.size(),
-                             refills   ? kLasting_ms
+                             due       ? milliseconds_until(*due)
                              : is_idle ? kIdleLimit_ms
                                        : -1);
-    if (count == 0 && is_idle && !refills) stop();
+    if (count == 0 && is_idle && !due) stop();
     if (count <= 0) return;
     if (polled[1].revents != 0) note_taken();
     if (polled[2].revents != 0) look_at_children();
     if (polled[0].revents != 0 || polled[3].revents != 0) stop();
     for (const pollfd& connection : std::span(polled).subspan(4)) {
       if (connection.revents != 0) hang_up(connection.fd);
+    }
+  }
+
+  // When something is to be done that nobody else says. Nothing: never.
+  std::optional<Clock::time_point> next_due() const {
+    std::optional<Clock::time_point> due;
+    if (serving_ && spares_.size() < kSpares) due = refill_at_;
+    if (!heirs_.empty()) due = std::min(due.value_or(heirs_.front().first), heirs_.front().first);
+    return due;
+  }
+
+  static int milliseconds_until(Clock::time_point then) {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(then - Clock::now());
+    return static_cast<int>(std::max<std::int64_t>(left.count(), 0));
+  }
+
+  void end_heirs() {
+    for (; !heirs_.empty() && heirs_.front().first <= Clock::now(); heirs_.pop_front()) {
+      const pid_t heir = heirs_.front().second;
+      if (end_heir(heir)) others_.push_back(heir);
     }
   }
 
@@ -247,18 +278,22 @@ class Server {
     Run& run = found->second;
     tell(run.connection, encode_frame(FrameType::ended, encode_ended(status)));
     const pid_t heir = run.notes.named_heir();
-    if (end_heir(heir)) others_.push_back(heir);
     if (run.is_stopped) signal_client(run, SIGCONT);
     RunRecord record = run.notes.read();
     // The child stays a zombie, and with it its process group, until the client has returned there, and left.
     if (run.connection) {
-      ended_.emplace(pid, std::move(run.connection));
+      ended_.emplace(pid, Ended{std::move(run.connection), heir});
     } else {
-      reap(pid);
+      let_go(pid, heir);
     }
     running_.erase(found);
     ++served_;
     report(std::move(record));
+  }
+
+  void let_go(pid_t child, pid_t heir) {
+    reap(child);
+    if (heir > 0) heirs_.emplace_back(Clock::now() + kPause, heir);
   }
 
   static void reap(pid_t pid) { (void)::waitpid(pid, nullptr, WNOHANG); }
@@ -292,10 +327,10 @@ class Server {
       return;
     }
     for (auto entry = ended_.begin(); entry != ended_.end(); ++entry) {
-      if (entry->second.get() != connection) continue;
-      reap(entry->first);
+      if (entry->second.connection.get() != connection) continue;
+      let_go(entry->first, entry->second.heir);
       ended_.erase(entry);
-      refill_at_ = Clock::now();
+      refill_at_ = Clock::now() + kPause;
       return;
     }
   }
@@ -310,9 +345,11 @@ class Server {
   bool serving_ = true;
   std::map<pid_t, RunNotes> spares_;
   std::map<pid_t, Run> running_;
-  std::vector<pid_t> others_;        // children that are no runs: rehearsals and heirs, until they end
-  std::map<pid_t, UniqueFd> ended_;  // zombies, with their clients' connections
-  Clock::time_point refill_at_;      // not before, unless there is none
+  std::vector<pid_t> others_;  // children that are no runs: rehearsals and heirs, until they end
+  std::map<pid_t, Ended> ended_;
+  std::deque<std::pair<Clock::time_point, pid_t>>
+      heirs_;                    // of clients that have left, and when they are to end
+  Clock::time_point refill_at_;  // not before, unless there is none
   std::size_t lost_spares_ = 0;
   pid_t practising_ = 0;
   HotPages hot_pages_;
