@@ -366,6 +366,7 @@ class Daemon {
       if (!failed) images_.tend();
       index_.write_times();
       counts_.write();
+      index_.look_for_damage();
     }
   }
 

@@ -467,15 +467,27 @@ std::optional<EntryState> entry_state_from_word(std::string_view text) {
 }
 
 class Index::Database {
+  struct Files {
+    FileStamp database;
+    FileStamp log;  // of what was written lately
+
+    bool operator==(const Files&) const = default;
+  };
+
  public:
   Database(std::unique_ptr<SQLite::Database> database, std::string overlay)
       : database_(std::move(database)), overlay_(std::move(overlay)) {}
 
-  // Pages that are in memory would hide what became of them on the disk.
+  // Files that are as they were when nothing was wrong need no second look. Pages that are in memory would
+  // hide what became of them on the disk.
   std::string find_damage() {
+    const Files files = files_now();
+    if (files == sound_) return "";
     sqlite3_db_release_memory(database_->getHandle());
     const auto verdict = database_->execAndGet("PRAGMA quick_check(1)").getString();
-    return verdict == "ok" ? "" : verdict;
+    const bool is_sound = verdict == "ok";
+    if (is_sound && is_settled(files.database) && is_settled(files.log)) sound_ = files;
+    return is_sound ? "" : verdict;
   }
 
   void record(const InterpreterInfo& interpreter, int optimize, std::span<const FileResult> files) {
@@ -1248,8 +1260,14 @@ class Index::Database {
     return !overlay_.empty() && pyc.starts_with(overlay_ + "/");
   }
 
+  Files files_now() const {
+    const std::string path = sqlite3_db_filename(database_->getHandle(), "main");
+    return {stamp_of(path), stamp_of(path + "-wal")};
+  }
+
   std::unique_ptr<SQLite::Database> database_;
   const std::string overlay_;
+  std::optional<Files> sound_;        // as they were when nothing was found wrong
   std::set<std::string> misleading_;  // found so since it was last removed
 };
 

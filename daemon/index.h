@@ -191,8 +191,8 @@ class Index {
   // Where a former database now lies that could not be used, if there was one.
   const std::optional<std::string>& set_aside() const;
 
-  // Has SQLite look over the whole database (PRAGMA quick_check), as it is on the disk. What it finds; empty:
-  // nothing. Damage may also be the Error.
+  // Has SQLite look over the whole database (PRAGMA quick_check), as it is on the disk, unless its files are as
+  // they were when that found nothing. What it finds; empty: nothing. Damage may also be the Error.
   Result<std::string> find_damage();
   // The same of the database PATH, which nobody has open, and which is left as it is: not even a lock is
   // taken. Reason::not_found: there is none. Reason::overloaded: whoever had it open was killed, and left

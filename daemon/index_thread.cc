@@ -10,6 +10,7 @@
 #include <iterator>
 #include <map>
 #include <optional>
+#include <utility>
 #include <set>
 
 #include "common/file_stamp.h"
@@ -135,6 +136,16 @@ asio::awaitable<Result<std::string>> IndexThread::find_damage() {
   return run_blocking(thread_, [this]() -> Result<std::string> {
     Index* index = TRY(this->index());
     return index->find_damage();
+  });
+}
+
+void IndexThread::look_for_damage() {
+  asio::post(thread_, [this] {
+    if (!index_) return;  // nobody has needed it yet
+    const auto found = index_->find_damage();
+    const std::string damage = found ? *found : found.error().message;
+    if (damage != std::exchange(damage_, damage) && !damage.empty())
+      spdlog::error("the index is damaged: {}", damage);
   });
 }
 

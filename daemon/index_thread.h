@@ -57,6 +57,8 @@ class IndexThread {
 
   // As of Index; what keeps it from being opened is the Error.
   boost::asio::awaitable<Result<std::string>> find_damage();
+  // The same ahead of the question, and for the log.
+  void look_for_damage();
   // Looks at all files again that are not proved to be as they were, then counts.
   boost::asio::awaitable<Result<IndexSummary>> summarize();
   // Looks at them, too.
@@ -138,6 +140,7 @@ class IndexThread {
   std::string path_;
   std::string overlay_;
   std::optional<Index> index_;
+  std::string damage_;  // that was told
   IndexRefresh refresh_;
   std::atomic<bool> is_preparing_ = false;
   RunTimes run_times_;
