@@ -33,6 +33,7 @@
 #include "daemon/image/look.h"
 #include "daemon/image/native_stack.h"
 #include "daemon/image/new_objects.h"
+#include "daemon/image/priority.h"
 #include "daemon/image/program.h"
 #include "daemon/image/python_aside.h"
 #include "daemon/image/python_stack.h"
@@ -262,6 +263,7 @@ class Rehearsal : public FenceKeeper {
     data_at_start_ = data_bytes();
     release_signals(order_.launch.blocked_signals);
     limit_time(true);
+    lower_priority();
     if (!recorders_.install() || !raise_fence(*this)) ::_exit(1);
     const Program::Outcome outcome = program.run();
     stop_at_fence("ends");
@@ -548,6 +550,7 @@ class Rehearsal : public FenceKeeper {
   std::uint64_t serve_from_here(const std::string& step, pid_t other_child) {
     lower_fence();
     limit_time(false);
+    restore_priority();
     const UniqueFd message = prepare_to_serve(step, other_child <= 0);
     const UniqueFd channel = std::move(channels_[0]);
     channels_.clear();

@@ -144,6 +144,9 @@ const std::vector<Step> kSteps = {
     {"sets_variable",
      "import os\nos.environ['FRUIT'] = 'fig'\nos.environ.setdefault('NUT', 'almond')\n"
      "import subprocess\nprint(subprocess.check_output(['sh', '-c', 'echo $FRUIT $NUT']))"},
+    {"asks_priority",
+     "import os, ctypes\nGET_IO_PRIORITY = 252  # on x86-64\n"
+     "print(os.sched_getscheduler(0), os.nice(0), ctypes.CDLL(None).syscall(GET_IO_PRIORITY, 1, 0))"},
     {"reads_cwd", "import os\nprint(os.getcwd() == os.path.realpath('.'))"},
     {"reads_clock",
      "import time, functools\nnow = functools.partial(time.time)\nprint(abs(now() - time.time()) < 5)"},
