@@ -197,7 +197,7 @@ TEST_F(Commands, GcRemovesWhatTheOverlayHasOfSourcesThatAreGone) {
   EXPECT_THAT(kiln({"gc"}).out, HasSubstr("overlay: 1 file, 8.0 KiB; removed 1 file, 8.0 KiB\n"));
   EXPECT_FALSE(fs::exists(gone));
   EXPECT_TRUE(fs::exists(there));
-  EXPECT_THAT(kiln({"status"}).out, HasSubstr("overlay_bytes: 8.0 KiB of 512.0 MiB\n"));
+  EXPECT_THAT(kiln({"status"}).out, HasSubstr("overlay: 8.0 KiB of 512.0 MiB\n"));
   EXPECT_EQ(kiln({"clean", "--orphans"}).out, "");
   fs::remove(work_dir() + "/there.py");
   EXPECT_EQ(kiln({"clean", "--orphans", "elsewhere"}).out, "");

@@ -72,6 +72,7 @@ TEST_F(DaemonLog, AsJsonIsAnObjectALine) {
 }
 
 TEST_F(DaemonLog, ThatIsNotThereIsSaid) {
+  kiln({"daemon", "start"});
   EXPECT_THAT(run(logs({})).err, testing::HasSubstr("error: the daemon that is running keeps its cache in "));
   kiln({"daemon", "stop"});
   for (const std::vector<std::string>& options : {std::vector<std::string>{}, {"--follow"}}) {

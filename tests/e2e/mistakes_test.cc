@@ -334,6 +334,11 @@ const Mistake kMistakes[] = {
      {"daemon", "logs"},
      error("there is no log at $W/d/kilnd.log", "kiln daemon start"),
      1,
+     {"KILN_CACHE_DIR=$W/d", "KILN_RUNTIME_DIR=$W/r"}},
+    {"log_of_another_cache",
+     {"daemon", "logs"},
+     "error: the daemon that is running keeps its cache in ",
+     1,
      {"KILN_CACHE_DIR=$W/d"}},
     // The configuration.
     {"key",
