@@ -9,6 +9,8 @@ def square(number):
 
 def put(queue):
     queue.put(("from a child", __name__ in ("__main__", "__mp_main__")))
+    queue.close()
+    queue.join_thread()  # whose last moments now and then abort 3.8
 
 
 def leave():
