@@ -48,6 +48,7 @@ int inherit(void* argument) {
   ::close_range(0, ~0U, 0);
   (void)!::chdir("/");
   ::setpgid(0, 0);
+  ::prctl(PR_SET_NAME, "kiln-image");
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   inheritance.is_taken = 1;
   futex(inheritance.is_taken, FUTEX_WAKE, 1);

@@ -92,8 +92,8 @@ Launch practice_launch() {
   Launch launch;
   launch.kind = TargetKind::command;
   launch.target = kProgram;
-  launch.name = "python3";
-  launch.command_line = {launch.name, "-c", launch.target};
+  launch.name = "kiln-image";  // nobody shall take it for a program
+  launch.command_line = {launch.name};
   for (char** variable = environ; *variable != nullptr; ++variable)
     launch.environment.emplace_back(*variable);
   return launch;

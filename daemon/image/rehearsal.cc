@@ -560,7 +560,7 @@ class Rehearsal : public FenceKeeper {
     const std::array fds{message.get()};
     const auto practise = [this](const ImageSockets& sockets, pid_t image,
                                  const std::function<void()>& at_end) {
-      practise_going_on(sockets, image, stopped_, order_.launch, at_end);
+      practise_going_on(sockets, image, stopped_, as_image(order_.launch), at_end);
     };
     std::vector<pid_t> others{other_child, seed_process_};
     std::erase_if(others, [](pid_t pid) { return pid <= 0; });
