@@ -1,7 +1,6 @@
 #include "daemon/image/heir.h"
 
 #include <dirent.h>
-#include <fcntl.h>
 #include <link.h>
 #include <linux/futex.h>
 #include <sched.h>
@@ -23,7 +22,7 @@
 #include <memory>
 #include <string>
 
-#include "common/unique_fd.h"
+#include "daemon/image/whole_file.h"
 
 namespace kiln::image {
 namespace {
@@ -86,15 +85,6 @@ Libraries libraries() {
   return found;
 }
 
-std::string text_of_file(const char* path) {
-  std::string text;
-  const UniqueFd fd{::open(path, O_RDONLY | O_CLOEXEC)};
-  std::array<char, 4096> part{};
-  for (ssize_t size = 0; (size = ::read(fd.get(), part.data(), part.size())) > 0;)
-    text.append(part.data(), static_cast<std::size_t>(size));
-  return text;
-}
-
 std::string root() {
   std::array<char, 2> path{};
   const ssize_t size = ::readlink("/proc/self/root", path.data(), path.size());
@@ -110,18 +100,18 @@ Held held_by_all;
 
 // proc(5): "HugetlbPages:       0 kB", and /proc/sysvipc/shm, with the process that attached last.
 bool holds_segments_or_huge_pages() {
-  const std::string status = text_of_file("/proc/self/status");
+  const std::string status = whole_file("/proc/self/status");
   const std::size_t at = status.find("HugetlbPages:");
   const bool has_huge =
       at != std::string::npos && std::atoll(status.c_str() + at + std::strlen("HugetlbPages:")) != 0;
-  const std::string segments = text_of_file("/proc/sysvipc/shm");
+  const std::string segments = whole_file("/proc/sysvipc/shm");
   return has_huge || segments.find(" " + std::to_string(::getpid()) + " ") != std::string::npos;
 }
 
 }  // namespace
 
 void note_what_all_hold() {
-  held_by_all = {libraries().loaded, text_of_file("/proc/self/cgroup")};
+  held_by_all = {libraries().loaded, whole_file("/proc/self/cgroup")};
 }
 
 bool may_leave_heir() {
@@ -131,7 +121,7 @@ bool may_leave_heir() {
   const Libraries now = libraries();
   if (now.has_seccomp || now.loaded != held_by_all.libraries) return false;
   if (has_file_open() || root() != "/" || holds_segments_or_huge_pages()) return false;
-  return text_of_file("/proc/self/cgroup") == held_by_all.cgroup;
+  return whole_file("/proc/self/cgroup") == held_by_all.cgroup;
 }
 
 void leave_memory_to_heir(pid_t image, pid_t* heir) {

@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "common/unique_fd.h"
+#include "daemon/image/whole_file.h"
 
 namespace kiln::image {
 namespace {
@@ -32,15 +33,6 @@ struct Mapping {
   std::uintptr_t end = 0;
   bool is_writable = false;
 };
-
-std::string read_all(const char* path) {
-  std::string text;
-  const UniqueFd fd{::open(path, O_RDONLY | O_CLOEXEC)};
-  std::array<char, 16384> part{};
-  for (ssize_t size = 0; (size = ::read(fd.get(), part.data(), part.size())) > 0;)
-    text.append(part.data(), static_cast<std::size_t>(size));
-  return text;
-}
 
 // "7f06c43c4000-7f06c43c5000 rw-p ...": private memory that can be read, and is not the kernel's ("[vdso]").
 bool read_mapping(std::string_view line, Mapping& mapping) {
@@ -92,7 +84,7 @@ void HotPages::expect() {
 }
 
 void HotPages::note() {
-  const std::string maps = read_all("/proc/self/maps");
+  const std::string maps = whole_file("/proc/self/maps");
   const UniqueFd pagemap{::open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC)};
   if (sheet_ == nullptr || !pagemap) return;
   std::array<std::uint64_t, 512> entries{};

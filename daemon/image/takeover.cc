@@ -17,6 +17,7 @@
 #include "daemon/image/interpreter_state.h"
 #include "daemon/image/python_ref.h"
 #include "daemon/image/title.h"
+#include "daemon/image/whole_file.h"
 
 extern char** environ;
 
@@ -233,12 +234,7 @@ void release_signals(std::uint64_t blocked) {
 
 void note_own_environment_changes() {
   // What the process was started with still lies where the kernel put it.
-  const UniqueFd fd{::open("/proc/self/environ", O_RDONLY | O_CLOEXEC)};
-  std::string initial;
-  std::array<char, 4096> part{};
-  for (ssize_t size = 0; (size = ::read(fd.get(), part.data(), part.size())) > 0;) {
-    initial.append(part.data(), static_cast<std::size_t>(size));
-  }
+  const std::string initial = whole_file("/proc/self/environ");
   std::vector<std::string> before;
   for (std::size_t at = 0; at < initial.size();) {
     before.emplace_back(initial.c_str() + at);
