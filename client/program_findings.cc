@@ -129,6 +129,16 @@ bool is_own_unit(const std::string& name) {
   return name.starts_with("kiln") && name.ends_with(".service");
 }
 
+// systemd.service(5), "Command lines": a name is looked up where systemd's makers have fixed it.
+std::string found_by_systemd(const std::string& program) {
+  if (program.find('/') != std::string::npos) return program;
+  for (const char* directory :
+       {"/usr/local/sbin/", "/usr/local/bin/", "/usr/sbin/", "/usr/bin/", "/sbin/", "/bin/"}) {
+    if (is_program(directory + program)) return directory + program;
+  }
+  return program;
+}
+
 // What the unit starts: the first word of ExecStart, less the characters that say how (systemd.service(5)).
 std::string started_by(const std::string& unit) {
   constexpr std::string_view kKey = "ExecStart=";
@@ -139,7 +149,7 @@ std::string started_by(const std::string& unit) {
     if (begin == std::string::npos) continue;
     std::string program = line.substr(begin, line.find(' ', begin) - begin);
     if (program.starts_with("%h")) program.replace(0, 2, value_of("HOME"));
-    return program;
+    return found_by_systemd(program);
   }
   return {};
 }
@@ -147,7 +157,7 @@ std::string started_by(const std::string& unit) {
 Finding unit_finding(const std::string& unit, const std::string& own_daemon) {
   const std::string program = started_by(unit);
   const std::string name = fs::path(unit).filename();
-  if (!is_program(program)) {
+  if (!program.starts_with('/') || !is_program(program)) {
     return {Severity::bad, printable(unit) + " starts " + printable(program) + ", which is no program",
             "systemctl --user edit --full " + name};
   }

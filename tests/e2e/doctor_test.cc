@@ -492,6 +492,14 @@ TEST_F(Doctor, ASystemdUnitOfAnotherProgram) {
              line("bad", "systemd", unit + " starts /nowhere/kilnd, which is no program", edit));
   write_file(unit, "[Service]\nExecStart=/bin/true\n");
   expect_warning(examine({config}), line("warn", "systemd", unit + " starts another kilnd: /bin/true", edit));
+  // As the package's own has it: systemd looks a name up, and neither on PATH nor here.
+  write_file(unit, "[Service]\nExecStart=true --foreground\n");
+  expect_warning(examine({config}),
+                 line("warn", "systemd", unit + " starts another kilnd: /usr/bin/true", edit));
+  write_program("no-daemon", "#!/bin/sh\n");
+  write_file(unit, "[Service]\nExecStart=no-daemon --foreground\n");
+  expect_bad(examine({config}),
+             line("bad", "systemd", unit + " starts no-daemon, which is no program", edit));
 }
 
 TEST_F(Doctor, ATreeThatCannotBeWatched) {
