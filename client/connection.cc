@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
@@ -58,6 +59,22 @@ Result<Connection> Connection::open() {
     return connect_error();
   TRY(check_peer(fd.get()));
   return Connection(std::move(fd));
+}
+
+namespace {
+
+// By its lock, taken for an instant: systemd may listen in its stead, and would start it for who connects.
+bool is_daemon_living(const std::string& dir) {
+  const UniqueFd lock{::open(lifetime_lock_path(dir).c_str(), O_RDONLY | O_CLOEXEC)};
+  return lock ? ::flock(lock.get(), LOCK_SH | LOCK_NB) != 0 : errno != ENOENT;
+}
+
+}  // namespace
+
+Result<Connection> Connection::open_living() {
+  const std::string dir = TRY(runtime_dir());
+  if (!is_daemon_living(dir)) return Error{Reason::no_daemon, "no daemon is running", {}};
+  return open();
 }
 
 namespace {

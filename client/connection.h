@@ -20,6 +20,9 @@ class Connection {
   // socket is there but cannot be used, foreign_user when directory or daemon belong to somebody else.
   static Result<Connection> open();
 
+  // The same, of a daemon that lives already: where systemd listens, open() has one started.
+  static Result<Connection> open_living();
+
   // The same, but starts a daemon (and replaces one of another build) and waits until it answers.
   static Result<Connection> open_or_start();
 

@@ -8,7 +8,7 @@ namespace {
 
 // Nothing where there is none, or none that answers.
 Result<std::string> cache_of_daemon() {
-  Connection connection = TRY(Connection::open());
+  Connection connection = TRY(Connection::open_living());
   proto::Request request;
   request.mutable_status();
   TRY_VOID(connection.send(std::move(request)));

@@ -71,7 +71,7 @@ int restart() {
 
 // Returns what mistake it met: then the former settings hold.
 Result<std::string> reload_daemon() {
-  Connection connection = TRY(Connection::open());
+  Connection connection = TRY(Connection::open_living());
   proto::Request request;
   request.mutable_reload();
   TRY_VOID(connection.send(std::move(request)));

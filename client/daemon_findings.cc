@@ -98,6 +98,7 @@ int try_inotify() {
 Examined examine_by_daemon(const std::string& runtime_dir) {
   if (::access(socket_path(runtime_dir).c_str(), F_OK) != 0)
     return Error{Reason::no_daemon, "no daemon is running", {}};
+  TRY(Connection::open_living());  // nor is systemd to start one
   TRY_VOID(Connection::ping());
   Connection connection = TRY(Connection::open());
   proto::Request request;

@@ -155,12 +155,12 @@ Result<void> check_daemon_can_start() {
 }
 
 Result<void> stop_daemon() {
-  Connection connection = TRY(Connection::open());
+  Connection connection = TRY(Connection::open_living());
   proto::Request request;
   request.mutable_stop();
   TRY_VOID(connection.send(std::move(request)));
   TRY_VOID(connection.await_answer());
-  // The peer of a connection that had systemd start the daemon is systemd: only the daemon knows its own pid.
+  // Where the daemon did not listen yet, the connection's peer is systemd: only the daemon knows its own pid.
   const int daemon = TRY(connection.receive()).stopping().pid();
   const UniqueFd pidfd{static_cast<int>(::syscall(SYS_pidfd_open, daemon, 0))};
   pollfd waited{pidfd.get(), POLLIN, 0};

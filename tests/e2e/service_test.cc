@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <poll.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -54,6 +55,12 @@ UniqueFd listening_socket(const std::string& path) {
   UniqueFd fd = bound_socket(path, SOCK_STREAM);
   EXPECT_EQ(::listen(fd.get(), 16), 0);
   return fd;
+}
+
+UniqueFd lifetime_lock() {
+  UniqueFd lock(::open((runtime_dir() + "/kilnd.lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  EXPECT_EQ(::flock(lock.get(), LOCK_EX | LOCK_NB), 0);
+  return lock;
 }
 
 class Service : public testing::Test {
@@ -117,13 +124,28 @@ TEST_F(Service, ServesWhoCameBeforeIt) {
 // The peer of its connection is this process, which goes on.
 TEST_F(Service, StopsForWhoCameBeforeIt) {
   const UniqueFd socket = listening_socket(socket_path());
+  UniqueFd lock = lifetime_lock();  // as of one that has begun, and does not listen yet
   Process client({.argv = {kiln_binary(), "daemon", "stop"}});
   pollfd waits{socket.get(), POLLIN, 0};
   ASSERT_EQ(::poll(&waits, 1, kDeadlineMs), 1);
+  lock.reset();
   Process daemon(service(socket));
   const Outcome stopped = client.finish();
   EXPECT_EQ(stopped.out, "the daemon has stopped\n") << stopped.err;
   EXPECT_EQ(describe_status(daemon.finish().status), "exit 0");
+}
+
+// They say that they start none.
+TEST_F(Service, IsNotStartedInOrderToBeStoppedOrExamined) {
+  const UniqueFd socket = listening_socket(socket_path());
+  for (const char* action : {"stop", "reload"}) {
+    const Outcome outcome = kiln({"daemon", action});
+    EXPECT_EQ(outcome.out, "no daemon was running\n") << action << ": " << outcome.err;
+  }
+  EXPECT_THAT(kiln({"doctor"}).out, HasSubstr("none is running; the first run starts one"));
+  EXPECT_THAT(kiln({"clean", "--all", "--dry-run"}).out, HasSubstr("would remove "));
+  pollfd waits{socket.get(), POLLIN, 0};
+  EXPECT_EQ(::poll(&waits, 1, 0), 0) << "somebody has connected";
 }
 
 TEST_F(Service, ServesRuns) {
