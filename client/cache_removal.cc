@@ -11,9 +11,11 @@
 #include <optional>
 #include <string_view>
 
-#include "client/printable.h"
 #include "common/overlay.h"
+#include "common/path_error.h"
 #include "common/paths.h"
+#include "common/printable.h"
+#include "common/shell_word.h"
 
 namespace kiln {
 namespace {
@@ -68,7 +70,7 @@ class Removal {
     char* roots[] = {dir_.data(), nullptr};
     const Walk walk(::fts_open(roots, FTS_PHYSICAL | FTS_XDEV | FTS_NOCHDIR, backwards));
     while (FTSENT* entry = walk ? ::fts_read(walk.get()) : nullptr) visit(walk.get(), *entry);
-    if (errno != 0) return errno_error("cannot read " + printable(dir_));
+    if (errno != 0) return path_error("cannot read", dir_);
     return std::move(done_);
   }
 
@@ -120,7 +122,8 @@ class Removal {
   }
 
   void fail(const std::string& path, int error) {
-    done_.failures.push_back("cannot remove " + printable(path) + ": " + std::strerror(error));
+    errno = error;
+    done_.failures.push_back(path_error("cannot remove", path));
   }
 
   std::string dir_;

@@ -25,8 +25,8 @@ struct RemovedPart {
 
 struct CacheRemoval {
   std::array<RemovedPart, 4> parts{{{"index"}, {"store"}, {"overlay"}, {"logs"}}};
-  std::vector<std::string> foreign;   // paths of what is not Kiln's: these stay
-  std::vector<std::string> failures;  // "cannot remove PATH: why"
+  std::vector<std::string> foreign;  // paths of what is not Kiln's: these stay
+  std::vector<Error> failures;       // "cannot remove PATH: why"
 };
 
 // Removes the cache at DIR, or finds out what that would do. Nothing, if DIR is not there. An Error if it

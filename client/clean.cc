@@ -4,6 +4,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <span>
 
 #include "client/cache_removal.h"
 #include "client/command.h"
@@ -12,19 +13,20 @@
 #include "client/daemon_cache.h"
 #include "client/daemon_start.h"
 #include "client/known_path.h"
-#include "client/printable.h"
 #include "common/arguments.h"
 #include "common/paths.h"
 #include "common/print_error.h"
+#include "common/printable.h"
 #include "common/quantity.h"
 #include "common/screen.h"
+#include "common/shell_word.h"
 
 namespace kiln {
 namespace {
 
-Result<proto::CleanReply> clean(const std::vector<std::string>& paths) {
+Result<proto::CleanReply> clean(const std::vector<std::string>& paths, RemovalMode mode) {
   proto::Request request;
-  request.mutable_clean();
+  request.mutable_clean()->set_dry_run(mode == RemovalMode::dry_run);
   const auto cleaned = TRY(outermost_paths(paths));
   TRY_VOID(check_known(cleaned, "kiln list --state orphan"));
   for (const auto& path : cleaned) request.mutable_clean()->add_paths(path);
@@ -33,10 +35,14 @@ Result<proto::CleanReply> clean(const std::vector<std::string>& paths) {
   return TRY(connection.receive()).clean();
 }
 
-void print(const proto::CleanReply& done) {
+const char* verb(RemovalMode mode) {
+  return mode == RemovalMode::dry_run ? "would remove " : "removed ";
+}
+
+void print(const proto::CleanReply& done, RemovalMode mode) {
   const unsigned columns = terminal_columns(STDOUT_FILENO);
   for (const auto& path : done.removed()) {
-    const std::string line = "removed " + printable(path);
+    const std::string line = verb(mode) + printable(path);
     std::puts((columns == 0 ? line : shortened(line, columns)).c_str());
   }
 }
@@ -49,13 +55,13 @@ std::string files_text(std::uint64_t count) {
   return count_text(count) + (count == 1 ? " file" : " files");
 }
 
-int clean_orphans(const std::vector<std::string>& paths) {
-  const auto done = clean(paths);
+int clean_orphans(const std::vector<std::string>& paths, RemovalMode mode) {
+  const auto done = clean(paths, mode);
   if (!done) {
     print_error(done.error());
     return exit_code(done.error());
   }
-  print(*done);
+  print(*done, mode);
   if (done->removed().empty() && done->kept().empty() && done->foreign().empty())
     std::fputs("there was nothing to remove\n", stderr);
   for (const auto& path : done->kept())
@@ -76,7 +82,6 @@ Result<CacheRemoval> remove_all(const std::string& dir, RemovalMode mode) {
 }
 
 void print_removed(const CacheRemoval& done, const std::string& dir, RemovalMode mode) {
-  const std::string verb = mode == RemovalMode::dry_run ? "would remove" : "removed";
   std::uint64_t files = 0;
   std::uint64_t bytes = 0;
   for (const RemovedPart& part : done.parts) {
@@ -87,8 +92,17 @@ void print_removed(const CacheRemoval& done, const std::string& dir, RemovalMode
   }
   for (const auto& path : done.foreign)
     std::printf("kept %s, which is not Kiln's\n", printable(path).c_str());
-  std::printf("%s %s of %s, %s\n", verb.c_str(), files_text(files).c_str(), printable(dir).c_str(),
+  std::printf("%s%s of %s, %s\n", verb(mode), files_text(files).c_str(), printable(dir).c_str(),
               bytes_text(bytes).c_str());
+}
+
+// One directory that may not be written has all that is in it fail.
+void print_failures(std::span<const Error> failures) {
+  constexpr std::size_t kMostShown = 5;
+  for (const Error& failure : failures.first(std::min(failures.size(), kMostShown))) print_error(failure);
+  if (failures.size() > kMostShown)
+    print_error({Reason::system, count_text(failures.size() - kMostShown) + " more cannot be removed",
+                 failures.back().hint});
 }
 
 int clean_all(RemovalMode mode) {
@@ -99,7 +113,7 @@ int clean_all(RemovalMode mode) {
     return exit_code(done.error());
   }
   print_removed(*done, *dir, mode);
-  for (const auto& failure : done->failures) print_error({Reason::system, failure, {}});
+  print_failures(done->failures);
   return done->failures.empty() ? kExitDone : kExitFix;
 }
 
@@ -122,16 +136,16 @@ int clean_command(std::span<char*> arguments) {
   app.add_flag("--orphans", orphans,
                "bytecode that Kiln knows of and whose source is gone; not NAME.pyc beside where NAME.py was, "
                "which Python imports without it");
-  auto* whole =
-      app.add_flag("--all", all,
-                   "ends the daemon, and removes Kiln's cache: index, with what is watched, store, "
-                   "overlay and logs; bytecode beside sources stays, and so does what is not Kiln's")
-          ->excludes(path);
-  app.add_flag("--dry-run", dry_run, "with --all: only tells what would be removed")->needs(whole);
+  app.add_flag("--all", all,
+               "ends the daemon, and removes Kiln's cache: index, with what is watched, store, "
+               "overlay and logs; bytecode beside sources stays, and so does what is not Kiln's")
+      ->excludes(path);
+  app.add_flag("--dry-run", dry_run, "only tells what would be removed");
   if (const auto code = parse_arguments(app, arguments)) return *code;
   if (orphans == all)
     return wrong_usage(all ? "--all excludes --orphans" : "what is of no use: --orphans, or --all?");
-  return all ? clean_all(dry_run ? RemovalMode::dry_run : RemovalMode::real) : clean_orphans(paths);
+  const RemovalMode mode = dry_run ? RemovalMode::dry_run : RemovalMode::real;
+  return all ? clean_all(mode) : clean_orphans(paths, mode);
 }
 
 }  // namespace kiln

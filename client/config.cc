@@ -13,13 +13,13 @@
 #include "client/command.h"
 #include "client/current_path.h"
 #include "client/known_path.h"
-#include "client/printable.h"
 #include "common/absence.h"
 #include "common/arguments.h"
 #include "common/config.h"
 #include "common/config_key.h"
 #include "common/json_text.h"
 #include "common/print_error.h"
+#include "common/printable.h"
 #include "common/screen.h"
 
 namespace kiln {

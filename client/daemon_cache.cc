@@ -1,7 +1,7 @@
 #include "client/daemon_cache.h"
 
 #include "client/connection.h"
-#include "client/printable.h"
+#include "common/printable.h"
 
 namespace kiln {
 namespace {

@@ -12,12 +12,13 @@
 #include "client/connection.h"
 #include "client/daemon_cache.h"
 #include "client/place_findings.h"
-#include "client/printable.h"
 #include "client/program_output.h"
 #include "common/config.h"
 #include "common/paths.h"
+#include "common/printable.h"
 #include "common/quantity.h"
 #include "common/reason.h"
+#include "common/shell_word.h"
 #include "common/unique_fd.h"
 
 namespace kiln {

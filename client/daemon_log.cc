@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "client/log_line.h"
+#include "common/path_error.h"
 #include "common/paths.h"
 #include "common/unique_fd.h"
 
@@ -172,7 +173,7 @@ Result<void> DaemonLog::follow(std::optional<std::size_t> lines) const {
   if (!events) return errno_error("cannot follow the log");
   // Before anything is read, so that nothing is added unseen in between.
   const int watch = ::inotify_add_watch(events.get(), directory_.c_str(), kEvents);
-  if (watch < 0 && errno != ENOENT) return errno_error("cannot follow " + path_);
+  if (watch < 0 && errno != ENOENT) return path_error("cannot follow", path_);
   LogPrinter printer(as_json_);
   UniqueFd file = TRY(print_all(path_, lines, printer));
   catch_up(file, path_, printer);

@@ -1,7 +1,7 @@
 #include "client/error_words.h"
 
-#include "client/printable.h"
 #include "common/error_type.h"
+#include "common/printable.h"
 
 namespace kiln {
 

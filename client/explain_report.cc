@@ -8,8 +8,9 @@
 #include <vector>
 
 #include "client/error_words.h"
-#include "client/printable.h"
 #include "common/error_type.h"
+#include "common/printable.h"
+#include "common/shell_word.h"
 #include "common/surrogate_escape.h"
 
 namespace kiln {
@@ -99,7 +100,8 @@ std::string as_seen_from(const std::string& cwd, const std::string& path) {
 }
 
 std::string title(const proto::ExplainReply& reply, const Entry& entry) {
-  std::string text = printable(reply.source()) + ": " + entry.state() + " for " + printable(entry.python());
+  const std::string& whose = entry.python().empty() ? entry.tag() : entry.python();
+  std::string text = printable(reply.source()) + ": " + entry.state() + " for " + printable(whose);
   if (!entry.version().empty()) text += " (Python " + entry.version() + ")";
   if (entry.optimize() > 0) text += entry.optimize() == 1 ? " with -O" : " with -OO";
   return text + "\n";
@@ -175,9 +177,10 @@ std::string fresh_text(const Entry& entry) {
   const Rule rule = rule_of(entry);
   std::string text = "  Its bytecode, " + printable(entry.pyc()) + ", " + std::string(rule.holds) + ".\n";
   text += tag_text(entry);
-  text += "  It is compiled anew when " + std::string(rule.until) + ", or when " + printable(entry.python()) +
-          " becomes another version of Python.\n";
-  return text;
+  text += "  It is compiled anew when " + std::string(rule.until);
+  if (!entry.python().empty())
+    text += ", or when " + printable(entry.python()) + " becomes another version of Python";
+  return text + ".\n";
 }
 
 std::string stale_text(const proto::ExplainReply& reply, const Entry& entry) {
@@ -230,6 +233,9 @@ std::string entry_text(const proto::ExplainReply& reply, const Entry& entry, uns
   if (entry.other_version()) {
     text += "  " + printable(entry.python()) + " is another version by now, which does not use this file.\n";
   }
+  if (entry.python().empty()) {
+    text += "  Kiln has not met it: Python, or something else, has made that.\n";
+  }
   if (entry.overlaid()) {
     text += "  It lies in Kiln's overlay: Python keeps none of a main script, or cannot write it there.\n";
   }
@@ -241,9 +247,10 @@ std::string nothing_text(const proto::ExplainReply& reply) {
   std::string text = printable(reply.source()) + ": Kiln knows of no bytecode of it.\n";
   if (!reply.source_exists()) return text + "  The file is gone.\n";
   if (!reply.runs().empty() && reply.importers().empty()) {
-    text += "  It is a program's main file, of which Python keeps none.\n";
+    return text + "  It is a program's main file, of which Python keeps none.\n";
   }
-  return text;
+  return text + "  The next import compiles it, and so does: kiln precompile " + shell_word(reply.source()) +
+         "\n";
 }
 
 std::string runs_text(const proto::ExplainReply& reply, std::int64_t now_s) {

@@ -4,7 +4,7 @@
 #include <boost/json/value_from.hpp>
 #include <vector>
 
-#include "client/printable.h"
+#include "common/printable.h"
 #include "common/reason.h"
 
 namespace kiln {

@@ -3,7 +3,6 @@
 #include <poll.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <filesystem>
@@ -11,9 +10,11 @@
 
 #include "client/connection.h"
 #include "client/error_words.h"
-#include "client/printable.h"
+#include "client/output.h"
 #include "client/source_position.h"
 #include "common/print_error.h"
+#include "common/printable.h"
+#include "common/shell_word.h"
 
 namespace kiln {
 namespace {
@@ -68,8 +69,7 @@ Result<void> follow(const std::vector<std::string>& paths) {
     const auto reply = connection.receive();
     if (!reply) return Error{Reason::no_daemon, "the daemon has ended", "kiln watch --follow"};
     print(reply->recompiled(), directory);
-    if (std::fflush(stdout) != 0)
-      return Error{Reason::system, "cannot write: " + std::generic_category().message(errno), ""};
+    TRY_VOID(finish_output());
   }
   return {};
 }

@@ -33,13 +33,15 @@
 
 #include "client/command.h"
 #include "client/interpreter_search.h"
-#include "client/printable.h"
 #include "client/pyc_report.h"
 #include "common/arguments.h"
 #include "common/code_list.h"
 #include "common/json_text.h"
+#include "common/path_error.h"
 #include "common/print_error.h"
+#include "common/printable.h"
 #include "common/screen.h"
+#include "common/shell_word.h"
 #include "common/surrogate_escape.h"
 
 namespace kiln {
@@ -219,7 +221,7 @@ int disassemble(const PycReport& report) {
   const auto hint = "rm " + shell_word(report.path);
   ::execl(python->c_str(), python->c_str(), "-ESs", "-c", kDisassemble, report.path.c_str(), offset.c_str(),
           what.c_str(), hint.c_str(), nullptr);
-  return fail(errno_error("cannot execute " + *python), kExitUnable);
+  return fail(path_error("cannot execute", *python), kExitUnable);
 }
 
 Error damage(const PycReport& report) {
@@ -237,7 +239,11 @@ std::string other_command(const std::string& file) {
 int inspect(const std::string& path, const InspectArguments& wanted) {
   const char* prefix = std::getenv("PYTHONPYCACHEPREFIX");
   const auto report = report_pyc(path, prefix != nullptr ? prefix : "");
-  if (!report) return fail({report.error().reason, report.error().message, other_command(path)}, kExitFix);
+  if (!report) {
+    Error error = report.error();
+    if (error.hint.empty()) error.hint = other_command(path);
+    return fail(error, kExitFix);
+  }
   const auto code = list_code_objects(report->body, report->header.magic);
   if (wanted.json) {
     std::printf("%s\n", json_text(to_json(*report, code)).c_str());

@@ -7,8 +7,8 @@
 #include <cstdlib>
 
 #include "client/interpreter_search.h"
-#include "client/printable.h"
 #include "client/program_path.h"
+#include "common/shell_word.h"
 #include "common/unique_fd.h"
 
 namespace kiln {

@@ -4,8 +4,8 @@
 #include <string_view>
 
 #include "client/connection.h"
-#include "client/printable.h"
 #include "common/absence.h"
+#include "common/printable.h"
 #include "common/suggestion.h"
 
 namespace kiln {

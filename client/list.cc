@@ -42,14 +42,17 @@ int urgency(const ListEntry& entry) {
 struct Order {
   std::string_view name;
   bool (*is_before)(const ListEntry&, const ListEntry&);
+  ListMeasure measure = ListMeasure::none;
 };
 
 // By path it comes.
 constexpr Order kOrders[] = {
     {"state", [](const ListEntry& a, const ListEntry& b) { return urgency(a) < urgency(b); }},
-    {"size", [](const ListEntry& a, const ListEntry& b) { return a.size() > b.size(); }},
-    {"time", [](const ListEntry& a, const ListEntry& b) { return a.modified_ns() > b.modified_ns(); }},
-    {"cost", [](const ListEntry& a, const ListEntry& b) { return a.made_us() > b.made_us(); }},
+    {"size", [](const ListEntry& a, const ListEntry& b) { return a.size() > b.size(); }, ListMeasure::size},
+    {"time", [](const ListEntry& a, const ListEntry& b) { return a.modified_ns() > b.modified_ns(); },
+     ListMeasure::time},
+    {"cost", [](const ListEntry& a, const ListEntry& b) { return a.made_us() > b.made_us(); },
+     ListMeasure::cost},
 };
 
 // Of an interpreter that is gone the bytecode is still listed, by its path.
@@ -87,6 +90,11 @@ Result<void> ask(proto::Request request, Visit visit) {
   }
 }
 
+ListMeasure measure_of(const std::string& sort) {
+  const auto* const order = std::ranges::find(kOrders, sort, &Order::name);
+  return order == std::end(kOrders) ? ListMeasure::none : order->measure;
+}
+
 // What comes by path is printed as it comes.
 Result<void> list(const ListArguments& arguments, ListReport& report) {
   auto request = TRY(build_request(arguments));
@@ -118,7 +126,7 @@ void define_options(CLI::App& app, ListArguments& parsed) {
       app.add_option(
              "--sort", parsed.sort,
              "by path, or what comes first by state: errors; size: the largest; time: what was written last; "
-             "cost: what took Kiln longest to make")
+             "cost: what took Kiln longest to make; the last three are shown, too")
           ->type_name("ORDER"),
       {"path", "state", "size", "time", "cost"});
   app.add_option("--limit", parsed.limit, "only the first N")
@@ -137,7 +145,7 @@ int list_command(std::span<char*> arguments) {
   define_options(app, parsed);
   if (const auto code = parse_arguments(app, arguments)) return *code;
   const auto form = parsed.json ? ListReport::Form::json : ListReport::Form::lines;
-  ListReport report(form, {terminal_columns(STDOUT_FILENO), wants_colour()},
+  ListReport report(form, {terminal_columns(STDOUT_FILENO), wants_colour(), measure_of(parsed.sort)},
                     [](std::string_view text) { std::fwrite(text.data(), 1, text.size(), stdout); });
   const auto listed = list(parsed, report);
   if (!listed) {

@@ -1,13 +1,16 @@
 #include "client/list_report.h"
 
 #include <algorithm>
+#include <cstdio>
+#include <ctime>
 #include <utility>
 
 #include "client/colour.h"
 #include "client/error_words.h"
-#include "client/printable.h"
 #include "client/source_position.h"
 #include "common/json_text.h"
+#include "common/printable.h"
+#include "common/quantity.h"
 #include "common/screen.h"
 
 namespace kiln {
@@ -15,6 +18,7 @@ namespace {
 
 constexpr std::size_t kWrittenAtOnce = 64UL * 1024;
 constexpr std::size_t kStateColumn = 8;
+constexpr std::int64_t kSecond_ns = 1'000'000'000;
 constexpr std::size_t kLeastPath = 24;  // columns that are always its own
 
 void append_member(std::string& text, std::string_view key, std::string_view value) {
@@ -67,20 +71,60 @@ std::string details(const ListEntry& entry) {
   return text + (position.empty() ? "  " : " ") + error_words(entry.error_type(), entry.error_message());
 }
 
+std::string time_text(std::int64_t time_ns) {
+  const std::time_t time_s = time_ns / kSecond_ns;
+  char text[32];
+  if (time_ns == 0 || std::strftime(text, sizeof text, "%Y-%m-%d %H:%M", std::localtime(&time_s)) == 0)
+    return {};
+  return text;
+}
+
+std::string cost_text(std::uint64_t cost_us) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.1f ms", static_cast<double>(cost_us) / 1000);
+  return cost_us == 0 ? "" : text;
+}
+
+// Empty: it is not known.
+std::string measured(const ListEntry& entry, ListMeasure measure) {
+  switch (measure) {
+    case ListMeasure::size:
+      return entry.size() == 0 ? "" : bytes_text(entry.size());
+    case ListMeasure::time:
+      return time_text(entry.modified_ns());
+    case ListMeasure::cost:
+      return cost_text(entry.made_us());
+    case ListMeasure::none:
+      break;
+  }
+  return {};
+}
+
+std::string measure_column(const ListEntry& entry, ListMeasure measure) {
+  if (measure == ListMeasure::none) return {};
+  const std::size_t width = measure == ListMeasure::time ? 16 : 9;
+  std::string text = measured(entry, measure);
+  if (text.empty()) text = "-";
+  text.insert(0, width - std::min(width, text.size()), ' ');
+  return text + "  ";
+}
+
 }  // namespace
 
 std::string list_line(const ListEntry& entry, const ListLayout& layout) {
   std::string state = in_colour(entry.state(), colour_of(entry.state()), layout.coloured);
   state.append(kStateColumn - std::min(kStateColumn, entry.state().size()), ' ');
+  const std::string measure = measure_column(entry, layout.measure);
   std::string source = printable(entry.source());
   std::string rest = details(entry);
   if (layout.columns != 0) {
-    const std::size_t room = layout.columns - std::min<std::size_t>(layout.columns, kStateColumn);
+    const std::size_t before = kStateColumn + measure.size();
+    const std::size_t room = layout.columns - std::min<std::size_t>(layout.columns, before);
     const std::size_t taken = display_width(rest);
     source = shortened(source, std::max(kLeastPath, room - std::min(room, taken)));
     rest = cut_short(rest, room - std::min(room, display_width(source)));  // first comes where the error is
   }
-  return state + source + rest;
+  return state + measure + source + rest;
 }
 
 ListReport::ListReport(Form form, const ListLayout& layout, Write write)

@@ -4,6 +4,7 @@
 // The document, deploy/schema/list.json: {"version": 1, "entries": [{...}, ...]}.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -14,12 +15,17 @@ namespace kiln {
 
 using ListEntry = proto::ListReply::Entry;
 
+// What a list is sorted by that no line tells otherwise.
+enum class ListMeasure : std::uint8_t { none, size, time, cost };
+
 struct ListLayout {
   unsigned columns = 0;  // of the terminal; 0: it is none
   bool coloured = false;
+  ListMeasure measure = ListMeasure::none;
 };
 
-// "stale   /app/a.py  cpython-311", with what else there is to say behind it.
+// "stale   /app/a.py  cpython-311", with what else there is to say behind it, and the measure before the
+// path.
 std::string list_line(const ListEntry& entry, const ListLayout& layout);
 
 class ListReport {

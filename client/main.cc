@@ -12,11 +12,11 @@
 #include "client/interpreter_choice.h"
 #include "client/output.h"
 #include "client/own_title.h"
-#include "client/printable.h"
 #include "client/program_path.h"
 #include "client/run.h"
 #include "common/print_error.h"
 #include "common/screen.h"
+#include "common/shell_word.h"
 #include "common/suggestion.h"
 #include "common/version.h"
 

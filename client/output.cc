@@ -6,7 +6,9 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 
+#include "common/path_error.h"
 #include "common/screen.h"
 
 namespace kiln {
@@ -32,11 +34,20 @@ void end_by_broken_pipe() {
   std::raise(SIGPIPE);
 }
 
+// Where standard output leads may be full.
+std::string output_hint(int error) {
+  std::error_code unknown;
+  const auto place = std::filesystem::read_symlink("/proc/self/fd/1", unknown);
+  return place.has_root_directory() ? path_hint(error, place) : "";
+}
+
 Error output_error(const std::string& what) {
   const int why = errno;
   if (why == EPIPE) end_by_broken_pipe();
   errno = why;
-  return errno_error(what);
+  Error error = errno_error(what);
+  error.hint = output_hint(why);
+  return error;
 }
 
 }  // namespace
@@ -48,7 +59,7 @@ Result<void> finish_output() {
   // Why is forgotten: stdio drops what it could not write (glibc's new_do_write), so that flushing it
   // succeeds. Whoever reads a line more of what has a gap already loses nothing.
   if (::write(STDOUT_FILENO, "\n", 1) < 0) return output_error(what);
-  return Error{Reason::system, what, {}};
+  return Error{Reason::system, what, output_hint(ENOSPC)};
 }
 
 }  // namespace kiln

@@ -12,9 +12,10 @@
 #include <cstring>
 #include <filesystem>
 
-#include "client/printable.h"
 #include "common/paths.h"
+#include "common/printable.h"
 #include "common/quantity.h"
+#include "common/shell_word.h"
 #include "common/unique_fd.h"
 
 namespace kiln {

@@ -20,11 +20,12 @@
 #include "client/interpreter_choice.h"
 #include "client/own_umask.h"
 #include "client/precompile_report.h"
-#include "client/printable.h"
 #include "common/arguments.h"
 #include "common/config.h"
 #include "common/paths.h"
 #include "common/print_error.h"
+#include "common/printable.h"
+#include "common/shell_word.h"
 
 namespace kiln {
 namespace {

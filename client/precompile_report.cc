@@ -7,10 +7,10 @@
 #include "client/current_path.h"
 #include "client/error_words.h"
 #include "client/known_path.h"
-#include "client/printable.h"
 #include "client/source_position.h"
 #include "common/json_text.h"
 #include "common/print_error.h"
+#include "common/printable.h"
 
 namespace kiln {
 namespace {

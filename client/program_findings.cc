@@ -14,11 +14,12 @@
 #include <string_view>
 
 #include "client/interpreter_choice.h"
-#include "client/printable.h"
 #include "client/program_output.h"
 #include "client/program_path.h"
 #include "common/config_key.h"
 #include "common/paths.h"
+#include "common/printable.h"
+#include "common/shell_word.h"
 #include "common/suggestion.h"
 #include "common/version.h"
 

@@ -8,6 +8,7 @@
 
 #include "client/program_path.h"
 #include "common/overlay.h"
+#include "common/path_error.h"
 #include "common/source_hash.h"
 #include "common/unique_fd.h"
 
@@ -31,16 +32,16 @@ Result<void> read_to_end(int fd, const std::string& path, std::string& bytes) {
     const ssize_t size = ::read(fd, bytes.data() + filled, kStep);
     bytes.resize(filled + static_cast<std::size_t>(size > 0 ? size : 0));
     if (size == 0) return {};
-    if (size < 0 && errno != EINTR) return errno_error("cannot read " + path);
+    if (size < 0 && errno != EINTR) return path_error("cannot read", path);
   }
 }
 
 Result<std::string> read_file(const std::string& path) {
   // O_NONBLOCK: a FIFO of that name must not hold us up.
   const UniqueFd fd{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
-  if (!fd) return errno_error("cannot open " + path);
+  if (!fd) return path_error("cannot open", path);
   struct stat status {};
-  if (::fstat(fd.get(), &status) != 0) return errno_error("cannot read " + path);
+  if (::fstat(fd.get(), &status) != 0) return path_error("cannot read", path);
   if (!S_ISREG(status.st_mode)) return Error{Reason::system, path + " is not a file", {}};
   if (status.st_size > kMaxFile) return too_large(path);
   std::string bytes;

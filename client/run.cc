@@ -217,7 +217,9 @@ class Run {
   [[noreturn]] void exec_interpreter() {
     ::execv(interpreter_.executed().c_str(), executed_line().data());
     const int failure = errno;
-    print_error(exec_failure("cannot start", interpreter_.executed(), failure));
+    Error error = exec_failure("cannot start", interpreter_.executed(), failure);
+    if (error.hint.empty()) error.hint = "kiln run --help";
+    print_error(error);
     ::_exit(failure == ENOENT ? 127 : 126);
   }
 

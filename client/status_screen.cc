@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "client/printable.h"
+#include "common/printable.h"
 #include "common/quantity.h"
 #include "common/screen.h"
 

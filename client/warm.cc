@@ -11,10 +11,10 @@
 #include "client/command.h"
 #include "client/explain_run.h"
 #include "client/patience.h"
-#include "client/printable.h"
 #include "client/process_group.h"
 #include "client/run.h"
 #include "common/print_error.h"
+#include "common/printable.h"
 
 namespace kiln {
 namespace {
@@ -56,7 +56,7 @@ Result<proto::ExplainRunReply> warm(const ChosenInterpreter& interpreter, std::s
     if (!reply.has_start_image() || fds.size() != 1) break;
     start_image_in_background(run.key(), reply.start_image(), std::move(fds[0]), HeadStart::none);
   }
-  return Error{Reason::protocol, "unexpected answer", {}};
+  return Error{Reason::protocol, "unexpected answer of the daemon", "kiln daemon restart"};
 }
 
 }  // namespace

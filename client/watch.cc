@@ -11,12 +11,15 @@
 #include "client/current_path.h"
 #include "client/follow.h"
 #include "client/interpreter_choice.h"
+#include "client/known_path.h"
 #include "client/own_umask.h"
 #include "client/patience.h"
-#include "client/printable.h"
 #include "common/arguments.h"
 #include "common/config.h"
+#include "common/path_error.h"
 #include "common/print_error.h"
+#include "common/printable.h"
+#include "common/shell_word.h"
 
 namespace kiln {
 namespace {
@@ -24,8 +27,8 @@ namespace {
 Result<void> check_directory(const std::string& path) {
   struct stat status {};
   if (::stat(path.c_str(), &status) != 0) {
-    Error missing = errno_error("cannot watch " + path, Reason::target_missing);
-    missing.hint = "kiln watch --help";
+    Error missing = path_error("cannot watch", path, Reason::target_missing);
+    if (missing.hint.empty()) missing.hint = "kiln watch --help";
     return missing;
   }
   if (!S_ISDIR(status.st_mode)) {
@@ -124,6 +127,7 @@ Result<int> watch(const WatchArguments& arguments) {
 
 Result<int> follow_paths(const std::vector<std::string>& paths) {
   const auto followed = TRY(absolute_paths(paths));
+  TRY_VOID(check_known(followed, "kiln status"));
   TRY_VOID(follow(followed));
   return kExitDone;
 }

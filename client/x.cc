@@ -10,11 +10,11 @@
 #include "client/decision_log.h"
 #include "client/exec_failure.h"
 #include "client/named_program.h"
-#include "client/printable.h"
 #include "client/program_path.h"
 #include "client/run.h"
 #include "common/print_error.h"
 #include "common/screen.h"
+#include "common/shell_word.h"
 
 namespace kiln {
 namespace {

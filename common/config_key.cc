@@ -55,14 +55,16 @@ constexpr std::array kKeys{
               .member = &Config::images_never,
               .default_text = "",
               .scope = ConfigScope::project,
-              .summary = "Programs, by patterns for their files, that are never run ahead."},
+              .summary = "Programs, by patterns for their files, that are never run ahead.",
+              .example = R"(["scripts/*.py", "bench"])"},
     ConfigKey{.name = "images.trust",
               .member = &Config::images_trust,
               .default_text = "",
               .scope = ConfigScope::project,
               .summary =
                   "Modules, by patterns for their names, that may ask for the time, for random numbers and "
-                  "for ids while a program is run ahead: what they are told is the same in all runs then."},
+                  "for ids while a program is run ahead: what they are told is the same in all runs then.",
+              .example = R"(["company.metrics", "plugins.*"])"},
     ConfigKey{.name = "store.limit",
               .member = &Config::store_limit,
               .default_text = "2GiB",
@@ -296,7 +298,7 @@ class Wording {
   std::string of(std::string Config::*) const { return "one of " + joined(key_.choices); }
   std::string of(WatchPolicy Config::*) const { return "one of " + joined(key_.choices); }
   std::string of(std::vector<PathPattern> Config::*) const {
-    return R"(a list of patterns such as ["build", "src/gen/*.py"])";
+    return "a list of patterns such as " + std::string(key_.example);
   }
 
  private:

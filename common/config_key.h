@@ -28,6 +28,7 @@ struct ConfigKey {
   std::span<const std::string_view> choices = {};  // of a word
   std::uint64_t min = 0;                           // of a number
   std::uint64_t max = 0;
+  std::string_view example = R"(["build", "src/gen/*.py"])";  // of patterns
 };
 
 std::span<const ConfigKey> config_keys();

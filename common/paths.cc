@@ -1,5 +1,8 @@
 #include "common/paths.h"
 
+#include "common/path_error.h"
+#include "common/shell_word.h"
+
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -47,12 +50,15 @@ Result<std::optional<std::string>> overridable(const Variables& variables, const
 
 Result<void> make_dirs(const std::string& dir) {
   for (std::size_t slash = dir.find('/', 1); slash != std::string::npos; slash = dir.find('/', slash + 1)) {
-    if (::mkdir(dir.substr(0, slash).c_str(), 0777) != 0 && errno != EEXIST && errno != EROFS &&
-        errno != EACCES) {
-      return errno_error("cannot create " + dir.substr(0, slash));
+    const std::string above = dir.substr(0, slash);
+    if (::mkdir(above.c_str(), 0777) != 0 && errno != EEXIST) {
+      const int why = errno;  // which EEXIST does not always precede
+      if (::access(above.c_str(), F_OK) == 0) continue;
+      errno = why;
+      return path_error("cannot create", above);
     }
   }
-  if (::mkdir(dir.c_str(), 0700) != 0 && errno != EEXIST) return errno_error("cannot create " + dir);
+  if (::mkdir(dir.c_str(), 0700) != 0 && errno != EEXIST) return path_error("cannot create", dir);
   return {};
 }
 
@@ -118,14 +124,15 @@ Result<UniqueFd> open_private_dir(const std::string& dir, const std::string& var
     return unusable;
   }
   struct stat status {};
-  if (::fstat(fd.get(), &status) != 0) return errno_error("cannot stat " + dir);
+  if (::fstat(fd.get(), &status) != 0) return path_error("cannot stat", dir);
   if (status.st_uid != ::geteuid()) {
     return Error{Reason::foreign_user, dir + " belongs to another user",
                  "export " + variable + "=/a/directory/of/yours"};
   }
   if ((status.st_mode & 022) != 0) {
-    return Error{Reason::foreign_user, dir + " can be written by other users",
-                 is_for_kiln(dir) ? "chmod 700 " + dir : "export " + variable + "=/a/directory/of/yours"};
+    return Error{
+        Reason::foreign_user, dir + " can be written by other users",
+        is_for_kiln(dir) ? "chmod 700 " + shell_word(dir) : "export " + variable + "=/a/directory/of/yours"};
   }
   return fd;
 }

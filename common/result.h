@@ -21,7 +21,8 @@ struct Error {
 template <class T>
 using Result = boost::system::result<T, Error>;
 
-// "WHAT: strerror(errno)", as an Error. Reads errno.
+// "WHAT: strerror(errno)", as an Error, with a command where a limit is in the way. Reads errno.
+// Of paths: path_error.h.
 Error errno_error(std::string what, Reason reason = Reason::system);
 
 }  // namespace kiln

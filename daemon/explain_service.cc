@@ -4,9 +4,12 @@
 #include <utility>
 
 #include "common/absence.h"
+#include "common/shell_word.h"
 #include "daemon/blocking.h"
 #include "daemon/explanation.h"
+#include "daemon/source_walk.h"
 #include "daemon/temporary_file.h"
+#include "daemon/unmet_file.h"
 
 namespace kiln {
 
@@ -20,9 +23,9 @@ Error unknown(const std::string& path) {
   if (!absence.empty()) return {Reason::not_found, nothing + ", and " + absence, "kiln list"};
   std::error_code ignored;
   if (std::filesystem::is_directory(path, ignored))
-    return {Reason::not_found, path + " is a directory", "kiln list " + path};
+    return {Reason::not_found, path + " is a directory", "kiln list " + shell_word(path)};
   const std::string command = path.ends_with(".pyc") ? "kiln inspect " : "kiln precompile ";
-  return {Reason::not_found, nothing, command + path};
+  return {Reason::not_found, nothing, command + shell_word(path)};
 }
 
 bool is_source(const std::string& path) {
@@ -32,7 +35,7 @@ bool is_source(const std::string& path) {
 Error not_compiled_yet(const std::string& path) {
   return {Reason::not_found,
           path + " is not compiled yet: it will be, as all that is below a watched root of policy all",
-          "kiln explain " + path};
+          "kiln explain " + shell_word(path)};
 }
 
 }  // namespace
@@ -40,9 +43,9 @@ Error not_compiled_yet(const std::string& path) {
 asio::awaitable<void> ExplainService::serve(Session& session, const proto::ExplainRequest& request) {
   const std::string path = request.path();
   auto file = co_await find(path);
-  if (!file && is_source(path) && watch_.will_compile(path))
-    co_return co_await session.refuse(not_compiled_yet(path));
   if (!file) co_return co_await session.refuse(file.error());
+  if (!file->is_known() && watch_.will_compile(path))
+    co_return co_await session.refuse(not_compiled_yet(path));
   auto explained = co_await look(std::move(*file));
   if (!explained) co_return co_await session.refuse(explained.error());
   watch_.describe(directory_of(explained->source()), *explained->mutable_watched());
@@ -59,7 +62,7 @@ asio::awaitable<Result<KnownFile>> ExplainService::find(std::string path) {
     auto known = co_await index_.known_file(std::move(name));
     if (!known || known->is_known()) co_return known;
   }
-  co_return co_await nothing(std::move(path));
+  co_return co_await unmet(std::move(path));
 }
 
 asio::awaitable<Result<std::vector<std::string>>> ExplainService::names(std::string path) {
@@ -73,8 +76,11 @@ asio::awaitable<Result<proto::ExplainReply>> ExplainService::look(KnownFile file
   });
 }
 
-asio::awaitable<Result<KnownFile>> ExplainService::nothing(std::string path) {
-  return run_blocking(thread_, [path = std::move(path)]() -> Result<KnownFile> { return unknown(path); });
+asio::awaitable<Result<KnownFile>> ExplainService::unmet(std::string path) {
+  return run_blocking(thread_, [path = std::move(path)]() -> Result<KnownFile> {
+    if (!is_source(path)) return unknown(path);
+    return unmet_file(clean_path(path));
+  });
 }
 
 }  // namespace kiln

@@ -25,7 +25,8 @@ class ExplainService {
   // Not coroutines themselves, so that no lambda is a temporary of a co_await (see blocking.h).
   boost::asio::awaitable<Result<std::vector<std::string>>> names(std::string path);
   boost::asio::awaitable<Result<proto::ExplainReply>> look(KnownFile file);
-  boost::asio::awaitable<Result<KnownFile>> nothing(std::string path);
+  // What there is to say of a file that the index has not.
+  boost::asio::awaitable<Result<KnownFile>> unmet(std::string path);
 
   IndexThread& index_;
   const WatchService& watch_;

@@ -145,6 +145,8 @@ const proto::RunRequest& configured(const Config& config, const proto::RunReques
 }  // namespace
 
 asio::awaitable<void> Handlers::handle(Session& session, const proto::Request& request) {
+  // Who had no answer in time has told so, and gone: what was given up takes no effect later.
+  if (request.has_stop() && session.has_hung_up()) co_return;
   // Any build may stop any daemon: that is how one is replaced.
   if (request.has_stop()) co_return co_await stop(session);
   if (request.protocol() != kProtocolVersion || request.build_id() != build_id()) {
@@ -335,7 +337,8 @@ asio::awaitable<bool> Handlers::send(Session& session, std::vector<IndexEntry>& 
 
 asio::awaitable<void> Handlers::clean(Session& session, const proto::CleanRequest& request) {
   auto filters = filters_of(request.paths(), std::nullopt);
-  const auto done = co_await index_.clean_orphans(std::move(filters));
+  const auto mode = request.dry_run() ? CleanMode::dry_run : CleanMode::real;
+  const auto done = co_await index_.clean_orphans(std::move(filters), mode);
   if (!done) co_return co_await session.refuse(done.error());
   proto::Reply reply;
   reply.mutable_clean();
@@ -343,7 +346,7 @@ asio::awaitable<void> Handlers::clean(Session& session, const proto::CleanReques
   for (const auto& path : done->kept) reply.mutable_clean()->add_kept(path);
   for (const auto& path : done->foreign) reply.mutable_clean()->add_foreign(path);
   std::vector<std::string> sources(request.paths().begin(), request.paths().end());
-  const auto overlaid = co_await overlay_.remove_orphans(std::move(sources));
+  const auto overlaid = co_await overlay_.remove_orphans(std::move(sources), mode);
   if (!overlaid) co_return co_await session.refuse(overlaid.error());
   for (const auto& path : *overlaid) reply.mutable_clean()->add_removed(path);
   co_await session.reply(reply);

@@ -829,15 +829,16 @@ class Index::Database {
     return removed;
   }
 
-  CleanedOrphans clean_orphans(IndexFilter filter) {
+  CleanedOrphans clean_orphans(IndexFilter filter, CleanMode mode) {
     filter.state = EntryState::orphan;
     CleanedOrphans done;
     list(filter, [&](const IndexEntry& entry) {
       if (look_at(entry.source) || is_sourceless(entry)) return;
       if (is_another_file(entry)) return done.foreign.push_back(entry.pyc);
-      (remove_bytecode(entry.pyc) ? done.removed : done.kept).push_back(entry.pyc);
+      const bool is_removed = mode == CleanMode::dry_run || remove_bytecode(entry.pyc);
+      (is_removed ? done.removed : done.kept).push_back(entry.pyc);
     });
-    forget(done.removed);
+    if (mode == CleanMode::real) forget(done.removed);
     return done;
   }
 
@@ -1444,8 +1445,8 @@ Result<void> Index::remove_root(const std::string& path) {
   return guarded([&] { database_->remove_root(path); });
 }
 
-Result<CleanedOrphans> Index::clean_orphans(const IndexFilter& filter) {
-  return guarded([&] { return database_->clean_orphans(filter); });
+Result<CleanedOrphans> Index::clean_orphans(const IndexFilter& filter, CleanMode mode) {
+  return guarded([&] { return database_->clean_orphans(filter, mode); });
 }
 
 Result<void> Index::forget(std::span<const std::string> pycs) {

@@ -150,6 +150,8 @@ struct RecordLimits {
   std::int64_t imports = 1'000'000;   // rows
 };
 
+enum class CleanMode : std::uint8_t { real, dry_run };  // dry: nothing is removed, all else is as if
+
 // What clean() did, by path of the bytecode file.
 struct CleanedOrphans {
   std::vector<std::string> removed;
@@ -285,7 +287,7 @@ class Index {
   // empty without them, and their entries. Looks again before: a source that is back keeps its bytecode. So
   // does bytecode in the directory of its source, which Python imports without that, and whatever else has
   // the name by now.
-  Result<CleanedOrphans> clean_orphans(const IndexFilter& filter);
+  Result<CleanedOrphans> clean_orphans(const IndexFilter& filter, CleanMode mode = CleanMode::real);
 
   // Drops the entries of these bytecode files, which were removed on purpose.
   Result<void> forget(std::span<const std::string> pycs);

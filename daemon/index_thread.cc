@@ -10,8 +10,8 @@
 #include <iterator>
 #include <map>
 #include <optional>
-#include <utility>
 #include <set>
+#include <utility>
 
 #include "common/file_stamp.h"
 #include "common/imported_sources.h"
@@ -60,11 +60,12 @@ Result<void> IndexThread::find_misleading(Index& index) {
   return {};
 }
 
-Result<CleanedOrphans> IndexThread::clean_orphans_here(const std::vector<IndexFilter>& filters) {
+Result<CleanedOrphans> IndexThread::clean_orphans_here(const std::vector<IndexFilter>& filters,
+                                                       CleanMode mode) {
   Index* index = TRY(refreshed_index());
   CleanedOrphans all;
   for (const auto& filter : filters) {
-    const CleanedOrphans done = TRY(index->clean_orphans(filter));
+    const CleanedOrphans done = TRY(index->clean_orphans(filter, mode));
     all.removed.insert(all.removed.end(), done.removed.begin(), done.removed.end());
     all.kept.insert(all.kept.end(), done.kept.begin(), done.kept.end());
     all.foreign.insert(all.foreign.end(), done.foreign.begin(), done.foreign.end());
@@ -116,8 +117,10 @@ asio::awaitable<Result<std::vector<IndexEntry>>> IndexThread::list_part(IndexFil
                       });
 }
 
-asio::awaitable<Result<CleanedOrphans>> IndexThread::clean_orphans(std::vector<IndexFilter> filters) {
-  return run_blocking(thread_, [this, filters = std::move(filters)] { return clean_orphans_here(filters); });
+asio::awaitable<Result<CleanedOrphans>> IndexThread::clean_orphans(std::vector<IndexFilter> filters,
+                                                                   CleanMode mode) {
+  return run_blocking(
+      thread_, [this, filters = std::move(filters), mode] { return clean_orphans_here(filters, mode); });
 }
 
 Result<IndexSummary> IndexThread::summarize_here() {

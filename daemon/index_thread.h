@@ -73,7 +73,7 @@ class IndexThread {
   // As of Index, after refresh(). Looks only at what was recorded since.
   boost::asio::awaitable<Result<std::vector<IndexEntry>>> list_part(IndexFilter filter, std::string after,
                                                                     std::size_t count);
-  boost::asio::awaitable<Result<CleanedOrphans>> clean_orphans(std::vector<IndexFilter> filters);
+  boost::asio::awaitable<Result<CleanedOrphans>> clean_orphans(std::vector<IndexFilter> filters, CleanMode mode);
   // What was imported and is still there, latest first; at most COUNT.
   boost::asio::awaitable<Result<std::vector<std::string>>> imported_modules(std::size_t count);
   // As of Index, with the runs that are gathered in memory.
@@ -135,7 +135,7 @@ class IndexThread {
   Result<IndexSummary> summarize_here();
   Result<std::vector<std::string>> imported_modules_here(std::size_t count);
   Result<KnownFile> known_file_here(const std::string& path);
-  Result<CleanedOrphans> clean_orphans_here(const std::vector<IndexFilter>& filters);
+  Result<CleanedOrphans> clean_orphans_here(const std::vector<IndexFilter>& filters, CleanMode mode);
 
   std::string path_;
   std::string overlay_;

@@ -191,15 +191,19 @@ asio::awaitable<Result<OverlayUsage>> Overlay::gc() {
   });
 }
 
-asio::awaitable<Result<std::vector<std::string>>> Overlay::remove_orphans(std::vector<std::string> sources) {
-  return run_blocking(sweeper_, [this, sources = std::move(sources)]() -> Result<std::vector<std::string>> {
-    std::vector<std::string> removed;
-    TRY_VOID(sweep_here([&](OverlaySweep& sweep) {
-      sweep.remove_orphans(sources, sweeping_.get_token());
-      removed = sweep.removed();
-    }));
-    return removed;
-  });
+asio::awaitable<Result<std::vector<std::string>>> Overlay::remove_orphans(std::vector<std::string> sources,
+                                                                          CleanMode mode) {
+  return run_blocking(sweeper_,
+                      [this, sources = std::move(sources), mode]() -> Result<std::vector<std::string>> {
+                        std::vector<std::string> removed;
+                        TRY_VOID(sweep_here([&](OverlaySweep& sweep) {
+                          const auto stop = sweeping_.get_token();
+                          if (mode == CleanMode::dry_run) return void(removed = sweep.orphans(sources, stop));
+                          sweep.remove_orphans(sources, stop);
+                          removed = sweep.removed();
+                        }));
+                        return removed;
+                      });
 }
 
 asio::awaitable<Result<std::uint64_t>> Overlay::bytes() {

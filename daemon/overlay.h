@@ -52,7 +52,7 @@ class Overlay {
   // Removes orphans, and what is beyond the limit.
   boost::asio::awaitable<Result<OverlayUsage>> gc();
   // Removes orphans of sources at or below SOURCES, absolute; none: all. The files that were removed.
-  boost::asio::awaitable<Result<std::vector<std::string>>> remove_orphans(std::vector<std::string> sources);
+  boost::asio::awaitable<Result<std::vector<std::string>>> remove_orphans(std::vector<std::string> sources, CleanMode mode);
   // Bytes that files take, about.
   boost::asio::awaitable<Result<std::uint64_t>> bytes();
   // Removes what is beyond the limit some time soon; what fails is logged.

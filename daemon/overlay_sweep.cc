@@ -64,12 +64,26 @@ void OverlaySweep::look_at(const std::string& path) {
   }
 }
 
+bool OverlaySweep::is_orphan(const File& file, const std::vector<std::string>& sources) const {
+  const std::string source = overlaid_source(directory_, file.path);
+  const auto holds = [&](const std::string& top) { return is_within(source, top); };
+  return (sources.empty() || std::ranges::any_of(sources, holds)) && is_gone(source);
+}
+
+std::vector<std::string> OverlaySweep::orphans(const std::vector<std::string>& sources,
+                                               const std::stop_token& stop) const {
+  std::vector<std::string> found;
+  for (const File& file : files_) {
+    if (stop.stop_requested()) break;
+    if (is_orphan(file, sources)) found.push_back(file.path);
+  }
+  return found;
+}
+
 void OverlaySweep::remove_orphans(const std::vector<std::string>& sources, const std::stop_token& stop) {
   for (File& file : files_) {
     if (stop.stop_requested()) return;
-    const std::string source = overlaid_source(directory_, file.path);
-    const auto holds = [&](const std::string& top) { return is_within(source, top); };
-    if ((sources.empty() || std::ranges::any_of(sources, holds)) && is_gone(source)) remove(file);
+    if (is_orphan(file, sources)) remove(file);
   }
 }
 

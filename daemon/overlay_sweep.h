@@ -30,7 +30,9 @@ class OverlaySweep {
   // touched.
   Result<void> scan(const std::stop_token& stop);
 
-  // Removes what has lost its source, if that was at or below one of SOURCES, absolute; none: wherever.
+  // What has lost its source, if that was at or below one of SOURCES, absolute; none: wherever.
+  std::vector<std::string> orphans(const std::vector<std::string>& sources, const std::stop_token& stop) const;
+  // Removes it.
   void remove_orphans(const std::vector<std::string>& sources, const std::stop_token& stop);
 
   // If the files take more than LIMIT bytes, removes the longest unused ones until they take 90 % of it at
@@ -50,6 +52,7 @@ class OverlaySweep {
   };
 
   void look_at(const std::string& path);
+  bool is_orphan(const File& file, const std::vector<std::string>& sources) const;
   void remove(File& file);
 
   std::string directory_;

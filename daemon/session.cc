@@ -1,6 +1,7 @@
 #include "daemon/session.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <spdlog/spdlog.h>
 
 #include <array>
@@ -88,6 +89,11 @@ int Session::hand_over() {
   // O_NONBLOCK belongs to the open file, which the other process will share.
   ::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) & ~O_NONBLOCK);
   return fd;
+}
+
+bool Session::has_hung_up() {
+  pollfd peer{socket_.native_handle(), POLLRDHUP, 0};
+  return ::poll(&peer, 1, 0) > 0;
 }
 
 asio::awaitable<void> Session::wait_for_hang_up() {

@@ -32,7 +32,9 @@ class Session {
   // not use it any more.
   int hand_over();
 
-  // Returns when the client closes its end, which is how it withdraws a request.
+  // Whether the client has closed its end.
+  bool has_hung_up();
+  // Returns when it does, which is how it withdraws a request.
   boost::asio::awaitable<void> wait_for_hang_up();
 
  private:

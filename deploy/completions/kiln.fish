@@ -90,7 +90,7 @@ complete -c kiln -n '__kiln_command_is list' -l sort -x -a 'path state size time
 complete -c kiln -n '__kiln_command_is list' -l limit -x -d 'Only the first N'
 complete -c kiln -n '__kiln_command_is clean' -l orphans -d 'Bytecode whose source is gone'
 complete -c kiln -n '__kiln_command_is clean' -l all -d 'End the daemon, remove the cache'
-complete -c kiln -n '__kiln_command_is clean' -l dry-run -d 'With --all: only tell what would go'
+complete -c kiln -n '__kiln_command_is clean' -l dry-run -d 'Only tell what would go'
 complete -c kiln -n '__kiln_command_is gc' -l limit -x -d 'Of the store'
 complete -c kiln -n '__kiln_command_is inspect' -l dis -d 'Disassemble it'
 complete -c kiln -n '__kiln_command_is explain; and __kiln_has_words 2' -a run -d 'How a run would start'

@@ -9,7 +9,7 @@ _kiln_interpreters() {
 # What is a program of the caller's, with its own arguments.
 _kiln_program() {
   _arguments -S $@ \
-    '--python[the interpreter]:interpreter:_kiln_interpreters' \
+    '--python=[the interpreter]:interpreter:_kiln_interpreters' \
     '(- *)'{-h,--help}'[the options]' \
     '(-)1:program:_files' '*:argument:_files'
 }
@@ -32,32 +32,32 @@ _kiln_command() {
       fi ;;
     precompile)
       _arguments $help $json \
-        '*--python[an interpreter whose bytecode is wanted]:interpreter:_kiln_interpreters' \
-        '(-j --jobs)'{-j,--jobs}'[compile this many files at once]:number' \
-        '*-o[optimization level]:level:(0 1 2)' \
-        '--invalidation-mode[how Python tells that it is stale]:mode:(timestamp checked-hash unchecked-hash)' \
+        '*--python=[an interpreter whose bytecode is wanted]:interpreter:_kiln_interpreters' \
+        '(-j --jobs)'{-j+,--jobs=}'[compile this many files at once]:number' \
+        '*-o+[optimization level]:level:(0 1 2)' \
+        '--invalidation-mode=[how Python tells that it is stale]:mode:(timestamp checked-hash unchecked-hash)' \
         '--legacy[write NAME.pyc beside the source]' \
-        '*--exclude[leave out what matches]:pattern' \
+        '*--exclude=[leave out what matches]:pattern' \
         '--force[compile what is fresh, too]' \
         '--check[write nothing, name what is missing or stale]' \
         '(-q --quiet)'{-q,--quiet}'[print errors only]' \
         '*:file or directory:_files' ;;
     watch)
       _arguments $help \
-        '--policy[what is kept compiled]:policy:(imported all)' \
-        '*--python[with the policy all, an interpreter]:interpreter:_kiln_interpreters' \
+        '--policy=[what is kept compiled]:policy:(imported all)' \
+        '*--python=[with the policy all, an interpreter]:interpreter:_kiln_interpreters' \
         '--follow[print what is compiled by itself]' \
         '*:directory:_files -/' ;;
     unwatch) _arguments $help '*:directory:_files -/' ;;
     list)
-      _arguments $help $json '--state[only these]:state:(fresh stale error orphan)' \
-        '--python[only those of this interpreter]:interpreter:_kiln_interpreters' \
-        '--sort[what comes first]:order:(path state size time cost)' '--limit[only the first N]:number' \
+      _arguments $help $json '--state=[only these]:state:(fresh stale error orphan)' \
+        '--python=[only those of this interpreter]:interpreter:_kiln_interpreters' \
+        '--sort=[what comes first]:order:(path state size time cost)' '--limit=[only the first N]:number' \
         '*:source or directory:_files' ;;
     clean)
       _arguments $help '--orphans[bytecode whose source is gone]' '--all[end the daemon, and remove the cache]' \
-        '--dry-run[with --all, only tell what would be removed]' '*:source or directory:_files' ;;
-    gc) _arguments $help $json '--limit[of the store]:size' ;;
+        '--dry-run[only tell what would be removed]' '*:source or directory:_files' ;;
+    gc) _arguments $help $json '--limit=[of the store]:size' ;;
     inspect)
       _arguments $help '(--json)--dis[disassemble it]' '(--dis)--json[one JSON document a file]' \
         '*:bytecode file:_files -g "*.pyc"' ;;
@@ -71,7 +71,7 @@ _kiln_command() {
       if [[ $words[2] == logs ]] && (( CURRENT > 2 )); then
         shift words
         (( CURRENT-- ))
-        _arguments $help $json '(-n --lines)'{-n,--lines}'[only the last N lines]:number' \
+        _arguments $help $json '(-n --lines)'{-n+,--lines=}'[only the last N lines]:number' \
           '(-f --follow)'{-f,--follow}'[then what is added]'
       else
         _arguments $help '1:action:(start stop restart reload run logs)'

@@ -464,6 +464,27 @@ TEST_F(Commands, ListSortsAndLimitsAndKnowsInterpreters) {
   EXPECT_EQ(describe_status(kiln({"list", "--limit", "0"}).status), "exit 2");
 }
 
+TEST_F(Commands, WhatCleaningWouldRemoveIsToldBefore) {
+  write_file(work_dir() + "/src/gone.py", "x = 1\n");
+  kiln({"precompile", "--python", any_python().path, "src"});
+  fs::remove(work_dir() + "/src/gone.py");
+  const auto before = snapshot(work_dir() + "/src");
+  const Outcome planned = kiln({"clean", "--orphans", "--dry-run", "src"});
+  EXPECT_EQ(snapshot(work_dir() + "/src"), before);
+  EXPECT_THAT(planned.out,
+              MatchesRegex("would remove " + work_dir() + "/src/__pycache__/gone\\.cpython-3[0-9]*\\.pyc\n"));
+  const Outcome done = kiln({"clean", "--orphans", "src"});
+  EXPECT_EQ("would remove" + done.out.substr(done.out.find(' ')), planned.out);
+}
+
+TEST_F(Commands, ListShowsWhatItIsSortedBy) {
+  write_file(work_dir() + "/src/a.py", "x = 1\n");
+  kiln({"precompile", "--python", any_python().path, "src"});
+  EXPECT_THAT(kiln({"list", "--sort", "size", "src"}).out, MatchesRegex("fresh  +[0-9]+ B  /.*a\\.py .*\n"));
+  EXPECT_THAT(kiln({"list", "--sort", "time", "src"}).out,
+              MatchesRegex("fresh  +20[0-9-]+ [0-9]+:[0-9]+  /.*a\\.py .*\n"));
+}
+
 TEST_F(Commands, BytecodeInItsSourcesPlaceIsNotRemovedAsAnOrphan) {
   write_file(work_dir() + "/sl/s.py", "print('deployed')\n");
   const std::string pyc = work_dir() + "/sl/s.pyc";
@@ -503,7 +524,7 @@ TEST_F(Commands, OutputThatCannotBeWrittenIsAnError) {
           << what;
       EXPECT_EQ(describe_status(outcome.status), "exit 3") << what;
     };
-    expect_error("No space left on device");
+    expect_error("No space left on device\n\nhint: df -h /dev/full");
     invocation.out = Stream::broken_pipe;
     const Outcome unread = run(invocation);
     EXPECT_THAT(unread.err, testing::Not(testing::HasSubstr("error"))) << what;

@@ -74,6 +74,20 @@ TEST_F(Explain, NamesTheProgramsThatImportAModule) {
   EXPECT_THAT(explain(script()).out, HasSubstr("Run as a program: python3."));
 }
 
+TEST_F(Explain, WhatKilnHasNotMetIsSaidOfWhatPythonHasMade) {
+  const Outcome before = explain(module());
+  EXPECT_EQ(describe_status(before.status), "exit 0") << before.err;
+  EXPECT_THAT(before.out, HasSubstr("Kiln knows of no bytecode of it.\n  The next import compiles it"));
+  const std::string import = "import sys; sys.path.insert(0, '" + tree() + "'); import shared";
+  run({.argv = {any_python().path, "-c", import}});
+  const Outcome after = explain(module());
+  EXPECT_THAT(after.out, HasSubstr(module() + ": fresh for cpython-3"));
+  EXPECT_THAT(after.out, HasSubstr("Its bytecode, " + pyc() + ", has the time and size of the source"));
+  write_file(module(), "VALUE = 'longer than it was'\n");
+  EXPECT_THAT(explain(module()).out, HasSubstr(module() + ": stale for cpython-3"));
+  EXPECT_THAT(kiln({"explain", "--json", module()}).out, HasSubstr("\"python\":\"\""));
+}
+
 TEST_F(Explain, TheRecordAndItsWatchesHoldOverRestarts) {
   run_script();
   ASSERT_TRUE(await_text(module(), "manage.py (python3."));

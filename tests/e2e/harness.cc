@@ -1,6 +1,7 @@
 #include "tests/e2e/harness.h"
 
 #include <fcntl.h>
+#include <gtest/gtest.h>
 #include <linux/close_range.h>
 #include <poll.h>
 #include <sys/prctl.h>
@@ -256,10 +257,21 @@ std::vector<std::string> environment_with(const std::vector<std::string>& change
   return environment;
 }
 
+// "error: what", an empty line, "hint: the command": whoever is told that something is wrong is told what
+// helps.
+static void expect_hints(const std::string& err) {
+  static const std::regex unhelpful("(^|\n)(error: [^\n]*)\n(?!\nhint: )");
+  std::smatch found;
+  if (std::regex_search(err, found, unhelpful)) ADD_FAILURE() << "no hint comes with \"" << found[2] << "\"";
+}
+
 Outcome kiln(const std::vector<std::string>& arguments, const std::vector<std::string>& changes) {
   Invocation invocation{.argv = {kiln_binary()}, .environment = environment_with(changes)};
   invocation.argv.insert(invocation.argv.end(), arguments.begin(), arguments.end());
-  return run(invocation);
+  Outcome outcome = run(invocation);
+  const bool is_programs = !arguments.empty() && (arguments[0] == "run" || arguments[0] == "x");
+  if (!is_programs) expect_hints(outcome.err);
+  return outcome;
 }
 
 bool await(const std::function<bool()>& done) {

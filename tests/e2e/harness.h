@@ -118,7 +118,8 @@ class Process {
 };
 
 Outcome run(const Invocation& invocation);
-// `kiln ARGUMENTS...` and `PYTHON ARGUMENTS...` in the plain environment.
+// `kiln ARGUMENTS...` and `PYTHON ARGUMENTS...` in the plain environment. What is an error of Kiln's own must
+// come with a hint.
 Outcome kiln(const std::vector<std::string>& arguments, const std::vector<std::string>& changes = {});
 std::string python_output(const Python& python, const std::string& code);
 

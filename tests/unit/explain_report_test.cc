@@ -167,6 +167,23 @@ TEST_F(ExplainReport, Importers) {
   EXPECT_THAT(text(), HasSubstr("/z.py (python3.11, 1 day ago) and 2 more\n"));
 }
 
+TEST_F(ExplainReport, WhatKilnHasNotMetIsOfAVersion) {
+  entry_.set_python("");
+  entry_.set_version("");
+  entry_.set_tag("cpython-311");
+  *reply_.add_entries() = entry_;
+  EXPECT_THAT(text(), StartsWith("/app/mod.py: fresh for cpython-311\n"));
+  EXPECT_THAT(text(), HasSubstr("It is compiled anew when the source's time or size changes.\n"));
+  EXPECT_THAT(text(), HasSubstr("Kiln has not met it: Python, or something else, has made that.\n"));
+}
+
+TEST_F(ExplainReport, WithoutBytecodeItIsToldWhatMakesSome) {
+  reply_.set_source_exists(true);
+  EXPECT_THAT(explanation_text(reply_, kNow_s, "/"),
+              StartsWith("/app/mod.py: Kiln knows of no bytecode of it.\n"
+                         "  The next import compiles it, and so does: kiln precompile /app/mod.py\n"));
+}
+
 TEST_F(ExplainReport, AProgramHasNoBytecode) {
   auto& run = *reply_.add_runs();
   run.set_python("/opt/pypy3");

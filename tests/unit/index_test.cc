@@ -667,6 +667,10 @@ TEST_F(IndexTest, OrphansAreRemovedUnlessTheirSourceIsBack) {
   ASSERT_TRUE(index.refresh());
   EXPECT_EQ(*index.counts(), (IndexCounts{.orphan = 2}));
   scratch_.write("b.py", "x = 1\n");
+  const auto planned = index.clean_orphans({}, CleanMode::dry_run);
+  ASSERT_TRUE(planned);
+  EXPECT_THAT(planned->removed, testing::ElementsAre(files[0].pyc));
+  EXPECT_TRUE(std::filesystem::exists(files[0].pyc));
   const auto cleaned = index.clean_orphans({});
   ASSERT_TRUE(cleaned);
   EXPECT_THAT(cleaned->removed, testing::ElementsAre(files[0].pyc));

@@ -40,6 +40,19 @@ TEST(ListReportTest, ALine) {
             "error   /app/mod.py  cpython-311 opt-2 overlay  3:7: SyntaxError: bad\\x1b[31m");
 }
 
+TEST(ListReportTest, WhatItIsSortedByIsShown) {
+  ListEntry one = entry();
+  EXPECT_EQ(list_line(one, {.measure = ListMeasure::size}), "fresh           -  /app/mod.py  cpython-311");
+  one.set_size(1'234'567);
+  one.set_made_us(12'345);
+  EXPECT_EQ(list_line(one, {.measure = ListMeasure::size}), "fresh     1.2 MiB  /app/mod.py  cpython-311");
+  EXPECT_EQ(list_line(one, {.measure = ListMeasure::cost}), "fresh     12.3 ms  /app/mod.py  cpython-311");
+  ASSERT_EQ(::setenv("TZ", "UTC", 1), 0);
+  one.set_modified_ns(1'700'000'000'000'000'000);
+  EXPECT_EQ(list_line(one, {.measure = ListMeasure::time}),
+            "fresh   2023-11-14 22:13  /app/mod.py  cpython-311");
+}
+
 TEST(ListReportTest, WhereAnErrorIsComesFirst) {
   ListEntry one = entry();
   one.set_source("/" + std::string(100, 'd') + "/module.py");
@@ -69,6 +82,8 @@ TEST(ListReportTest, ALineFitsItsTerminal) {
   one.set_source("/" + std::string(100, 'd') + "/module.py");
   one.set_error_type("SyntaxError");
   one.set_error_message(std::string(100, 'e'));
+  for (unsigned columns = 60; columns < 300; columns += 7)
+    EXPECT_LE(display_width(list_line(one, {columns, true, ListMeasure::time})), columns);
   for (unsigned columns = 40; columns < 300; columns += 7)
     EXPECT_LE(display_width(list_line(one, {columns, true})), columns);
   EXPECT_GT(list_line(one, {}).size(), 200U) << "a pipe gets all of it";

@@ -213,6 +213,8 @@ TEST_F(OverlaySweepTest, RemovesOrphansWhereItIsAsked) {
   std::filesystem::remove(elsewhere);
   auto sweep = scanned();
   EXPECT_EQ(sweep.usage().files, 3U);
+  EXPECT_THAT(sweep.orphans({scratch_ / "a", scratch_ / "b"}, {}), testing::ElementsAre(kept(goes)));
+  EXPECT_TRUE(std::filesystem::exists(kept(goes)));
   sweep.remove_orphans({scratch_ / "a", scratch_ / "b"}, {});
   EXPECT_THAT(sweep.removed(), testing::ElementsAre(kept(goes)));
   EXPECT_FALSE(std::filesystem::exists(dir_ + scratch_.path() + "/b"));

@@ -1,9 +1,7 @@
-// Text of others, such as paths, in what a command prints.
+// Words of the commands that hints name.
 #pragma once
 
 #include <string>
-
-#include "common/printable.h"
 
 namespace kiln {
 

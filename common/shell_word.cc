@@ -1,4 +1,4 @@
-#include "client/printable.h"
+#include "common/shell_word.h"
 
 namespace kiln {
 

@@ -1,0 +1,49 @@
+#include "daemon/unmet_file.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <string_view>
+
+#include "common/pyc.h"
+
+namespace kiln {
+namespace {
+
+namespace fs = std::filesystem;
+
+// 0: there is no header that Python would read.
+std::uint32_t magic_of(const std::string& pyc) {
+  char start[kMaxPycHeaderSize];
+  std::ifstream file(pyc, std::ios::binary);
+  file.read(start, sizeof start);
+  const auto header = parse_pyc_header({start, static_cast<std::size_t>(file.gcount())});
+  return header ? header->magic : 0;
+}
+
+}  // namespace
+
+KnownFile unmet_file(const std::string& source) {
+  KnownFile file;
+  file.source = source;
+  std::error_code failed;
+  fs::directory_iterator at(fs::path(source).parent_path() / "__pycache__", failed);
+  for (const fs::directory_iterator end; !failed && at != end; at.increment(failed)) {
+    const std::string pyc = at->path();
+    const auto name = parse_pyc_name(at->path().filename().native());
+    std::error_code unknown;
+    if (!name || source_from_cache(pyc) != source || !at->is_regular_file(unknown)) continue;
+    IndexEntry entry;
+    entry.source = source;
+    entry.pyc = pyc;
+    entry.cache_tag = name->tag;
+    entry.optimize = std::atoi(name->optimization.c_str());
+    entry.magic = magic_of(pyc);
+    file.entries.push_back(std::move(entry));
+  }
+  std::ranges::sort(file.entries, {}, &IndexEntry::pyc);
+  return file;
+}
+
+}  // namespace kiln

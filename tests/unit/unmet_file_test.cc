@@ -1,0 +1,42 @@
+#include "daemon/unmet_file.h"
+
+#include <gtest/gtest.h>
+
+#include "common/pyc.h"
+#include "tests/unit/scratch.h"
+
+namespace kiln {
+namespace {
+
+constexpr std::uint32_t kMagic = 0x0a0d0da7;
+
+class UnmetFile : public testing::Test {
+ protected:
+  std::string path(const std::string& name) const { return scratch_.path() + "/" + name; }
+  Scratch scratch_;
+};
+
+TEST_F(UnmetFile, HasTheBytecodeThatLiesBesideIt) {
+  scratch_.write("mod.py", "x = 1\n");
+  scratch_.write("__pycache__/mod.cpython-311.pyc", encode_pyc_header(timestamp_header(kMagic, 1, 2)));
+  scratch_.write("__pycache__/mod.cpython-312.opt-2.pyc", "?");
+  scratch_.write("__pycache__/mod.cpython-311.pyc.1234", "another's temporary file");
+  scratch_.write("__pycache__/model.cpython-311.pyc", "another's");
+  const KnownFile found = unmet_file(path("mod.py"));
+  EXPECT_EQ(found.source, path("mod.py"));
+  ASSERT_EQ(found.entries.size(), 2U);
+  EXPECT_EQ(found.entries[0].pyc, path("__pycache__/mod.cpython-311.pyc"));
+  EXPECT_EQ(found.entries[0].cache_tag, "cpython-311");
+  EXPECT_EQ(found.entries[0].magic, kMagic);
+  EXPECT_EQ(found.entries[0].executable, "");
+  EXPECT_EQ(found.entries[1].optimize, 2);
+  EXPECT_EQ(found.entries[1].magic, 0U) << "no header";
+}
+
+TEST_F(UnmetFile, MayHaveNone) {
+  EXPECT_TRUE(unmet_file(path("mod.py")).entries.empty());
+  EXPECT_FALSE(unmet_file(path("mod.py")).is_known());
+}
+
+}  // namespace
+}  // namespace kiln
