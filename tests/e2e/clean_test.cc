@@ -122,7 +122,7 @@ TEST_F(CleanAll, NoDaemonIsStartedByIt) {
 
 TEST_F(CleanAll, WrongUsage) {
   const std::vector<std::vector<std::string>> wrong{
-      {"clean", "--all", "--orphans"}, {"clean", "--all", "src"}, {"clean", "--orphans", "--dry-run"}};
+      {"clean", "--all", "--orphans"}, {"clean", "--all", "src"}, {"clean", "--dry-run"}};
   for (const auto& command : wrong) {
     const Outcome outcome = kiln(command);
     EXPECT_THAT(outcome.err, MatchesRegex("error: [^\n]+\n\nhint: kiln clean --help\n"));

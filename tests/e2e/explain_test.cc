@@ -229,11 +229,6 @@ TEST_F(Explain, MistakesAreTold) {
   Outcome outcome = kiln({"explain"});
   EXPECT_EQ(describe_status(outcome.status), "exit 2");
   EXPECT_THAT(outcome.err, MatchesRegex("error: [^\n]+\n\nhint: kiln explain --help\n"));
-  outcome = explain(module());
-  EXPECT_EQ(describe_status(outcome.status), "exit 1");
-  EXPECT_EQ(outcome.err,
-            "error: Kiln knows nothing of " + module() + "\n\nhint: kiln precompile " + module() + "\n");
-  EXPECT_EQ(outcome.out, "");
   outcome = explain(tree() + "/no.py");
   EXPECT_EQ(describe_status(outcome.status), "exit 1");
   EXPECT_THAT(outcome.err, HasSubstr("there is no such file"));
