@@ -1,13 +1,5 @@
 // Text of others, such as paths, in what a command prints.
 #pragma once
 
-#include <string>
-
 #include "common/printable.h"
-
-namespace kiln {
-
-// PATH as one word of a shell command.
-std::string shell_word(const std::string& path);
-
-}  // namespace kiln
+#include "common/shell_word.h"
