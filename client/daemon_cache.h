@@ -2,6 +2,7 @@
 // place.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "common/result.h"
@@ -9,6 +10,10 @@
 namespace kiln {
 
 std::string of_another_cache(const std::string& its_dir);
+
+// Why the daemon of RUNTIME_DIR is not the one that keeps the index of CACHE_DIR (common/cache_keeper.h),
+// with the command that leads to that one. Nothing: it is, or there is none.
+std::optional<Error> kept_by_another(const std::string& cache_dir, const std::string& runtime_dir);
 
 // Fails if a daemon is running whose cache is not DIR. One that does not answer is passed over.
 Result<void> check_daemon_cache(const std::string& dir);

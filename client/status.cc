@@ -8,6 +8,7 @@
 #include "client/command.h"
 #include "client/configuration_mistake.h"
 #include "client/connection.h"
+#include "client/daemon_cache.h"
 #include "client/status_screen.h"
 #include "common/arguments.h"
 #include "common/json_text.h"
@@ -98,6 +99,11 @@ json::object to_json(const proto::Status& status) {
   return document;
 }
 
+void warn_of_keeper(const proto::Status::Daemon& daemon) {
+  const std::string runtime_dir = daemon.socket().substr(0, daemon.socket().rfind('/'));
+  if (const auto other = kept_by_another(daemon.cache_dir(), runtime_dir)) print_warning(*other);
+}
+
 }  // namespace
 
 int status_command(std::span<char*> arguments) {
@@ -119,6 +125,7 @@ int status_command(std::span<char*> arguments) {
     print_error(error);
     return kExitUnable;
   }
+  warn_of_keeper(status->daemon());
   if (as_json) {
     std::printf("%s\n", json_text(to_json(*status)).c_str());
   } else {

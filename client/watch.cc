@@ -9,6 +9,7 @@
 
 #include "client/command.h"
 #include "client/current_path.h"
+#include "client/daemon_cache.h"
 #include "client/follow.h"
 #include "client/interpreter_choice.h"
 #include "client/own_umask.h"
@@ -16,6 +17,7 @@
 #include "client/printable.h"
 #include "common/arguments.h"
 #include "common/config.h"
+#include "common/paths.h"
 #include "common/print_error.h"
 
 namespace kiln {
@@ -96,6 +98,14 @@ void warn_of_policy(const std::string& root) {
        "kiln watch --policy all --python PY " + shell_word(root)});
 }
 
+// With the index goes what is watched.
+void warn_of_keeper() {
+  const auto cache = cache_dir();
+  const auto runtime = runtime_dir();
+  const auto other = cache && runtime ? kept_by_another(*cache, *runtime) : std::nullopt;
+  if (other) print_warning(*other);
+}
+
 // Each root by itself, for each may be in another project. The exit code.
 Result<int> watch(const WatchArguments& arguments) {
   const auto roots = TRY(absolute_paths(arguments.paths));
@@ -119,6 +129,7 @@ Result<int> watch(const WatchArguments& arguments) {
     for (const auto& watched : reply.roots()) all_heard = print_watched(watched) && all_heard;
     if (config.watch_policy != WatchPolicy::all && !arguments.pythons.empty()) warn_of_policy(root);
   }
+  warn_of_keeper();
   return all_heard ? kExitDone : kExitFix;
 }
 
