@@ -234,7 +234,7 @@ Findings index_findings(const std::string& cache_dir, const Examined& examined) 
   if (!problem.empty()) {
     const bool full = problem.ends_with("disk is full");  // as SQLite has it; else a new start sets it aside
     findings.push_back(
-        {Severity::bad, printable(problem), full ? make_room(cache_dir, 1) : "kiln daemon restart"});
+        {Severity::bad, printable(problem), full ? make_room(cache_dir, kRoomToBegin) : "kiln daemon restart"});
   }
   const std::string aside = cache_dir + "/index.db.set-aside";
   if (::access(aside.c_str(), F_OK) == 0) {

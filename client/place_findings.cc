@@ -25,7 +25,7 @@ namespace {
 // Bytecode of a large project, and the index of it, fit into this.
 constexpr std::uint64_t kComfortable = 256U << 20;
 constexpr std::size_t kTrial = 64U << 10;
-constexpr std::uint64_t kBlock = 512;  // unit of st_blocks: stat(2)
+constexpr std::uint64_t kBlock = 512;        // unit of st_blocks: stat(2)
 bool is_directory(const std::string& path) {
   struct stat status {};
   return ::stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode);
@@ -156,7 +156,7 @@ Findings disk_findings(const std::string& directory) {
     return {{Severity::bad, "no file may grow here: a limit is set on their size", lift_size_limit()}};
   if (error != 0 && !says_nothing_of_room(error)) {
     return {{Severity::bad, "nothing can be written in " + printable(place) + ": " + std::strerror(error),
-             make_room(directory, kTrial)}};
+             make_room(directory, kRoomToBegin)}};
   }
   struct statvfs space {};
   if (::statvfs(place.c_str(), &space) != 0 || space.f_blocks == 0)

@@ -329,10 +329,10 @@ TEST_F(RootDoctorHints, AFullDisk) {
 
 TEST_F(RootDoctorHints, ADiskThatKilnHasFilled) {
   const Fault fault{"",
-                    "mkdir -p $C/store/ab; head -c 200000 /dev/zero > $C/store/ab/$(printf '%062d' 0); "
+                    "mkdir -p $C/store/ab; head -c 6000000 /dev/zero > $C/store/ab/$(printf '%062d' 0); "
                     "cat /dev/zero > $C/all 2> err",
                     "nothing can be written", "kiln gc --limit 0"};
-  const Outcome outcome = mend(fault.make, fault.finding, on_small_disk("1m"));
+  const Outcome outcome = mend(fault.make, fault.finding, on_small_disk("16m"));
   if (describe_status(outcome.status) == "exit 126") GTEST_SKIP() << "nothing can be mounted here";
   expect_mended(outcome, fault);
 }

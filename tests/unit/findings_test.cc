@@ -106,7 +106,7 @@ TEST(Findings, AnIndexWithoutRoom) {
   reply.set_index_problem("the index failed: database or disk is full");
   const Scratch scratch;
   scratch.write("index.db", "");
-  scratch.write("store/ab/object", "x");
+  scratch.write("store/ab/object", std::string(5 << 20, 'x'));
   EXPECT_EQ(index_findings(scratch.path(), reply).front().hint, "kiln gc --limit 0");
 }
 
