@@ -36,6 +36,16 @@ std::optional<Error> kept_by_another(const std::string& cache_dir, const std::st
                             : use_another("KILN_CACHE_DIR")};
 }
 
+std::optional<Error> not_keeping(const proto::Status::Daemon& daemon) {
+  const std::string runtime_dir = daemon.socket().substr(0, daemon.socket().rfind('/'));
+  if (auto other = kept_by_another(daemon.cache_dir(), runtime_dir)) return other;
+  if (keeper_of(daemon.cache_dir())) return std::nullopt;
+  return Error{Reason::config,
+               "the daemon has an index of its own, not that of " + printable(daemon.cache_dir()) +
+                   ", and forgets it when it ends",
+               "kiln daemon restart"};
+}
+
 Result<void> check_daemon_cache(const std::string& dir) {
   const auto its_dir = cache_of_daemon();
   if (!its_dir || *its_dir == dir) return {};

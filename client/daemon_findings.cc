@@ -132,16 +132,6 @@ std::optional<Finding> fault_of(const std::string& path, mode_t type, const std:
                  "chmod " + mode + " " + word};
 }
 
-// A daemon that has lost its lock, or that was started while another had it.
-std::optional<Finding> of_keeper(const proto::Status::Daemon& daemon) {
-  const std::string runtime_dir = daemon.socket().substr(0, daemon.socket().rfind('/'));
-  if (const auto other = kept_by_another(daemon.cache_dir(), runtime_dir))
-    return Finding{Severity::warn, other->message, other->hint};
-  if (keeper_of(daemon.cache_dir())) return std::nullopt;
-  return Finding{Severity::warn, "its index is not that of the cache, and is gone with it",
-                 "kiln daemon restart"};
-}
-
 // 0, or why nobody can watch anything here, whatever the limits: a sandbox may forbid it.
 int try_inotify() {
   const UniqueFd instance{::inotify_init1(IN_CLOEXEC)};
@@ -183,7 +173,7 @@ Findings daemon_findings(const std::string& cache_dir, const Examined& examined)
     const auto& daemon = examined->status().daemon();
     if (daemon.cache_dir() != cache_dir)
       return {{Severity::warn, of_another_cache(daemon.cache_dir()), "kiln daemon restart"}};
-    if (const auto shared = of_keeper(daemon)) return {*shared};
+    if (const auto other = not_keeping(daemon)) return {{Severity::warn, other->message, other->hint}};
     return {{Severity::ok, "pid " + std::to_string(daemon.pid()) + ", " + daemon.build_id()}};
   }
   const Error& error = examined.error();
@@ -233,8 +223,8 @@ Findings index_findings(const std::string& cache_dir, const Examined& examined) 
   const std::string& problem = examined->index_problem();
   if (!problem.empty()) {
     const bool full = problem.ends_with("disk is full");  // as SQLite has it; else a new start sets it aside
-    findings.push_back(
-        {Severity::bad, printable(problem), full ? make_room(cache_dir, kRoomToBegin) : "kiln daemon restart"});
+    findings.push_back({Severity::bad, printable(problem),
+                        full ? make_room(cache_dir, kRoomToBegin) : "kiln daemon restart"});
   }
   const std::string aside = cache_dir + "/index.db.set-aside";
   if (::access(aside.c_str(), F_OK) == 0) {

@@ -99,11 +99,6 @@ json::object to_json(const proto::Status& status) {
   return document;
 }
 
-void warn_of_keeper(const proto::Status::Daemon& daemon) {
-  const std::string runtime_dir = daemon.socket().substr(0, daemon.socket().rfind('/'));
-  if (const auto other = kept_by_another(daemon.cache_dir(), runtime_dir)) print_warning(*other);
-}
-
 }  // namespace
 
 int status_command(std::span<char*> arguments) {
@@ -125,7 +120,7 @@ int status_command(std::span<char*> arguments) {
     print_error(error);
     return kExitUnable;
   }
-  warn_of_keeper(status->daemon());
+  if (const auto other = not_keeping(status->daemon())) print_warning(*other);
   if (as_json) {
     std::printf("%s\n", json_text(to_json(*status)).c_str());
   } else {

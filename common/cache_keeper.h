@@ -4,7 +4,9 @@
 // XDG_RUNTIME_DIR, as cron(8) or su(1) starts it, has another runtime directory than the session. Store and
 // overlay are made for that; an index is not, for it has one connection (daemon/index.h). So the first one
 // keeps the index, and any other has one of its own, for as long as it lives. It serves runs, compiles and
-// restores all the same; what it does not have is what the index remembers.
+// restores all the same; what it does not have is what the index remembers: roots that are watched, and
+// bytecode that others have made. That an edit within the second has left such bytecode old is then known by
+// Python's own rule alone, as of bytecode that Kiln has not made.
 //
 //   CACHE/index.db.lock   locked by its keeper; its pid and its runtime directory, a line each
 //

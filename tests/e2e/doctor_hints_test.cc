@@ -151,7 +151,7 @@ const Fault kFaults[] = {
     {"a_daemon_that_kept_no_index",
      "kiln daemon start > out; KILN_RUNTIME_DIR=$PWD/run kiln daemon start > out; kiln daemon stop > out; "
      "export KILN_RUNTIME_DIR=$PWD/run",
-     "its index is not that of the cache", "kiln daemon restart"},
+     "has an index of its own, not that of", "kiln daemon restart"},
     // What it keeps.
     {"an_index_that_is_no_file", "mkdir -p $C/index.db; chmod 700 $C", "is no file", "mv "},
     {"an_index_that_may_not_be_read", kFill + "kiln daemon stop > out; chmod 0 $C/index.db",

@@ -179,9 +179,10 @@ TEST_F(Doctor, ADaemonThatSharesTheCacheOfAnother) {
   EXPECT_EQ(kiln({"status"}).err, "");
 
   kiln({"daemon", "stop"});
-  expect_warning(examine({other}),
-                 line("warn", "daemon", "its index is not that of the cache, and is gone with it",
-                      "kiln daemon restart"));
+  expect_warning(examine({other}), line("warn", "daemon",
+                                        "the daemon has an index of its own, not that of " + cache_dir() +
+                                            ", and forgets it when it ends",
+                                        "kiln daemon restart"));
   kiln({"daemon", "restart"}, {other});
   expect_warning(examine({other}), "ok    daemon             pid ");
   kiln({"daemon", "stop"}, {other});
