@@ -132,6 +132,13 @@ std::optional<Finding> fault_of(const std::string& path, mode_t type, const std:
                  "chmod " + mode + " " + word};
 }
 
+// ", of DIRECTORY", if SOCKET lies in another one than ours.
+std::string of_runtime_dir(const std::string& socket) {
+  const auto dir = runtime_dir();
+  if (!dir || socket == socket_path(*dir)) return {};
+  return ", of " + printable(socket.substr(0, socket.rfind('/')));
+}
+
 // 0, or why nobody can watch anything here, whatever the limits: a sandbox may forbid it.
 int try_inotify() {
   const UniqueFd instance{::inotify_init1(IN_CLOEXEC)};
@@ -140,9 +147,7 @@ int try_inotify() {
 
 }  // namespace
 
-Examined examine_by_daemon(const std::string& runtime_dir) {
-  if (::access(socket_path(runtime_dir).c_str(), F_OK) != 0)
-    return Error{Reason::no_daemon, "no daemon is running", {}};
+Examined examine_by_daemon() {
   TRY_VOID(Connection::ping());
   Connection connection = TRY(Connection::open());
   proto::Request request;
@@ -174,7 +179,8 @@ Findings daemon_findings(const std::string& cache_dir, const Examined& examined)
     if (daemon.cache_dir() != cache_dir)
       return {{Severity::warn, of_another_cache(daemon.cache_dir()), "kiln daemon restart"}};
     if (const auto other = not_keeping(daemon)) return {{Severity::warn, other->message, other->hint}};
-    return {{Severity::ok, "pid " + std::to_string(daemon.pid()) + ", " + daemon.build_id()}};
+    return {{Severity::ok, "pid " + std::to_string(daemon.pid()) + ", " + daemon.build_id() +
+                               of_runtime_dir(daemon.socket())}};
   }
   const Error& error = examined.error();
   if (error.reason == Reason::no_daemon)

@@ -120,7 +120,7 @@ Result<Patient> admit() {
   auto here = TRY(absolute_path_of("."));
   const auto runtime = TRY(runtime_dir());
   const auto cache = TRY(cache_dir());
-  const auto by_daemon = std::async(std::launch::async, examine_by_daemon, runtime).share();
+  const auto by_daemon = std::async(std::launch::async, examine_by_daemon).share();
   const auto of_cache =
       std::async(std::launch::async, [by_daemon] { return examine_cache_by(by_daemon.get()); }).share();
   return Patient{std::move(here),     runtime,   cache,   of_runtime_dir(runtime),

@@ -1,5 +1,6 @@
 // `kiln watch` and `kiln unwatch`: directories whose bytecode is kept up to date.
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -102,7 +103,8 @@ void warn_of_policy(const std::string& root) {
 void warn_of_keeper() {
   const auto cache = cache_dir();
   const auto runtime = runtime_dir();
-  const auto other = cache && runtime ? kept_by_another(*cache, *runtime) : std::nullopt;
+  const bool has_own = runtime && ::access(socket_path(*runtime).c_str(), F_OK) == 0;
+  const auto other = cache && has_own ? kept_by_another(*cache, *runtime) : std::nullopt;
   if (other) print_warning(*other);
 }
 

@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include <climits>
-#include <cstdlib>
+#include <sstream>
 #include <string_view>
 
 namespace kiln {
@@ -37,7 +37,20 @@ void write_name(const UniqueFd& file, std::string_view text) {
   if (written != static_cast<ssize_t>(text.size())) (void)!::ftruncate(file.get(), 0);
 }
 
+CacheKeeper parse(const std::string& text) {
+  std::istringstream lines(text);
+  CacheKeeper keeper;
+  lines >> keeper.pid >> keeper.mount_namespace >> std::ws;
+  std::getline(lines, keeper.runtime_dir);
+  return keeper;
+}
+
 }  // namespace
+
+std::uint64_t own_mount_namespace() {
+  struct stat status {};
+  return ::stat("/proc/self/ns/mnt", &status) == 0 ? status.st_ino : 0;
+}
 
 UniqueFd keep_cache(const std::string& cache_dir, const CacheKeeper& keeper) {
   const std::string path = lock_path(cache_dir);
@@ -46,7 +59,8 @@ UniqueFd keep_cache(const std::string& cache_dir, const CacheKeeper& keeper) {
     struct flock lock = whole_file(F_WRLCK);
     if (!file || ::fcntl(file.get(), F_OFD_SETLK, &lock) != 0) return {};
     if (!is_still_there(file, path)) continue;
-    write_name(file, std::to_string(keeper.pid) + "\n" + keeper.runtime_dir + "\n");
+    write_name(file, std::to_string(keeper.pid) + "\n" + std::to_string(keeper.mount_namespace) + "\n" +
+                         keeper.runtime_dir + "\n");
     return file;
   }
 }
@@ -55,13 +69,9 @@ std::optional<CacheKeeper> keeper_of(const std::string& cache_dir) {
   const UniqueFd file{::open(lock_path(cache_dir).c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)};
   struct flock lock = whole_file(F_RDLCK);
   if (!file || ::fcntl(file.get(), F_OFD_GETLK, &lock) != 0 || lock.l_type == F_UNLCK) return std::nullopt;
-  char text[PATH_MAX + 16];
+  char text[PATH_MAX + 64];
   const ssize_t size = ::pread(file.get(), text, sizeof text, 0);
-  const std::string_view said(text, size > 0 ? static_cast<std::size_t>(size) : 0);
-  const std::size_t first = said.find('\n');
-  if (first == std::string_view::npos) return CacheKeeper{};
-  const std::string_view rest = said.substr(first + 1);
-  return CacheKeeper{std::atoi(text), std::string(rest.substr(0, rest.find('\n')))};
+  return parse(std::string(text, size > 0 ? static_cast<std::size_t>(size) : 0));
 }
 
 }  // namespace kiln

@@ -110,22 +110,12 @@ Result<std::optional<UniqueFd>> take_lifetime_lock(const std::string& path, Othe
   return errno_error("cannot lock " + path);
 }
 
-std::uint64_t namespace_inode(const char* link) {
-  struct stat status {};
-  return ::stat(link, &status) == 0 ? status.st_ino : 0;
-}
-
 DaemonFacts facts_of(const std::string& runtime, const std::string& cache) {
   timespec now{};
   ::clock_gettime(CLOCK_MONOTONIC, &now);
   const FileStamp root = stamp_of("/");
-  return {socket_path(runtime),
-          cache,
-          log_path(cache),
-          static_cast<std::uint64_t>(now.tv_sec),
-          namespace_inode("/proc/self/ns/mnt"),
-          root.device,
-          root.inode};
+  return {socket_path(runtime),  cache,       log_path(cache), static_cast<std::uint64_t>(now.tv_sec),
+          own_mount_namespace(), root.device, root.inode};
 }
 
 std::string own_binary() {
@@ -429,7 +419,7 @@ Result<void> run_daemon(const DaemonOptions& options) {
   TRY_VOID(open_log(log_path(cache), options.foreground));
   spdlog::info("kilnd {} starts", build_id());
   if (::chdir("/") != 0) return errno_error("cannot enter /");
-  const UniqueFd keeping = keep_cache(cache, {::getpid(), runtime});
+  const UniqueFd keeping = keep_cache(cache, {::getpid(), own_mount_namespace(), runtime});
   if (!keeping) warn_of_keeper(cache);
 
   asio::io_context context(1);

@@ -153,10 +153,39 @@ TEST_F(Doctor, ADaemonOfAnotherBuild) {
   EXPECT_THAT(run({.argv = {other_build(), "doctor"}}).out, HasSubstr("ok    daemon             pid "));
 }
 
-// Two runtime directories, as of a session and of cron(8), which has no XDG_RUNTIME_DIR.
+// Two runtime directories, as of a session and of cron(8).
+TEST_F(Doctor, WhoHasNoDaemonOfHisOwnGoesToTheOneThatKeepsTheCache) {
+  kiln({"daemon", "stop"});
+  const std::vector<std::string> session{"KILN_RUNTIME_DIR", "XDG_RUNTIME_DIR=" + work_dir() + "/session"};
+  const std::vector<std::string> cron{"KILN_RUNTIME_DIR", "XDG_RUNTIME_DIR=" + work_dir() + "/cron"};
+  write_file(work_dir() + "/b.py", "y = 1\n");
+  kiln({"daemon", "start"}, session);
+  EXPECT_THAT(kiln({"precompile", "b.py"}, cron).out, HasSubstr("compiled 1, "));
+  EXPECT_THAT(kiln({"list"}, session).out, HasSubstr("/b.py "));
+  fs::create_directory(work_dir() + "/tree");
+  EXPECT_EQ(kiln({"watch", "tree"}, cron).err, "");
+  EXPECT_EQ(kiln({"status"}, cron).err, "");
+  const Outcome examined = examine(cron);
+  expect_warning(examined, "");
+  EXPECT_THAT(examined.out, ContainsRegex("ok    daemon             pid [0-9]+, [^\n]+, of " + work_dir() +
+                                          "/session/kiln\n"));
+  EXPECT_THAT(examined.out, HasSubstr(line("ok", "index", "SQLite finds nothing wrong")));
+  EXPECT_FALSE(fs::exists(work_dir() + "/cron"));
+
+  EXPECT_EQ(kiln({"daemon", "restart"}, cron).out, "the daemon runs\n");
+  EXPECT_TRUE(fs::exists(work_dir() + "/cron/kiln/kilnd.sock"));
+  EXPECT_THAT(kiln({"list"}, session).out, HasSubstr("/b.py "));
+  kiln({"unwatch", work_dir() + "/tree"}, session);
+  EXPECT_EQ(kiln({"daemon", "stop"}, session).out, "the daemon has stopped\n");
+  for (const auto& side : {session, cron}) {
+    EXPECT_EQ(kiln({"daemon", "stop"}, side).out, "no daemon was running\n");
+  }
+}
+
+// With KILN_RUNTIME_DIR a daemon of its own is wanted.
 TEST_F(Doctor, ADaemonThatSharesTheCacheOfAnother) {
   fill_cache();
-  write_file(work_dir() + "/b.py", "y = 1\n");
+  write_file(work_dir() + "/b.py", "another = 1\n");
   const std::string other = "KILN_RUNTIME_DIR=" + work_dir() + "/run";
   const std::string keeper = "the daemon of " + runtime_dir() + ", pid " + std::to_string(daemon_pid()) +
                              ", keeps the index of " + cache_dir() +

@@ -13,8 +13,8 @@ namespace {
 TEST(CacheKeeper, OneKeepsItForAsLongAsItLives) {
   const Scratch scratch;
   EXPECT_EQ(keeper_of(scratch.path()), std::nullopt);
-  const CacheKeeper first{7, "/run/user/1000/kiln"};
-  const CacheKeeper second{8, "/tmp/kiln-1000"};
+  const CacheKeeper first{7, 1, "/run/user/1000/kiln"};
+  const CacheKeeper second{8, 2, "/tmp/a directory"};
   UniqueFd lock = keep_cache(scratch.path(), first);
   ASSERT_TRUE(lock);
   EXPECT_EQ(keeper_of(scratch.path()), first);
@@ -28,18 +28,18 @@ TEST(CacheKeeper, OneKeepsItForAsLongAsItLives) {
 
 TEST(CacheKeeper, NobodyKeepsAnIndexThatIsRemoved) {
   const Scratch scratch;
-  const UniqueFd lock = keep_cache(scratch.path(), {7, "/a"});
+  const UniqueFd lock = keep_cache(scratch.path(), {7, 1, "/a"});
   std::filesystem::remove(scratch / "index.db.lock");
   EXPECT_EQ(keeper_of(scratch.path()), std::nullopt);
-  EXPECT_TRUE(keep_cache(scratch.path(), {8, "/b"}));
+  EXPECT_TRUE(keep_cache(scratch.path(), {8, 1, "/b"}));
 }
 
 TEST(CacheKeeper, WhatIsNoFileLocksNothing) {
   const Scratch scratch;
   std::filesystem::create_directory(scratch / "index.db.lock");
-  EXPECT_FALSE(keep_cache(scratch.path(), {7, "/a"}));
+  EXPECT_FALSE(keep_cache(scratch.path(), {7, 1, "/a"}));
   EXPECT_EQ(keeper_of(scratch.path()), std::nullopt);
-  EXPECT_FALSE(keep_cache(scratch / "nowhere", {7, "/a"}));
+  EXPECT_FALSE(keep_cache(scratch / "nowhere", {7, 1, "/a"}));
 }
 
 }  // namespace
