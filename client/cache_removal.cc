@@ -1,6 +1,5 @@
 #include "client/cache_removal.h"
 
-#include <fcntl.h>
 #include <fts.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -11,6 +10,7 @@
 #include <optional>
 #include <string_view>
 
+#include "common/cache_keeper.h"
 #include "common/overlay.h"
 #include "common/path_error.h"
 #include "common/paths.h"
@@ -38,7 +38,8 @@ bool is_hex(std::string_view text, std::size_t size) {
 std::optional<Part> part_of(std::string_view name) {
   if (name == "store") return kStore;
   if (name == "overlay") return kOverlay;
-  if (name == "index.db" || name == "index.db-wal" || name == "index.db-shm") return kIndex;
+  if (name == "index.db" || name == "index.db-wal" || name == "index.db-shm" || name == "index.db.lock")
+    return kIndex;
   if (name.starts_with("index.db.set-aside")) return kIndex;
   if (name.starts_with("kilnd.") && name.ends_with("log")) return kLogs;
   return std::nullopt;
@@ -52,14 +53,6 @@ int backwards(const FTSENT** one, const FTSENT** other) {
 bool exists(const std::string& path) {
   struct stat status {};
   return ::lstat(path.c_str(), &status) == 0;
-}
-
-// Every process that has the index open holds a lock in this file (SQLite's walformat). 0: none.
-pid_t user_of_index(const std::string& dir) {
-  const UniqueFd file{::open((dir + "/index.db-shm").c_str(), O_RDWR | O_NOFOLLOW | O_CLOEXEC)};
-  struct flock whole {};
-  whole.l_type = F_WRLCK;
-  return file && ::fcntl(file.get(), F_GETLK, &whole) == 0 && whole.l_type != F_UNLCK ? whole.l_pid : 0;
 }
 
 class Removal {
@@ -142,11 +135,13 @@ Result<CacheRemoval> remove_cache(const std::string& dir, RemovalMode mode) {
                  printable(dir) + " has neither index nor log of Kiln's, and is left alone",
                  "ls -A " + shell_word(dir)};
   }
-  if (const pid_t user = mode == RemovalMode::real ? user_of_index(dir) : 0) {
+  if (const auto keeper = mode == RemovalMode::real ? keeper_of(dir) : std::nullopt) {
+    if (keeper->pid == 0) return Error{Reason::already_running, printable(dir) + " is used by a daemon", {}};
+    const std::string pid = std::to_string(keeper->pid);
     return Error{
         Reason::already_running,
-        printable(dir) + " is used by a daemon of another runtime directory, pid " + std::to_string(user),
-        "kill " + std::to_string(user)};
+        printable(dir) + " is used by the daemon of " + printable(keeper->runtime_dir) + ", pid " + pid,
+        "kill " + pid};
   }
   return Removal(dir, mode).run();
 }

@@ -10,9 +10,11 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 
 #include "client/daemon_start.h"
+#include "common/cache_keeper.h"
 #include "common/fd_passing.h"
 #include "common/paths.h"
 #include "common/version.h"
@@ -43,10 +45,9 @@ Error connect_error() {
   return error;
 }
 
-}  // namespace
-
-Result<Connection> Connection::open() {
-  const std::string dir = TRY(runtime_dir());
+// To the daemon of the runtime directory DIR, of which nothing is made.
+Result<UniqueFd> connect_in(const std::string& dir) {
+  if (::access(dir.c_str(), F_OK) != 0 && errno == ENOENT) return connect_error();
   const UniqueFd dir_fd = TRY(open_private_dir(dir));
   UniqueFd fd{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
   if (!fd) return errno_error("cannot create a socket", Reason::daemon_unreachable);
@@ -58,7 +59,29 @@ Result<Connection> Connection::open() {
   if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
     return connect_error();
   TRY(check_peer(fd.get()));
-  return Connection(std::move(fd));
+  return fd;
+}
+
+// That of the daemon that keeps the cache (common/cache_keeper.h). Empty: there is none to go to.
+std::string keepers_runtime_dir() {
+  const char* const wanted = std::getenv("KILN_RUNTIME_DIR");
+  const auto cache = cache_dir();
+  if (!cache || (wanted != nullptr && wanted[0] != '\0')) return {};
+  const auto keeper = keeper_of(*cache);
+  return keeper && keeper->mount_namespace == own_mount_namespace() ? keeper->runtime_dir : std::string();
+}
+
+}  // namespace
+
+Result<Connection> Connection::open() {
+  const std::string dir = TRY(runtime_dir());
+  auto own = connect_in(dir);
+  if (own) return Connection(std::move(*own));
+  if (own.error().reason != Reason::no_daemon) return own.error();
+  const std::string other = keepers_runtime_dir();
+  if (other.empty() || other == dir) return own.error();
+  auto kept = connect_in(other);
+  return kept ? Result<Connection>(Connection(std::move(*kept))) : own.error();
 }
 
 namespace {
@@ -80,8 +103,8 @@ Result<Connection> Connection::open_living() {
 namespace {
 
 void add_place(proto::Request& request) {
+  request.set_mount_namespace(own_mount_namespace());
   struct stat status {};
-  if (::stat("/proc/self/ns/mnt", &status) == 0) request.set_mount_namespace(status.st_ino);
   if (::stat("/", &status) != 0) return;
   request.set_root_device(status.st_dev);
   request.set_root_inode(status.st_ino);

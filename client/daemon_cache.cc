@@ -1,7 +1,10 @@
 #include "client/daemon_cache.h"
 
 #include "client/connection.h"
+#include "common/cache_keeper.h"
+#include "common/place.h"
 #include "common/printable.h"
+#include "common/shell_word.h"
 
 namespace kiln {
 namespace {
@@ -20,6 +23,28 @@ Result<std::string> cache_of_daemon() {
 
 std::string of_another_cache(const std::string& its_dir) {
   return "the daemon that is running keeps its cache in " + printable(its_dir) + ", not where this one says";
+}
+
+std::optional<Error> kept_by_another(const std::string& cache_dir, const std::string& runtime_dir) {
+  const auto keeper = keeper_of(cache_dir);
+  if (!keeper || keeper->runtime_dir.empty() || keeper->runtime_dir == runtime_dir) return std::nullopt;
+  const std::string which = printable(keeper->runtime_dir) + ", pid " + std::to_string(keeper->pid);
+  const bool can_go_there = can_be_used(keeper->runtime_dir);
+  return Error{Reason::config,
+               "the daemon of " + which + ", keeps the index of " + printable(cache_dir) +
+                   "; this one has an index of its own, which is forgotten when it ends",
+               can_go_there ? "export KILN_RUNTIME_DIR=" + shell_word(keeper->runtime_dir)
+                            : use_another("KILN_CACHE_DIR")};
+}
+
+std::optional<Error> not_keeping(const proto::Status::Daemon& daemon) {
+  const std::string runtime_dir = daemon.socket().substr(0, daemon.socket().rfind('/'));
+  if (auto other = kept_by_another(daemon.cache_dir(), runtime_dir)) return other;
+  if (keeper_of(daemon.cache_dir())) return std::nullopt;
+  return Error{Reason::config,
+               "the daemon has an index of its own, not that of " + printable(daemon.cache_dir()) +
+                   ", and forgets it when it ends",
+               "kiln daemon restart"};
 }
 
 Result<void> check_daemon_cache(const std::string& dir) {

@@ -15,6 +15,7 @@
 #include "client/daemon_cache.h"
 #include "client/daemon_log.h"
 #include "client/daemon_start.h"
+#include "client/installation.h"
 #include "common/arguments.h"
 #include "common/paths.h"
 #include "common/print_error.h"
@@ -97,7 +98,7 @@ int run() {
   const std::string binary = *bin + "/kilnd";
   ::execl(binary.c_str(), "kilnd", "--foreground", nullptr);
   Error error = errno_error("cannot start " + binary);
-  error.hint = "kiln doctor";
+  error.hint = install_again(*bin, binary);
   print_error(error);
   return kExitUnable;
 }

@@ -4,17 +4,21 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 
+#include "client/configuration_mending.h"
 #include "client/connection.h"
 #include "client/daemon_cache.h"
 #include "client/place_findings.h"
 #include "client/program_output.h"
+#include "common/cache_keeper.h"
 #include "common/config.h"
 #include "common/paths.h"
+#include "common/place.h"
 #include "common/printable.h"
 #include "common/quantity.h"
 #include "common/reason.h"
@@ -43,6 +47,22 @@ Finding of_image(const proto::Status::Image& image) {
           "kiln daemon logs -n 20"};
 }
 
+// The daemon, too, is to look at the file once it is mended; it may be by now.
+std::string mending_of_root(const proto::Status::Root& root) {
+  const auto config = load_config(root.path());
+  return (config ? "" : mending_of(config.error()) + " && ") + "kiln daemon reload";
+}
+
+bool has_met_mistake(const Examined& examined) {
+  return examined && !examined->status().daemon().configuration_error().empty();
+}
+
+// Where it is the kernel that refuses there is nothing to be granted.
+std::string hint_for(const proto::Status::Root& root) {
+  const bool is_mending = !root.hint().empty() && root.hint() != "kiln doctor";
+  return is_mending ? root.hint() : "kiln unwatch " + shell_word(root.path());
+}
+
 Findings of_root(const proto::Status::Root& root) {
   Findings findings;
   const std::string path = printable(root.path());
@@ -50,11 +70,11 @@ Findings of_root(const proto::Status::Root& root) {
     findings.push_back(
         {Severity::warn, path + " is watched, but not there", "kiln unwatch " + shell_word(root.path())});
   if (!root.reason().empty())
-    findings.push_back({Severity::bad, path + " cannot be watched: " + printable(root.reason()),
-                        root.hint().empty() ? "kiln unwatch " + shell_word(root.path()) : root.hint()});
+    findings.push_back(
+        {Severity::bad, path + " cannot be watched: " + printable(root.reason()), hint_for(root)});
   if (!root.configuration_error().empty())
     findings.push_back({Severity::bad, path + " is watched by former settings: " + root.configuration_error(),
-                        "kiln config " + shell_word(root.path())});
+                        mending_of_root(root)});
   for (const auto& directory : root.unwatched())
     findings.push_back({Severity::warn, "not watched below " + path + ": " + printable(directory)});
   return findings;
@@ -73,19 +93,51 @@ const proto::Status::Limit* find_limit(const proto::Status& status, std::string_
   return nullptr;
 }
 
+std::optional<std::uint64_t> system_watch_limit() {
+  std::uint64_t limit = 0;
+  const bool is_read = static_cast<bool>(std::ifstream("/proc/sys/fs/inotify/max_user_watches") >> limit);
+  return is_read ? std::optional(limit) : std::nullopt;
+}
+
+// Of LIMIT, which is reached: Kiln's own, or the kernel's.
+std::string more_watches(const proto::Status::Limit& limit) {
+  const std::uint64_t all = system_watch_limit().value_or(0);
+  if (limit.limit() < all) return "KILN_WATCH_LIMIT=100% kiln daemon restart";
+  return "sudo sysctl fs.inotify.max_user_watches=" + std::to_string(std::max(kGoodWatches, 2 * all));
+}
+
 // Imports are watched when there is room; runs are never wrong without.
 Finding of_imports(const proto::Status& status) {
   const auto* limit = find_limit(status, "watches");
   const bool full = limit != nullptr && limit->used() >= limit->limit();
   return {Severity::warn,
           count_text(status.unwatched_imports()) + " directories of what was imported are not watched",
-          full ? "sudo sysctl fs.inotify.max_user_watches=" + std::to_string(kGoodWatches) : ""};
+          full ? more_watches(*limit) : ""};
 }
 
-std::optional<std::uint64_t> system_watch_limit() {
-  std::uint64_t limit = 0;
-  const bool is_read = static_cast<bool>(std::ifstream("/proc/sys/fs/inotify/max_user_watches") >> limit);
-  return is_read ? std::optional(limit) : std::nullopt;
+// Whether PATH, a file or directory in Kiln's own cache, can be used: it is there, of the right TYPE, ours,
+// and MODE allows the owner everything.
+std::optional<Finding> fault_of(const std::string& path, mode_t type, const std::string& mode) {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0) return std::nullopt;
+  const std::string word = shell_word(path);
+  if ((status.st_mode & S_IFMT) != type)
+    return Finding{Severity::bad, printable(path) + (type == S_IFDIR ? " is no directory" : " is no file"),
+                   "mv " + word + " " + shell_word(path + ".aside")};
+  if (status.st_uid != ::geteuid())
+    return Finding{Severity::bad, printable(path) + " belongs to another user",
+                   "sudo chown -R " + std::to_string(::geteuid()) + " " + word};
+  const int wanted = R_OK | W_OK | (type == S_IFDIR ? X_OK : 0);
+  if (::access(path.c_str(), wanted) == 0 || errno == EROFS) return std::nullopt;
+  return Finding{Severity::bad, printable(path) + " cannot be read and written: " + std::strerror(errno),
+                 "chmod " + mode + " " + word};
+}
+
+// ", of DIRECTORY", if SOCKET lies in another one than ours.
+std::string of_runtime_dir(const std::string& socket) {
+  const auto dir = runtime_dir();
+  if (!dir || socket == socket_path(*dir)) return {};
+  return ", of " + printable(socket.substr(0, socket.rfind('/')));
 }
 
 // 0, or why nobody can watch anything here, whatever the limits: a sandbox may forbid it.
@@ -96,9 +148,7 @@ int try_inotify() {
 
 }  // namespace
 
-Examined examine_by_daemon(const std::string& runtime_dir) {
-  if (::access(socket_path(runtime_dir).c_str(), F_OK) != 0)
-    return Error{Reason::no_daemon, "no daemon is running", {}};
+Examined examine_by_daemon() {
   TRY(Connection::open_living());  // nor is systemd to start one
   TRY_VOID(Connection::ping());
   Connection connection = TRY(Connection::open());
@@ -107,7 +157,7 @@ Examined examine_by_daemon(const std::string& runtime_dir) {
   TRY_VOID(connection.send(std::move(request)));
   if (!connection.await_answer(kExamineLimit))
     return Error{Reason::timeout, "the daemon is too busy to examine its index and store",
-                 "kiln daemon logs -n 20"};
+                 "kiln daemon restart"};
   return TRY(connection.receive()).examine();
 }
 
@@ -117,7 +167,7 @@ Findings socket_findings(const std::string& socket) {
   if (::lstat(socket.c_str(), &status) != 0) {
     if (errno == ENOENT) return {{Severity::ok, path + ", not there yet"}};
     return {{Severity::bad, path + " cannot be reached: " + std::strerror(errno),
-             "export KILN_RUNTIME_DIR=/a/directory/of/yours"}};
+             use_another("KILN_RUNTIME_DIR")}};
   }
   const std::string remove = "rm -r " + shell_word(socket);
   if (!S_ISSOCK(status.st_mode)) return {{Severity::bad, path + " is no socket", remove}};
@@ -130,7 +180,9 @@ Findings daemon_findings(const std::string& cache_dir, const Examined& examined)
     const auto& daemon = examined->status().daemon();
     if (daemon.cache_dir() != cache_dir)
       return {{Severity::warn, of_another_cache(daemon.cache_dir()), "kiln daemon restart"}};
-    return {{Severity::ok, "pid " + std::to_string(daemon.pid()) + ", " + daemon.build_id()}};
+    if (const auto other = not_keeping(daemon)) return {{Severity::warn, other->message, other->hint}};
+    return {{Severity::ok, "pid " + std::to_string(daemon.pid()) + ", " + daemon.build_id() +
+                               of_runtime_dir(daemon.socket())}};
   }
   const Error& error = examined.error();
   if (error.reason == Reason::no_daemon)
@@ -142,8 +194,11 @@ Findings daemon_findings(const std::string& cache_dir, const Examined& examined)
 
 Findings configuration_findings(const std::string& path, const Examined& examined) {
   const auto config = load_config(path);
-  if (!config) return {{Severity::bad, config.error().message, config.error().hint}};
-  if (examined && !examined->status().daemon().configuration_error().empty()) {
+  if (!config) {
+    const std::string reload = has_met_mistake(examined) ? " && kiln daemon reload" : "";
+    return {{Severity::bad, config.error().message, mending_of(config.error()) + reload}};
+  }
+  if (has_met_mistake(examined)) {
     return {{Severity::bad,
              "the daemon has met a mistake: " + examined->status().daemon().configuration_error(),
              "kiln daemon restart"}};
@@ -163,23 +218,21 @@ Examined examine_cache_by(const Examined& examined) {
 Findings index_findings(const std::string& cache_dir, const Examined& examined) {
   if (!examined) return none_to_ask(examined);
   const std::string index = cache_dir + "/index.db";
-  struct stat status {};
-  if (::lstat(index.c_str(), &status) != 0) return {{Severity::ok, printable(index) + ", not there yet"}};
-  if (!S_ISREG(status.st_mode))
-    return {{Severity::bad, printable(index) + " is no file",
-             "mv " + shell_word(index) + " " + shell_word(index + ".old")}};
-  if (::access(index.c_str(), R_OK | W_OK) != 0)
-    return {{Severity::bad, printable(index) + " cannot be read and written: " + std::strerror(errno),
-             "chmod 600 " + shell_word(index)}};
+  if (::access(index.c_str(), F_OK) != 0) return {{Severity::ok, printable(index) + ", not there yet"}};
+  for (const char* part : {"", "-wal", "-shm"}) {
+    if (const auto fault = fault_of(index + part, S_IFREG, "600")) return {*fault};
+  }
   const bool is_daemons = examined->status().has_daemon();
+  if (const auto keeper = is_daemons ? std::nullopt : keeper_of(cache_dir))
+    return {{Severity::skip, "it is in use by the daemon of " + printable(keeper->runtime_dir)}};
   if (!is_daemons && size_of(index + "-wal") > 0)
     return {{Severity::skip, "a daemon was killed: the next one takes over first what that has left"}};
   Findings findings;
   const std::string& problem = examined->index_problem();
   if (!problem.empty()) {
     const bool full = problem.ends_with("disk is full");  // as SQLite has it; else a new start sets it aside
-    findings.push_back(
-        {Severity::bad, printable(problem), full ? make_room(cache_dir) : "kiln daemon restart"});
+    findings.push_back({Severity::bad, printable(problem),
+                        full ? make_room(cache_dir, kRoomToBegin) : "kiln daemon restart"});
   }
   const std::string aside = cache_dir + "/index.db.set-aside";
   if (::access(aside.c_str(), F_OK) == 0) {
@@ -192,16 +245,16 @@ Findings index_findings(const std::string& cache_dir, const Examined& examined) 
 
 Findings store_findings(const std::string& cache_dir, const Examined& examined) {
   if (!examined) return none_to_ask(examined);
-  const std::string store = shell_word(cache_dir + "/store");
+  const std::string store = cache_dir + "/store";
+  if (const auto fault = fault_of(store, S_IFDIR, "700")) return {*fault};
   if (!examined->store_problem().empty())
-    return {{Severity::bad, printable(examined->store_problem()), "mv " + store + " " + store + ".aside"}};
+    return {{Severity::bad, printable(examined->store_problem()),
+             "mv " + shell_word(store) + " " + shell_word(store + ".aside")}};
   const std::string sample = "objects examined: " + count_text(examined->store_examined()) + " of " +
                              count_text(examined->store_objects());
   if (examined->store_damaged().empty()) return {{Severity::ok, sample}};
-  std::string remove = "rm";
-  for (const auto& path : examined->store_damaged()) remove += " " + shell_word(path);
   const auto damaged = static_cast<std::uint64_t>(examined->store_damaged_size());
-  return {{Severity::bad, sample + "; damaged: " + count_text(damaged), remove}};
+  return {{Severity::bad, sample + "; damaged: " + count_text(damaged), "kiln gc"}};
 }
 
 Findings image_findings(const Examined& examined) {

@@ -13,7 +13,7 @@ namespace kiln {
 
 // Asks the living daemon to examine what it owns. None is started, and no directory made: who looks for what
 // is wrong must leave it as it is. Reason::no_daemon: there is none.
-Result<proto::ExamineReply> examine_by_daemon(const std::string& runtime_dir);
+Result<proto::ExamineReply> examine_by_daemon();
 
 using Examined = Result<proto::ExamineReply>;
 

@@ -17,8 +17,10 @@
 #include <string_view>
 
 #include "client/connection.h"
+#include "client/installation.h"
 #include "common/fd_passing.h"
 #include "common/paths.h"
+#include "common/place.h"
 #include "common/unique_fd.h"
 
 namespace kiln {
@@ -54,7 +56,7 @@ constexpr unsigned kOtherEnds_s = 10;
        {"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC"})
     ::unsetenv(name);
   ::execl(binary.c_str(), "kilnd", "--ready-fd", "3", nullptr);
-  const std::string failure = errno_error("cannot start " + binary).message;
+  const std::string failure = errno_error("cannot start " + binary).message + "\nkiln doctor";
   (void)!::write(3, failure.data(), failure.size());
   ::_exit(127);
 }
@@ -92,11 +94,21 @@ Result<void> await_ready(int ready_fd) {
   if (size > 0) return not_started({text.data(), static_cast<std::size_t>(size)});
   if (Connection::open()) return {};
   return Error{Reason::already_running, "another daemon holds the lock, but does not answer",
-               "pkill -u $USER -x kilnd"};
+               "pkill -x -u " + std::to_string(::geteuid()) + " kilnd"};
+}
+
+// Of the daemon's program, if it can be executed.
+Result<std::string> daemon_program() {
+  const std::string bin_dir = TRY(own_bin_dir());
+  std::string binary = bin_dir + "/kilnd";
+  if (::access(binary.c_str(), X_OK) == 0) return binary;
+  Error error = errno_error("cannot start " + binary, Reason::no_daemon);
+  error.hint = install_again(bin_dir, binary);
+  return error;
 }
 
 Result<void> spawn_daemon() {
-  const std::string binary = TRY(own_bin_dir()) + "/kilnd";
+  const std::string binary = TRY(daemon_program());
   int pipe_fds[2];
   if (::pipe2(pipe_fds, O_CLOEXEC) != 0) return errno_error("cannot create a pipe");
   UniqueFd reader{pipe_fds[0]};
@@ -120,7 +132,11 @@ Result<void> start_daemon() {
   const std::string dir = TRY(runtime_dir());
   TRY(open_private_dir(dir));
   const UniqueFd lock{::open(spawn_lock_path(dir).c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600)};
-  if (!lock) return errno_error("cannot open " + spawn_lock_path(dir));
+  if (!lock) {
+    Error error = errno_error("cannot open " + spawn_lock_path(dir));
+    error.hint = make_way_for(spawn_lock_path(dir), errno, "KILN_RUNTIME_DIR");
+    return error;
+  }
   if (::flock(lock.get(), LOCK_EX) != 0) return errno_error("cannot lock " + spawn_lock_path(dir));
   if (Connection::open()) return {};  // the lock's former holder was here for the same reason
   auto started = spawn_daemon();
@@ -132,8 +148,7 @@ Result<void> start_daemon() {
 namespace {
 
 Result<void> check_what_a_daemon_needs() {
-  const std::string binary = TRY(own_bin_dir()) + "/kilnd";
-  if (::access(binary.c_str(), X_OK) != 0) return errno_error("cannot execute " + binary);
+  TRY(daemon_program());
   const std::string dir = TRY(runtime_dir());
   TRY(open_private_dir(dir));
   if (::access(dir.c_str(), W_OK | X_OK) != 0) return errno_error("cannot write in " + dir);

@@ -36,11 +36,42 @@ struct Patient {
   std::string here;  // the current directory
   std::string runtime_dir;
   std::string cache_dir;
+  Findings of_runtime_dir;
+  Findings of_cache_dir;
   std::shared_future<Examined> by_daemon;  // who is asked meanwhile
   std::shared_future<Examined> of_cache;
 
   const Examined& examined() const { return by_daemon.get(); }
 };
+
+Findings of_runtime_dir(const std::string& dir) {
+  return directory_findings(dir, "KILN_RUNTIME_DIR");
+}
+
+Findings of_cache_dir(const std::string& dir) {
+  return directory_findings(dir, "KILN_CACHE_DIR");
+}
+
+bool is_bad(const Finding& finding) {
+  return finding.severity == Severity::bad;
+}
+
+// What lies in a directory that is to be mended is no finding of its own: it would come with another hint.
+template <class Find>
+Findings unless_bad(const Findings& of_directory, const char* name, Find find) {
+  if (std::ranges::none_of(of_directory, is_bad)) return find();
+  return {{Severity::skip, "the " + std::string(name) + " directory is to be mended first"}};
+}
+
+template <class Find>
+Findings in_runtime_dir(const Patient& of, Find find) {
+  return unless_bad(of.of_runtime_dir, "runtime", find);
+}
+
+template <class Find>
+Findings in_cache_dir(const Patient& of, Find find) {
+  return unless_bad(of.of_cache_dir, "cache", find);
+}
 
 struct Check {
   const char* name;
@@ -54,16 +85,28 @@ constexpr Check kChecks[] = {
     {"interpreter", [](const Patient&) { return interpreter_findings(); }},
     {"variables", [](const Patient&) { return variable_findings(); }},
     {"configuration", [](const Patient& of) { return configuration_findings(of.here, of.examined()); }},
-    {"runtime directory",
-     [](const Patient& of) { return directory_findings(of.runtime_dir, "KILN_RUNTIME_DIR"); }},
-    {"cache directory", [](const Patient& of) { return directory_findings(of.cache_dir, "KILN_CACHE_DIR"); }},
-    {"disk", [](const Patient& of) { return disk_findings(of.cache_dir); }},
-    {"file system", [](const Patient& of) { return file_system_findings(of.cache_dir); }},
-    {"socket", [](const Patient& of) { return socket_findings(socket_path(of.runtime_dir)); }},
-    {"daemon", [](const Patient& of) { return daemon_findings(of.cache_dir, of.examined()); }},
+    {"runtime directory", [](const Patient& of) { return of.of_runtime_dir; }},
+    {"cache directory", [](const Patient& of) { return of.of_cache_dir; }},
+    {"disk", [](const Patient& of) { return in_cache_dir(of, [&] { return disk_findings(of.cache_dir); }); }},
+    {"file system",
+     [](const Patient& of) { return in_cache_dir(of, [&] { return file_system_findings(of.cache_dir); }); }},
+    {"socket",
+     [](const Patient& of) {
+       return in_runtime_dir(of, [&] { return socket_findings(socket_path(of.runtime_dir)); });
+     }},
+    {"daemon",
+     [](const Patient& of) {
+       return in_runtime_dir(of, [&] { return daemon_findings(of.cache_dir, of.examined()); });
+     }},
     {"systemd", [](const Patient&) { return unit_findings(); }},
-    {"index", [](const Patient& of) { return index_findings(of.cache_dir, of.of_cache.get()); }},
-    {"store", [](const Patient& of) { return store_findings(of.cache_dir, of.of_cache.get()); }},
+    {"index",
+     [](const Patient& of) {
+       return in_cache_dir(of, [&] { return index_findings(of.cache_dir, of.of_cache.get()); });
+     }},
+    {"store",
+     [](const Patient& of) {
+       return in_cache_dir(of, [&] { return store_findings(of.cache_dir, of.of_cache.get()); });
+     }},
     {"images", [](const Patient& of) { return image_findings(of.examined()); }},
     {"watches", [](const Patient& of) { return watch_findings(of.examined()); }},
 };
@@ -75,12 +118,13 @@ struct Line {
 
 Result<Patient> admit() {
   auto here = TRY(absolute_path_of("."));
-  auto runtime = TRY(runtime_dir());
-  auto cache = TRY(cache_dir());
-  const auto by_daemon = std::async(std::launch::async, examine_by_daemon, runtime).share();
+  const auto runtime = TRY(runtime_dir());
+  const auto cache = TRY(cache_dir());
+  const auto by_daemon = std::async(std::launch::async, examine_by_daemon).share();
   const auto of_cache =
       std::async(std::launch::async, [by_daemon] { return examine_cache_by(by_daemon.get()); }).share();
-  return Patient{std::move(here), std::move(runtime), std::move(cache), by_daemon, of_cache};
+  return Patient{std::move(here),     runtime,   cache,   of_runtime_dir(runtime),
+                 of_cache_dir(cache), by_daemon, of_cache};
 }
 
 // All at once: most of them wait for somebody else, a program, a disk or the daemon.
@@ -97,7 +141,7 @@ std::vector<Line> examine(const Patient& patient) {
 
 std::size_t count_bad(const std::vector<Line>& lines) {
   return static_cast<std::size_t>(
-      std::ranges::count(lines, Severity::bad, [](const Line& line) { return line.finding.severity; }));
+      std::ranges::count_if(lines, [](const Line& line) { return is_bad(line.finding); }));
 }
 
 std::string text_of(const Line& line, bool coloured) {
@@ -140,7 +184,7 @@ int doctor_command(std::span<char*> arguments) {
   CLI::App app(
       "Examines everything that Kiln needs: ok, warn (it works, with less than it could), bad (to be "
       "mended), "
-      "or skip (only a running daemon can tell). Nothing is changed, and no daemon started",
+      "or skip (it could not be looked at: the line says why). Nothing is changed, and no daemon started",
       "kiln doctor");
   bool as_json = false;
   app.add_flag("--json", as_json,

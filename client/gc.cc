@@ -1,4 +1,5 @@
-// `kiln gc`: shrinks the store and the overlay to their limits, and says what was removed and what is left.
+// `kiln gc`: shrinks the store and the overlay to their limits, removes what is damaged, and says what was
+// removed and what is left.
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <optional>
@@ -61,7 +62,7 @@ void print_lines(const proto::GcReply& done) {
 int gc_command(std::span<char*> arguments) {
   CLI::App app(
       "Removes the longest unused objects of the store, and files of the overlay, until both are "
-      "within their limits; in the overlay also what has lost its source",
+      "within their limits; in the overlay also what has lost its source, in the store what is damaged",
       "kiln gc");
   std::string limit;
   bool as_json = false;

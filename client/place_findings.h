@@ -16,9 +16,12 @@ Findings directory_findings(const std::string& directory, const std::string& var
 Findings disk_findings(const std::string& directory);
 // The same, once it is known that it can be written to.
 Finding room_finding(std::uint64_t free_bytes, const std::string& directory);
-// The command that helps where the disk of the cache DIRECTORY is full: what Kiln itself has there may go, if
-// there is anything.
-std::string make_room(const std::string& directory);
+// What an index that begins takes at least, with its log.
+constexpr std::uint64_t kRoomToBegin = 4U << 20;
+
+// The command that makes ROOM bytes on the disk of the cache DIRECTORY: what Kiln itself has there may go, if
+// that is as much.
+std::string make_room(const std::string& directory, std::uint64_t room);
 
 // May the index lie in DIRECTORY?
 Findings file_system_findings(const std::string& directory);

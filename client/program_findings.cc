@@ -13,6 +13,7 @@
 #include <set>
 #include <string_view>
 
+#include "client/installation.h"
 #include "client/interpreter_choice.h"
 #include "client/program_output.h"
 #include "client/program_path.h"
@@ -59,9 +60,16 @@ std::string without_line_end(std::string text) {
   return text;
 }
 
-// A package's own, or a build tree.
-std::string install_again(const std::string& bin_dir) {
-  return bin_dir == "/usr/bin" ? "sudo apt-get install --reinstall kiln" : "cmake --build --preset release";
+// To start runs by instead of PRESENT.
+std::string use_usual_python(const std::string& present) {
+  constexpr char kUsual[] = "/usr/bin/python3";
+  if (present == kUsual) return "sudo apt-get install --reinstall python3-minimal";
+  return is_program(kUsual) ? std::string("export KILN_PYTHON=") + kUsual : "sudo apt-get install python3";
+}
+
+std::string remove_link(const std::string& link) {
+  const bool is_ours = ::access(parent_of(link).c_str(), W_OK | X_OK) == 0;
+  return (is_ours ? "rm " : "sudo rm ") + shell_word(link);
 }
 
 std::string put_first(const std::string& directory) {
@@ -85,7 +93,7 @@ Finding link_finding(const std::string& name, const std::string& link) {
   const auto behind = find_on_path(name);
   if (!behind) {
     return {Severity::bad, printable(link) + " leads to kiln, and no other " + name + " follows on PATH",
-            "rm " + shell_word(link)};
+            remove_link(link)};
   }
   if (behind->first) {
     return {Severity::warn, printable(link) + " has no effect: " + printable(behind->path) + " comes first",
@@ -177,13 +185,16 @@ Findings installation_findings() {
   if (!bin_dir) return {{Severity::bad, bin_dir.error().message}};
   for (const char* part : kParts) {
     const std::string path = parent_of(*bin_dir) + "/" + part;
-    if (!is_there(path)) return {{Severity::bad, printable(path) + " is missing", install_again(*bin_dir)}};
+    if (!is_there(path))
+      return {{Severity::bad, printable(path) + " is missing", install_again(*bin_dir, path)}};
   }
-  const auto daemon = program_output({*bin_dir + "/kilnd", "--build-id"});
-  if (!daemon) return {{Severity::bad, *bin_dir + "/kilnd does not start", install_again(*bin_dir)}};
+  const std::string kilnd = *bin_dir + "/kilnd";
+  const auto daemon = program_output({kilnd, "--build-id"});
+  if (!daemon) return {{Severity::bad, printable(kilnd) + " does not start", install_again(*bin_dir, kilnd)}};
   if (without_line_end(*daemon) != build_id()) {
-    return {{Severity::bad, *bin_dir + "/kilnd is of another build: " + printable(without_line_end(*daemon)),
-             install_again(*bin_dir)}};
+    return {{Severity::bad,
+             printable(kilnd) + " is of another build: " + printable(without_line_end(*daemon)),
+             install_again(*bin_dir, kilnd)}};
   }
   return {{Severity::ok, std::string(build_id()) + " in " + printable(*bin_dir)}};
 }
@@ -212,14 +223,14 @@ Findings interpreter_findings() {
   if (!chosen) {
     const bool is_missing = chosen.error().reason == Reason::interpreter_missing;
     return {{Severity::bad, printable(chosen.error().message),
-             is_missing ? "export KILN_PYTHON=/usr/bin/python3" : chosen.error().hint}};
+             is_missing ? use_usual_python({}) : chosen.error().hint}};
   }
   const std::string path = printable(chosen->path);
   const auto version = program_output({chosen->path, "-ES", "-c",
                                        "import sys; sys.stdout.write(sys.version.split()[0] + ' ' + "
                                        "sys.implementation.name + '\\n' + sys.executable)"});
   if (!version) {
-    return {{Severity::bad, path + " does not start", "export KILN_PYTHON=/usr/bin/python3"}};
+    return {{Severity::bad, path + " does not start", use_usual_python(chosen->path)}};
   }
   const auto line_end = version->find('\n');
   const std::string text = path + ", " + printable(version->substr(0, line_end));

@@ -8,6 +8,7 @@
 #include "client/command.h"
 #include "client/configuration_mistake.h"
 #include "client/connection.h"
+#include "client/daemon_cache.h"
 #include "client/status_screen.h"
 #include "common/arguments.h"
 #include "common/json_text.h"
@@ -119,6 +120,7 @@ int status_command(std::span<char*> arguments) {
     print_error(error);
     return kExitUnable;
   }
+  if (const auto other = not_keeping(status->daemon())) print_warning(*other);
   if (as_json) {
     std::printf("%s\n", json_text(to_json(*status)).c_str());
   } else {

@@ -1,5 +1,6 @@
 // `kiln watch` and `kiln unwatch`: directories whose bytecode is kept up to date.
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -9,6 +10,7 @@
 
 #include "client/command.h"
 #include "client/current_path.h"
+#include "client/daemon_cache.h"
 #include "client/follow.h"
 #include "client/interpreter_choice.h"
 #include "client/known_path.h"
@@ -17,6 +19,7 @@
 #include "common/arguments.h"
 #include "common/config.h"
 #include "common/path_error.h"
+#include "common/paths.h"
 #include "common/print_error.h"
 #include "common/printable.h"
 #include "common/shell_word.h"
@@ -99,6 +102,15 @@ void warn_of_policy(const std::string& root) {
        "kiln watch --policy all --python PY " + shell_word(root)});
 }
 
+// With the index goes what is watched.
+void warn_of_keeper() {
+  const auto cache = cache_dir();
+  const auto runtime = runtime_dir();
+  const bool has_own = runtime && ::access(socket_path(*runtime).c_str(), F_OK) == 0;
+  const auto other = cache && has_own ? kept_by_another(*cache, *runtime) : std::nullopt;
+  if (other) print_warning(*other);
+}
+
 // Each root by itself, for each may be in another project. The exit code.
 Result<int> watch(const WatchArguments& arguments) {
   const auto roots = TRY(absolute_paths(arguments.paths));
@@ -122,6 +134,7 @@ Result<int> watch(const WatchArguments& arguments) {
     for (const auto& watched : reply.roots()) all_heard = print_watched(watched) && all_heard;
     if (config.watch_policy != WatchPolicy::all && !arguments.pythons.empty()) warn_of_policy(root);
   }
+  warn_of_keeper();
   return all_heard ? kExitDone : kExitFix;
 }
 

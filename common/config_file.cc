@@ -11,6 +11,7 @@
 #include <optional>
 #include <utility>
 
+#include "common/shell_word.h"
 #include "common/toml.h"
 #include "common/unique_fd.h"
 
@@ -83,8 +84,9 @@ class Reader {
   std::uint64_t line_ = 0;
 };
 
-Error unreadable(const std::string& path, const std::string& why) {
-  return {Reason::config, "cannot read " + path + ": " + why, "kiln config --path"};
+Error unreadable(const std::string& path, const std::string& why, const std::string& hint = {}) {
+  const std::string aside = "mv " + shell_word(path) + " " + shell_word(path + ".aside");
+  return {Reason::config, "cannot read " + path + ": " + why, hint.empty() ? aside : hint};
 }
 
 Result<std::string> contents(int fd, const std::string& path) {
@@ -119,6 +121,7 @@ Result<std::shared_ptr<const ConfigFile>> read_config_file(const std::string& pa
   // Not blocking: what is no regular file may have nobody at its other end.
   const UniqueFd fd{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)};
   if (!fd && (errno == ENOENT || errno == ENOTDIR)) return std::shared_ptr<const ConfigFile>();
+  if (!fd && errno == EACCES) return unreadable(path, std::strerror(errno), "chmod u+r " + shell_word(path));
   if (!fd) return unreadable(path, std::strerror(errno));
   struct stat status {};
   if (::fstat(fd.get(), &status) != 0) return unreadable(path, std::strerror(errno));

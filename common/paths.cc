@@ -13,6 +13,9 @@
 #include <filesystem>
 #include <string_view>
 
+#include "common/place.h"
+#include "common/shell_word.h"
+
 namespace kiln {
 namespace {
 
@@ -23,7 +26,7 @@ const char* absolute_variable(const Variables& variables, const char* name) {
 }
 
 Error not_absolute(const std::string& name, const std::string& value) {
-  return {Reason::system, name + " is not an absolute path: " + value, "export " + name + "=/absolute/path"};
+  return {Reason::system, name + " is not an absolute path: " + value, "unset " + name};
 }
 
 std::string without_trailing_slashes(std::string path) {
@@ -31,21 +34,14 @@ std::string without_trailing_slashes(std::string path) {
   return path;
 }
 
-// Nothing: no home is known.
-Result<std::optional<std::string>> overridable(const Variables& variables, const char* override_name,
-                                               const char* xdg_name, const char* below_home,
-                                               const char* suffix) {
-  if (const char* value = variables(override_name); value != nullptr && value[0] != '\0') {
-    if (value[0] != '/') {
-      return not_absolute(override_name, value);
-    }
-    return without_trailing_slashes(value);
-  }
-  if (const char* value = absolute_variable(variables, xdg_name))
-    return without_trailing_slashes(value) + suffix;
-  if (const char* home = absolute_variable(variables, "HOME"))
-    return without_trailing_slashes(home) + below_home + suffix;
-  return std::nullopt;
+// The value of NAME, which has one, as the directory or file that it names.
+Result<std::string> named_by(const char* name, const char* value) {
+  if (value[0] != '/') return not_absolute(name, value);
+  return without_trailing_slashes(value);
+}
+
+bool is_set(const char* value) {
+  return value != nullptr && value[0] != '\0';
 }
 
 Result<void> make_dirs(const std::string& dir) {
@@ -68,32 +64,38 @@ std::optional<Error> linked_dir(const std::string& dir, const std::string& varia
   if (!std::filesystem::is_symlink(dir, failed)) return std::nullopt;
   const auto target = std::filesystem::canonical(dir, failed).string();
   return Error{Reason::system, dir + " is a symbolic link, which Kiln does not follow",
-               "export " + variable + "=" + (failed ? "/a/directory/of/yours" : target)};
+               failed ? use_another(variable) : "export " + variable + "=" + shell_word(target)};
+}
+
+// Without the right to look into it nobody can tell what else it is for: the owner has taken it away.
+bool is_own_directory(const std::string& dir) {
+  struct stat status {};
+  return ::lstat(dir.c_str(), &status) == 0 && S_ISDIR(status.st_mode) && status.st_uid == ::geteuid();
 }
 
 }  // namespace
 
 Result<std::string> runtime_dir() {
-  if (const char* value = std::getenv("KILN_RUNTIME_DIR"); value != nullptr && value[0] != '\0') {
-    if (value[0] != '/') {
-      return not_absolute("KILN_RUNTIME_DIR", value);
-    }
-    return without_trailing_slashes(value);
-  }
-  if (const char* value = absolute_variable(::getenv, "XDG_RUNTIME_DIR"))
-    return without_trailing_slashes(value) + "/kiln";
-  return "/tmp/kiln-" + std::to_string(::geteuid());
+  const char* const value = std::getenv("KILN_RUNTIME_DIR");
+  if (is_set(value)) return named_by("KILN_RUNTIME_DIR", value);
+  return default_runtime_dir();
 }
 
 Result<std::string> cache_dir() {
-  const auto dir = TRY(overridable(::getenv, "KILN_CACHE_DIR", "XDG_CACHE_HOME", "/.cache", "/kiln"));
-  if (dir) return *dir;
-  return Error{Reason::system, "neither HOME nor KILN_CACHE_DIR is set",
-               "export KILN_CACHE_DIR=/absolute/path"};
+  const char* const value = std::getenv("KILN_CACHE_DIR");
+  if (is_set(value)) return named_by("KILN_CACHE_DIR", value);
+  if (const auto dir = default_cache_dir()) return *dir;
+  return Error{Reason::system, "neither HOME nor KILN_CACHE_DIR is set", use_another("KILN_CACHE_DIR")};
 }
 
 Result<std::optional<std::string>> config_file(const Variables& variables) {
-  return overridable(variables, "KILN_CONFIG", "XDG_CONFIG_HOME", "/.config", "/kiln/kiln.toml");
+  if (const char* const value = variables("KILN_CONFIG"); is_set(value))
+    return TRY(named_by("KILN_CONFIG", value));
+  if (const char* const value = absolute_variable(variables, "XDG_CONFIG_HOME"))
+    return without_trailing_slashes(value) + "/kiln/kiln.toml";
+  if (const char* const value = absolute_variable(variables, "HOME"))
+    return without_trailing_slashes(value) + "/.config/kiln/kiln.toml";
+  return std::nullopt;
 }
 
 std::string socket_path(const std::string& runtime_dir) {
@@ -112,7 +114,10 @@ std::string log_path(const std::string& cache_dir) {
 Result<UniqueFd> open_private_dir(const std::string& dir, const std::string& variable) {
   UniqueFd fd{::open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)};
   if (!fd && errno == ENOENT) {
-    TRY_VOID(make_dirs(dir));
+    if (auto made = make_dirs(dir); !made) {
+      made.error().hint = use_another(variable);
+      return made.error();
+    }
     fd.reset(::open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   }
   if (!fd) {
@@ -120,19 +125,18 @@ Result<UniqueFd> open_private_dir(const std::string& dir, const std::string& var
     if (auto linked = linked_dir(dir, variable)) return std::move(*linked);
     errno = why;
     Error unusable = errno_error("cannot open " + dir);
-    unusable.hint = "export " + variable + "=/a/directory/of/yours";
+    unusable.hint =
+        why == EACCES && is_own_directory(dir) ? "chmod u+rwx " + shell_word(dir) : use_another(variable);
     return unusable;
   }
   struct stat status {};
   if (::fstat(fd.get(), &status) != 0) return path_error("cannot stat", dir);
   if (status.st_uid != ::geteuid()) {
-    return Error{Reason::foreign_user, dir + " belongs to another user",
-                 "export " + variable + "=/a/directory/of/yours"};
+    return Error{Reason::foreign_user, dir + " belongs to another user", use_another(variable)};
   }
   if ((status.st_mode & 022) != 0) {
-    return Error{
-        Reason::foreign_user, dir + " can be written by other users",
-        is_for_kiln(dir) ? "chmod 700 " + shell_word(dir) : "export " + variable + "=/a/directory/of/yours"};
+    return Error{Reason::foreign_user, dir + " can be written by other users",
+                 is_for_kiln(dir) ? "chmod 700 " + shell_word(dir) : use_another(variable)};
   }
   return fd;
 }

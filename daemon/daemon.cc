@@ -20,9 +20,11 @@
 #include <ctime>
 #include <optional>
 
+#include "common/cache_keeper.h"
 #include "common/file_stamp.h"
 #include "common/overlay.h"
 #include "common/paths.h"
+#include "common/place.h"
 #include "common/unique_fd.h"
 #include "common/version.h"
 #include "daemon/explain_service.h"
@@ -59,12 +61,15 @@ std::int64_t now_ns() {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(now).count();
 }
 
+std::string directory_of(const std::string& path) {
+  return path.substr(0, path.rfind('/'));
+}
+
 // Whoever waits for us is to know why; spdlog throws.
 Result<void> open_log(const std::string& path, bool foreground) {
   if (!UniqueFd{::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666)}) {
     auto error = errno_error("cannot write the log " + path);
-    error.hint =
-        errno == EROFS ? "export KILN_CACHE_DIR=/a/directory/of/yours" : "mv " + path + " " + path + ".old";
+    error.hint = make_way_for(path, errno, "KILN_CACHE_DIR");
     return error;
   }
   std::vector<spdlog::sink_ptr> sinks{
@@ -94,33 +99,23 @@ enum class OtherDaemon { lives, ends };
 // Empty: another daemon holds it. One that ends is waited for, as long as the service manager has patience.
 Result<std::optional<UniqueFd>> take_lifetime_lock(const std::string& path, OtherDaemon other) {
   UniqueFd lock{::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600)};
-  if (!lock) return errno_error("cannot open " + path);
+  if (!lock) {
+    Error error = errno_error("cannot open " + path);
+    error.hint = make_way_for(path, errno, "KILN_RUNTIME_DIR");
+    return error;
+  }
   if (::flock(lock.get(), other == OtherDaemon::ends ? LOCK_EX : LOCK_EX | LOCK_NB) == 0)
     return std::optional(std::move(lock));
   if (errno == EWOULDBLOCK) return std::optional<UniqueFd>();
   return errno_error("cannot lock " + path);
 }
 
-std::uint64_t namespace_inode(const char* link) {
-  struct stat status {};
-  return ::stat(link, &status) == 0 ? status.st_ino : 0;
-}
-
 DaemonFacts facts_of(const std::string& runtime, const std::string& cache) {
   timespec now{};
   ::clock_gettime(CLOCK_MONOTONIC, &now);
   const FileStamp root = stamp_of("/");
-  return {socket_path(runtime),
-          cache,
-          log_path(cache),
-          static_cast<std::uint64_t>(now.tv_sec),
-          namespace_inode("/proc/self/ns/mnt"),
-          root.device,
-          root.inode};
-}
-
-std::string directory_of(const std::string& path) {
-  return path.substr(0, path.rfind('/'));
+  return {socket_path(runtime),  cache,       log_path(cache), static_cast<std::uint64_t>(now.tv_sec),
+          own_mount_namespace(), root.device, root.inode};
 }
 
 std::string own_binary() {
@@ -144,12 +139,14 @@ std::vector<std::string> start_up_bytecode(const std::vector<std::string>& input
 
 class Daemon {
  public:
-  Daemon(asio::io_context& context, asio::local::stream_protocol::acceptor socket, DaemonFacts facts)
+  // INDEX: path of the database; empty: it is to be this daemon's alone, and gone with it.
+  Daemon(asio::io_context& context, asio::local::stream_protocol::acceptor socket, DaemonFacts facts,
+         const std::string& index)
       : socket_path_(facts.socket),
         tasks_(context.get_executor()),
         watcher_({.watch_limit = watch_limit(settings_.config())}),
         images_(context.get_executor(), tasks_, watcher_, settings_.config().images_limit),
-        index_(facts.cache_dir + "/index.db", overlay_dir(facts.cache_dir), &watcher_),
+        index_(index, overlay_dir(facts.cache_dir), &watcher_),
         store_(facts.cache_dir + "/store", store_limit()),
         overlay_(overlay_dir(facts.cache_dir), overlay_limit(), index_),
         precompile_(index_, store_.store(), overlay_, &watcher_),
@@ -393,6 +390,13 @@ class Daemon {
   asio::steady_timer tend_;
 };
 
+void warn_of_keeper(const std::string& cache) {
+  const auto keeper = keeper_of(cache);
+  spdlog::warn("the index of {} is kept by {}; this daemon has one of its own, which ends with it", cache,
+               keeper ? fmt::format("the daemon of {}, pid {}", keeper->runtime_dir, keeper->pid)
+                      : "nobody, for its lock cannot be had");
+}
+
 void tell_ready(int fd) {
   if (fd < 0) return;
   (void)!::write(fd, "r", 1);
@@ -415,11 +419,13 @@ Result<void> run_daemon(const DaemonOptions& options) {
   TRY_VOID(open_log(log_path(cache), options.foreground));
   spdlog::info("kilnd {} starts", build_id());
   if (::chdir("/") != 0) return errno_error("cannot enter /");
+  const UniqueFd keeping = keep_cache(cache, {::getpid(), own_mount_namespace(), runtime});
+  if (!keeping) warn_of_keeper(cache);
 
   asio::io_context context(1);
   auto socket = TRY(is_passed ? take_over(context.get_executor(), std::move(passed))
                               : listen_on(context.get_executor(), socket_path(runtime)));
-  Daemon daemon(context, std::move(socket), facts_of(runtime, cache));
+  Daemon daemon(context, std::move(socket), facts_of(runtime, cache), keeping ? cache + "/index.db" : "");
   asio::co_spawn(context, daemon.run(), [](std::exception_ptr failure) {
     if (failure) std::rethrow_exception(failure);
   });

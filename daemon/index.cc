@@ -1286,7 +1286,7 @@ Result<Index> Index::open(const std::string& path, const std::string& overlay) {
     return Index(std::make_unique<Database>(open_database(path), overlay));
   } catch (const Unusable&) {
   } catch (const SQLite::Exception& problem) {
-    if (!is_damage(problem)) return sqlite_error(problem);
+    if (path.empty() || !is_damage(problem)) return sqlite_error(problem);
   }
   const auto aside = rename_all(path);
   try {

@@ -9,7 +9,10 @@
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <cerrno>
 
+#include "common/place.h"
+#include "common/shell_word.h"
 #include "common/unique_fd.h"
 #include "daemon/handlers.h"
 #include "daemon/session.h"
@@ -80,6 +83,11 @@ Result<stream_protocol::acceptor> listen_on(asio::any_io_executor executor, cons
   // A path may be too long for an address: go through the directory's descriptor, as clients do.
   const std::string dir = path.substr(0, path.rfind('/'));
   const UniqueFd dir_fd{::open(dir.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)};
+  if (::access(dir.c_str(), W_OK | X_OK) != 0) {
+    Error error = errno_error("cannot write in " + dir);
+    error.hint = errno == EACCES ? "chmod u+rwx " + shell_word(dir) : use_another("KILN_RUNTIME_DIR");
+    return error;
+  }
   const stream_protocol::endpoint address("/proc/self/fd/" + std::to_string(dir_fd.get()) +
                                           path.substr(path.rfind('/')));
   if (is_listened_on(address, executor))
@@ -93,11 +101,9 @@ Result<stream_protocol::acceptor> listen_on(asio::any_io_executor executor, cons
   if (!failed && ::chmod(path.c_str(), 0600) != 0) return errno_error("cannot protect " + path);
   if (!failed) acceptor.listen(asio::socket_base::max_listen_connections, failed);
   if (failed) {
-    const bool is_taken =
-        failed == asio::error::address_in_use;  // by what is no socket, and cannot be removed
-    return Error{
-        Reason::system, "cannot listen on " + path + ": " + failed.message(),
-        is_taken ? "mv " + path + " " + path + ".old" : "export KILN_RUNTIME_DIR=/a/directory/of/yours"};
+    const bool is_taken = failed == asio::error::address_in_use;  // by what is no socket, and not removed
+    return Error{Reason::system, "cannot listen on " + path + ": " + failed.message(),
+                 is_taken ? "rm -r " + shell_word(path) : use_another("KILN_RUNTIME_DIR")};
   }
   return acceptor;
 }

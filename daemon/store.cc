@@ -145,13 +145,22 @@ void Store::count_written(std::uint64_t bytes) {
   if (on_growth) on_growth();
 }
 
-Result<StoreUsage> Store::gc(std::uint64_t limit, const std::stop_token& stop) {
+Result<StoreUsage> Store::sweep(std::uint64_t limit, bool verifies, const std::stop_token& stop) {
   written_.store(0, std::memory_order_relaxed);
   StoreSweep sweep(directory_);
   TRY_VOID(sweep.scan(stop));
   sweep.shrink(limit, stop);
+  if (verifies) sweep.remove_damaged(is_damaged, stop);
   bytes_.store(sweep.usage().bytes, std::memory_order_relaxed);
   return sweep.usage();
+}
+
+Result<StoreUsage> Store::gc(std::uint64_t limit, const std::stop_token& stop) {
+  return sweep(limit, false, stop);
+}
+
+Result<StoreUsage> Store::verify(std::uint64_t limit, const std::stop_token& stop) {
+  return sweep(limit, true, stop);
 }
 
 Result<StoreSample> Store::examine(std::size_t count, const std::stop_token& stop) const {

@@ -81,6 +81,8 @@ class Store {
   // of what was seen. Fails only if the directory is there but cannot be read.
   Result<StoreUsage> gc(std::uint64_t limit, const std::stop_token& stop = {});
   Result<StoreUsage> gc(const std::stop_token& stop = {}) { return gc(limit(), stop); }
+  // The same, which also reads all that is left, and removes what is damaged.
+  Result<StoreUsage> verify(std::uint64_t limit, const std::stop_token& stop = {});
 
   // Verifies COUNT objects, taken at random, and changes none: no use counts, and what is damaged stays
   // until somebody asks for it. Fails as gc() does.
@@ -100,6 +102,7 @@ class Store {
   std::function<void()> on_growth;
 
  private:
+  Result<StoreUsage> sweep(std::uint64_t limit, bool verifies, const std::stop_token& stop);
   void count_written(std::uint64_t bytes);
 
   const std::string directory_;

@@ -67,19 +67,30 @@ void StoreSweep::look_at(int shard_fd, const std::string& shard, const char* nam
   }
 }
 
+// False: it is still there.
+bool StoreSweep::remove(const Object& object) {
+  if (::unlink(object_path(directory_, object.digest).c_str()) != 0 && errno != ENOENT) return false;
+  --usage_.objects;
+  usage_.bytes -= object.bytes;
+  ++usage_.removed_objects;
+  usage_.removed_bytes += object.bytes;
+  return true;
+}
+
 void StoreSweep::shrink(std::uint64_t limit, const std::stop_token& stop) {
   if (usage_.bytes <= limit) return;
   const std::uint64_t target = limit / 10 * 9;
   std::ranges::sort(objects_, {}, &Object::used_ns);
-  for (const Object& object : objects_) {
-    if (usage_.bytes <= target || stop.stop_requested()) return;
-    const std::string path = object_path(directory_, object.digest);
-    if (::unlink(path.c_str()) != 0 && errno != ENOENT) continue;
-    --usage_.objects;
-    usage_.bytes -= object.bytes;
-    ++usage_.removed_objects;
-    usage_.removed_bytes += object.bytes;
-  }
+  std::erase_if(objects_, [&](const Object& object) {
+    return usage_.bytes > target && !stop.stop_requested() && remove(object);
+  });
+}
+
+void StoreSweep::remove_damaged(IsDamaged is_damaged, const std::stop_token& stop) {
+  std::erase_if(objects_, [&](const Object& object) {
+    return !stop.stop_requested() && is_damaged(object_path(directory_, object.digest), object.digest) &&
+           remove(object);
+  });
 }
 
 std::vector<Sha256> StoreSweep::sample(std::size_t count) const {

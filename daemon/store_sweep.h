@@ -24,6 +24,10 @@ class StoreSweep {
   // See Store::gc.
   void shrink(std::uint64_t limit, const std::stop_token& stop);
 
+  // Of what is left, removes those of which IS_DAMAGED says so.
+  using IsDamaged = bool (*)(const std::string& path, const Sha256& digest);
+  void remove_damaged(IsDamaged is_damaged, const std::stop_token& stop);
+
   // COUNT of the objects that were seen, or all, at random.
   std::vector<Sha256> sample(std::size_t count) const;
 
@@ -36,6 +40,7 @@ class StoreSweep {
     Sha256 digest;  // a store has many: its path would be three times as long
   };
 
+  bool remove(const Object& object);
   void scan_shard(const std::string& shard);
   void look_at(int shard_fd, const std::string& shard, const char* name);
 

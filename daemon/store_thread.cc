@@ -16,7 +16,14 @@ StoreThread::StoreThread(std::string directory, std::uint64_t limit) : store_(st
 }
 
 Result<StoreUsage> StoreThread::gc_here(std::uint64_t limit) {
-  const StoreUsage usage = TRY(store_.gc(limit, stop_.get_token()));
+  return counted(TRY(store_.gc(limit, stop_.get_token())));
+}
+
+Result<StoreUsage> StoreThread::verify_here(std::uint64_t limit) {
+  return counted(TRY(store_.verify(limit, stop_.get_token())));
+}
+
+StoreUsage StoreThread::counted(const StoreUsage& usage) {
   counted_ = true;
   if (usage.removed_bytes > 0) {
     spdlog::info("store: removed {} objects, {} bytes; {} objects, {} bytes are left", usage.removed_objects,
@@ -34,7 +41,7 @@ asio::awaitable<Result<StoreUsage>> StoreThread::gc(std::optional<std::uint64_t>
   const std::uint64_t wanted = limit.value_or(store_.limit());
   return run_blocking(thread_, [this, wanted] {
     behind_.flush();
-    return gc_here(wanted);
+    return verify_here(wanted);
   });
 }
 

@@ -24,8 +24,8 @@ class StoreThread {
   WriteBehindStore& store() { return behind_; }
   std::uint64_t limit() const { return store_.limit(); }
 
-  // Removes what is beyond the limit: LIMIT, else the store's own. What waits to be written is written
-  // before.
+  // Removes what is beyond the limit: LIMIT, else the store's own, and what is damaged. What waits to be
+  // written is written before.
   boost::asio::awaitable<Result<StoreUsage>> gc(std::optional<std::uint64_t> limit);
   // Bytes that objects take on the disk, about. They are counted at the first call, unless a gc has come
   // before.
@@ -44,7 +44,10 @@ class StoreThread {
   void close();
 
  private:
-  Result<StoreUsage> gc_here(std::uint64_t limit);  // on the thread
+  // On the thread.
+  Result<StoreUsage> verify_here(std::uint64_t limit);
+  Result<StoreUsage> gc_here(std::uint64_t limit);
+  StoreUsage counted(const StoreUsage& usage);
   Result<std::uint64_t> bytes_here();
 
   Store store_;

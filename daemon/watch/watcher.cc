@@ -402,8 +402,8 @@ RootReport Watcher::describe_root(const std::string& path, const Forest::Root& r
   if (root.limited) {
     report.state = RootState::by_stat;
     report.reason = limit_reason();
-    report.hint = is_own_limit() ? "a greater watch.limit in kiln.toml, then kiln daemon restart"
-                                 : watch_limit_hint(limits_.watches);
+    report.hint =
+        is_own_limit() ? "KILN_WATCH_LIMIT=100% kiln daemon restart" : watch_limit_hint(limits_.watches);
   } else if (top->second.coverage == Coverage::missing) {
     report.state = RootState::missing;
   } else if (is_unwatched(top->second)) {

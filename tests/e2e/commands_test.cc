@@ -153,34 +153,52 @@ std::string store_bytes() {
       .out;
 }
 
-// An object that is no object, which only its reader could tell: 5,000 bytes, two blocks.
-std::string put_object(const std::string& shard, char digit) {
-  const std::string path = cache_dir() + "/store/" + shard + "/" + std::string(62, digit);
-  fs::create_directories(fs::path(path).parent_path());
-  write_file(path, std::string(5000, 'x'));
-  return path;
+std::vector<std::string> objects() {
+  std::vector<std::string> paths;
+  for (const auto& entry : fs::recursive_directory_iterator(cache_dir() + "/store")) {
+    if (entry.is_regular_file()) paths.push_back(entry.path());
+  }
+  return paths;
+}
+
+// Two, of one block each.
+std::vector<std::string> put_objects() {
+  kiln({"gc", "--limit", "0"});
+  write_file(work_dir() + "/one.py", "one = 1\n");
+  write_file(work_dir() + "/two.py", "two = 2\n");
+  kiln({"precompile", "--force", "one.py", "two.py"});
+  kiln({"gc"});  // what waits is written before
+  return objects();
 }
 
 TEST_F(Commands, GcShrinksTheStore) {
-  kiln({"gc", "--limit", "0"});
-  const std::string older = put_object("00", 'a');
-  const std::string newer = put_object("ff", 'b');
+  const auto put = put_objects();
+  ASSERT_EQ(put.size(), 2U);
+  const std::string& older = put[0];
+  const std::string& newer = put[1];
   fs::last_write_time(older, fs::last_write_time(newer) - std::chrono::hours(2));
-  kiln({"gc"});
   EXPECT_EQ(
       kiln({"gc"}).out,
-      "store: 2 objects, 16.0 KiB; removed 0 objects, 0 B\noverlay: 0 files, 0 B; removed 0 files, 0 B\n");
-  EXPECT_EQ(store_bytes(), "16384\n");
-  EXPECT_THAT(kiln({"gc", "--limit", "12KiB"}).out,
-              StartsWith("store: 1 object, 8.0 KiB; removed 1 object, 8.0 KiB\n"));
+      "store: 2 objects, 8.0 KiB; removed 0 objects, 0 B\noverlay: 0 files, 0 B; removed 0 files, 0 B\n");
+  EXPECT_EQ(store_bytes(), "8192\n");
+  EXPECT_THAT(kiln({"gc", "--limit", "6KiB"}).out,
+              StartsWith("store: 1 object, 4.0 KiB; removed 1 object, 4.0 KiB\n"));
   EXPECT_FALSE(fs::exists(older));
   EXPECT_TRUE(fs::exists(newer));
   const Outcome last = kiln({"gc", "--limit", "0", "--json"});
-  EXPECT_EQ(last.out, R"({"version":1,"objects":0,"bytes":0,"removed_objects":1,"removed_bytes":8192,)"
+  EXPECT_EQ(last.out, R"({"version":1,"objects":0,"bytes":0,"removed_objects":1,"removed_bytes":4096,)"
                       R"("overlay":{"files":0,"bytes":0,"removed_files":0,"removed_bytes":0}})"
                       "\n");
   EXPECT_EQ(describe_status(last.status), "exit 0");
   EXPECT_EQ(store_bytes(), "0\n");
+}
+
+TEST_F(Commands, GcRemovesWhatIsDamaged) {
+  const auto put = put_objects();
+  ASSERT_EQ(put.size(), 2U);
+  write_file(put[0], "damage");
+  EXPECT_THAT(kiln({"gc"}).out, StartsWith("store: 1 object, 4.0 KiB; removed 1 object, 4.0 KiB\n"));
+  EXPECT_EQ(objects(), std::vector<std::string>{put[1]});
 }
 
 // The overlay's bytecode of module NAME in a tree that is gone, or is not: what is in it nobody reads.

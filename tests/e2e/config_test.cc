@@ -156,7 +156,7 @@ TEST_F(ConfigFiles, AMistakeIsAnErrorWithItsLine) {
     EXPECT_EQ(describe_status(outcome.status), "exit 1") << command[0];
   }
   EXPECT_EQ(kiln({"config"}, {"KILN_CONFIG=x"}).err,
-            "error: KILN_CONFIG is not an absolute path: x\n\nhint: export KILN_CONFIG=/absolute/path\n");
+            "error: KILN_CONFIG is not an absolute path: x\n\nhint: unset KILN_CONFIG\n");
 }
 
 TEST_F(ConfigFiles, WrongUsage) {

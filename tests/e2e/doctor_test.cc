@@ -149,6 +149,72 @@ TEST_F(Doctor, ADaemonOfAnotherBuild) {
               ContainsRegex("warn  daemon             the daemon is of build [^\n]+, this kiln is "
                             "not\n      hint: kiln daemon restart\n"));
   EXPECT_EQ(describe_status(outcome.status), "exit 0") << outcome.out;
+  run({.argv = {other_build(), "daemon", "restart"}});
+  EXPECT_THAT(run({.argv = {other_build(), "doctor"}}).out, HasSubstr("ok    daemon             pid "));
+}
+
+// Two runtime directories, as of a session and of cron(8).
+TEST_F(Doctor, WhoHasNoDaemonOfHisOwnGoesToTheOneThatKeepsTheCache) {
+  kiln({"daemon", "stop"});
+  const std::vector<std::string> session{"KILN_RUNTIME_DIR", "XDG_RUNTIME_DIR=" + work_dir() + "/session"};
+  const std::vector<std::string> cron{"KILN_RUNTIME_DIR", "XDG_RUNTIME_DIR=" + work_dir() + "/cron"};
+  write_file(work_dir() + "/b.py", "y = 1\n");
+  kiln({"daemon", "start"}, session);
+  EXPECT_THAT(kiln({"precompile", "b.py"}, cron).out, HasSubstr("compiled 1, "));
+  EXPECT_THAT(kiln({"list"}, session).out, HasSubstr("/b.py "));
+  fs::create_directory(work_dir() + "/tree");
+  EXPECT_EQ(kiln({"watch", "tree"}, cron).err, "");
+  EXPECT_EQ(kiln({"status"}, cron).err, "");
+  const Outcome examined = examine(cron);
+  expect_warning(examined, "");
+  EXPECT_THAT(examined.out, ContainsRegex("ok    daemon             pid [0-9]+, [^\n]+, of " + work_dir() +
+                                          "/session/kiln\n"));
+  EXPECT_THAT(examined.out, HasSubstr(line("ok", "index", "SQLite finds nothing wrong")));
+  EXPECT_FALSE(fs::exists(work_dir() + "/cron"));
+
+  EXPECT_EQ(kiln({"daemon", "restart"}, cron).out, "the daemon runs\n");
+  EXPECT_TRUE(fs::exists(work_dir() + "/cron/kiln/kilnd.sock"));
+  EXPECT_THAT(kiln({"list"}, session).out, HasSubstr("/b.py "));
+  kiln({"unwatch", work_dir() + "/tree"}, session);
+  EXPECT_EQ(kiln({"daemon", "stop"}, session).out, "the daemon has stopped\n");
+  for (const auto& side : {session, cron}) {
+    EXPECT_EQ(kiln({"daemon", "stop"}, side).out, "no daemon was running\n");
+  }
+}
+
+// With KILN_RUNTIME_DIR a daemon of its own is wanted.
+TEST_F(Doctor, ADaemonThatSharesTheCacheOfAnother) {
+  fill_cache();
+  write_file(work_dir() + "/b.py", "another = 1\n");
+  const std::string other = "KILN_RUNTIME_DIR=" + work_dir() + "/run";
+  const std::string keeper = "the daemon of " + runtime_dir() + ", pid " + std::to_string(daemon_pid()) +
+                             ", keeps the index of " + cache_dir() +
+                             "; this one has an index of its own, which is forgotten when it ends";
+  const std::string go_there = "export KILN_RUNTIME_DIR=" + runtime_dir();
+  EXPECT_THAT(examine({other}).out,
+              HasSubstr(line("skip", "index", "it is in use by the daemon of " + runtime_dir())));
+
+  EXPECT_THAT(kiln({"precompile", "a.py", "b.py"}, {other}).out, HasSubstr("compiled 1, fresh 1, "));
+  EXPECT_THAT(kiln({"list"}, {other}).out, HasSubstr("/b.py "));
+  EXPECT_THAT(kiln({"list"}).out, Not(HasSubstr("/b.py "))) << "one daemon alone writes to an index";
+  expect_warning(examine({other}), line("warn", "daemon", keeper, go_there));
+  const std::string warning = "warning: " + keeper + "\n\nhint: " + go_there + "\n";
+  EXPECT_EQ(kiln({"status"}, {other}).err, warning);
+  fs::create_directory(work_dir() + "/tree");
+  EXPECT_EQ(kiln({"watch", "tree"}, {other}).err, warning);
+  EXPECT_THAT(kiln({"daemon", "logs"}).out,
+              HasSubstr("the index of " + cache_dir() + " is kept by the daemon of " + runtime_dir()));
+  expect_warning(examine(), "ok    daemon             pid ");
+  EXPECT_EQ(kiln({"status"}).err, "");
+
+  kiln({"daemon", "stop"});
+  expect_warning(examine({other}), line("warn", "daemon",
+                                        "the daemon has an index of its own, not that of " + cache_dir() +
+                                            ", and forgets it when it ends",
+                                        "kiln daemon restart"));
+  kiln({"daemon", "restart"}, {other});
+  expect_warning(examine({other}), "ok    daemon             pid ");
+  kiln({"daemon", "stop"}, {other});
 }
 
 TEST_F(Doctor, AnIndexThatIsDamaged) {
@@ -175,7 +241,7 @@ TEST_F(Doctor, AnIndexThatIsNoFile) {
   fs::create_directories(index);
   fs::permissions(cache, fs::perms::owner_all);
   expect_bad(examine({"KILN_CACHE_DIR=" + cache, "KILN_RUNTIME_DIR=" + work_dir() + "/none"}),
-             line("bad", "index", index + " is no file", "mv " + index + " " + index + ".old"));
+             line("bad", "index", index + " is no file", "mv " + index + " " + index + ".aside"));
 }
 
 // The daemon's program looks for itself, and leaves everything as it is.
@@ -196,7 +262,7 @@ TEST_F(Doctor, WhatAFormerDaemonHasLeft) {
   const Outcome damaged = examine();
   EXPECT_THAT(damaged.out,
               ContainsRegex("bad   index              [^\n]+\n      hint: kiln daemon restart\n"));
-  expect_bad(damaged, "      hint: rm " + object + "\n");
+  expect_bad(damaged, "; damaged: 1\n      hint: kiln gc\n");
   EXPECT_TRUE(own_processes("kilnd").empty());
   fs::remove(object);
   fs::remove(cache_dir() + "/index.db");
@@ -221,9 +287,10 @@ TEST_F(Doctor, AnObjectOfTheStoreThatIsDamaged) {
   const Outcome outcome = examine();
   EXPECT_THAT(outcome.out,
               ContainsRegex("bad   store              objects examined: [0-9]+ of [0-9]+; damaged: 1\n"));
-  expect_bad(outcome, "      hint: rm " + object + "\n");
+  expect_bad(outcome, "      hint: kiln gc\n");
   EXPECT_TRUE(fs::exists(object)) << "who examines changes nothing";
-  fs::remove(object);
+  kiln({"gc"});
+  EXPECT_FALSE(fs::exists(object));
   EXPECT_EQ(describe_status(examine().status), "exit 0");
 }
 
@@ -234,14 +301,12 @@ struct Place {
 };
 
 TEST_F(Doctor, ADirectoryThatCannotBeUsed) {
-  const std::string another = "/a/directory/of/yours";
   const std::vector<Place> places{
       {"chmod 777 $D", "$D can be written by other users", "chmod 700 $D"},
-      {"rmdir $D; touch $D", "$D is no directory", "export $V=" + another},
-      {"touch $D/another; chmod 777 $D", "$D can be written by other users", "export $V=" + another},
+      {"rmdir $D; touch $D", "$D is no directory", "unset $V"},
+      {"touch $D/another; chmod 777 $D", "$D can be written by other users", "unset $V"},
       {"mv $D real; ln -s real $D", "$D is a symbolic link, which Kiln does not follow", "export $V=$W/real"},
-      {"rmdir $D; ln -s nowhere $D", "$D is a symbolic link, which Kiln does not follow",
-       "export $V=" + another},
+      {"rmdir $D; ln -s nowhere $D", "$D is a symbolic link, which Kiln does not follow", "unset $V"},
   };
   const auto filled = [](std::string text, const std::string& variable) {
     for (const auto& [name, value] : {std::pair<std::string, std::string>{"$D", work_dir() + "/place"},
@@ -260,7 +325,7 @@ TEST_F(Doctor, ADirectoryThatCannotBeUsed) {
       fs::create_directory(work_dir() + "/place");
       fs::permissions(work_dir() + "/place", fs::perms::owner_all);
       run({.argv = {"/bin/sh", "-c", filled(place.fault, variable)}});
-      expect_bad(examine({variable + "=" + work_dir() + "/place"}),
+      expect_bad(examine({variable + "=" + work_dir() + "/place", "XDG_RUNTIME_DIR=" + work_dir()}),
                  line("bad", check, filled(place.what, variable), filled(place.hint, variable)));
     }
   }
@@ -277,7 +342,7 @@ TEST_F(Doctor, AFileInThePlaceOfTheDefaultDirectory) {
 TEST_F(Doctor, ADirectoryThatTheKernelDoesNotLetMake) {
   expect_bad(examine({"KILN_CACHE_DIR=/proc/kiln"}),
              line("bad", "cache directory", "/proc/kiln cannot be made: /proc is the kernel's own (proc)",
-                  "export KILN_CACHE_DIR=/a/directory/of/yours"));
+                  "unset KILN_CACHE_DIR"));
 }
 
 TEST_F(Doctor, ADirectoryBelowAFile) {
@@ -285,7 +350,7 @@ TEST_F(Doctor, ADirectoryBelowAFile) {
   expect_bad(examine({"KILN_CACHE_DIR=" + work_dir() + "/file/cache"}),
              line("bad", "cache directory",
                   work_dir() + "/file/cache cannot be made: " + work_dir() + "/file is no directory",
-                  "export KILN_CACHE_DIR=/a/directory/of/yours"));
+                  "unset KILN_CACHE_DIR"));
 }
 
 TEST_F(Doctor, ADirectoryOfAnotherUser) {
@@ -295,7 +360,7 @@ TEST_F(Doctor, ADirectoryOfAnotherUser) {
   ASSERT_EQ(::chown(place.c_str(), kNobody, kNobody), 0);
   expect_bad(examine({"KILN_CACHE_DIR=" + place}),
              line("bad", "cache directory", place + " belongs to another user, of id 65534",
-                  "export KILN_CACHE_DIR=/a/directory/of/yours"));
+                  "unset KILN_CACHE_DIR"));
 }
 
 TEST_F(Doctor, ADirectoryThatSudoMade) {
@@ -326,7 +391,7 @@ TEST_F(Doctor, AReadOnlyFileSystem) {
              line("bad", "cache directory",
                   place + " cannot be made: " + fs::path(place).parent_path().string() + ": " +
                       (is_root ? "Read-only file system" : "Permission denied"),
-                  "export KILN_CACHE_DIR=/a/directory/of/yours"));
+                  "unset KILN_CACHE_DIR"));
 }
 
 // In a mount namespace of its own, for which root is needed, or to be one there.
@@ -344,7 +409,7 @@ TEST_F(Doctor, AFullDisk) {
   const Outcome outcome = run(invocation);
   if (describe_status(outcome.status) == "exit 126") GTEST_SKIP() << "nothing can be mounted here";
   expect_bad(outcome, line("bad", "disk", "nothing can be written in " + place + ": No space left on device",
-                           "export KILN_CACHE_DIR=/a/directory/of/yours"));
+                           "unset KILN_CACHE_DIR"));
 }
 
 TEST_F(Doctor, FilesThatMayNotGrow) {
@@ -371,7 +436,7 @@ TEST_F(Doctor, AMistakeInTheConfiguration) {
   write_file(user_config_, "\n[store]\nlimits = \"1GiB\"\n");
   expect_bad(examine(), line("bad", "configuration",
                              user_config_ + ":3: unknown key store.limits; did you mean store.limit?",
-                             "kiln config --describe"));
+                             "sed -i --follow-symlinks '3s/^/# /' " + user_config_));
   kiln({"daemon", "restart"});
   fs::remove(user_config_);
   expect_bad(examine(), line("bad", "configuration",
@@ -465,7 +530,8 @@ TEST_F(Doctor, AnInstallationOfWhichAPartIsMissing) {
     return run({.argv = {bin + "/kiln", "doctor"},
                 .environment = environment_with({"KILN_RUNTIME_DIR=" + work_dir() + "/run"})});
   };
-  const std::string again = "cmake --build --preset release";
+  const std::string prefix = fs::path(bin).parent_path();
+  const std::string again = "cmake --install build/release --prefix " + prefix;
   EXPECT_EQ(describe_status(examine_it().status), "exit 0");
   fs::remove(lib + "/probe.py");
   expect_bad(examine_it(), line("bad", "installation", lib + "/probe.py is missing", again));
@@ -476,6 +542,11 @@ TEST_F(Doctor, AnInstallationOfWhichAPartIsMissing) {
                                               "/kilnd is of another build: [^\n]+\n      hint: " + again));
   write_file(bin + "/kilnd", "");
   expect_bad(examine_it(), line("bad", "installation", bin + "/kilnd does not start", again));
+  fs::remove(bin + "/kilnd");
+  EXPECT_EQ(run({.argv = {bin + "/kiln", "daemon", "start"},
+                 .environment = environment_with({"KILN_RUNTIME_DIR=" + work_dir() + "/run"})})
+                .err,
+            "error: cannot start " + bin + "/kilnd: No such file or directory\n\nhint: " + again + "\n");
   fs::remove_all(fs::path(bin).parent_path());
 }
 
@@ -510,7 +581,7 @@ TEST_F(Doctor, ATreeThatCannotBeWatched) {
   const Outcome outcome = examine();
   expect_bad(outcome, line("bad", "watches",
                            work_dir() + "/tree cannot be watched: no watch is left: watch.limit grants 1",
-                           "a greater watch.limit in kiln.toml, then kiln daemon restart"));
+                           "KILN_WATCH_LIMIT=100% kiln daemon restart"));
   fs::remove_all(work_dir() + "/tree");
   kiln({"unwatch", work_dir() + "/tree"});
 }
@@ -574,7 +645,8 @@ TEST_F(Doctor, JsonSaysTheSame) {
   EXPECT_EQ(describe_status(said.status), "exit 1");
   const Outcome keys =
       run({.argv = {any_python().path, "-c", script}, .in = Stream::file, .input = said.out});
-  EXPECT_EQ(keys.out, "['version', 'bad', 'findings'] 1 1\n[('bad', 'kiln config --describe')]\n")
+  EXPECT_EQ(keys.out, "['version', 'bad', 'findings'] 1 1\n[('bad', \"sed -i --follow-symlinks '1s/^/# /' " +
+                          user_config_ + "\")]\n")
       << keys.err;
 }
 

@@ -27,8 +27,9 @@ void PrintTo(const Mistake& mistake, std::ostream* out) {
 }
 
 std::string filled(std::string text) {
-  for (const auto& [name, value] :
-       {std::pair<std::string, std::string>{"$W", work_dir()}, {"$H", home_dir()}}) {
+  for (const auto& [name, value] : {std::pair<std::string, std::string>{"$W", work_dir()},
+                                    {"$H", home_dir()},
+                                    {"$U", std::to_string(::geteuid())}}) {
     for (std::size_t at = 0; (at = text.find(name, at)) != std::string::npos; at += value.size())
       text.replace(at, name.size(), value);
   }
@@ -393,12 +394,12 @@ const Mistake kMistakes[] = {
      "echo 'store.limit = \"1GiB\"' > kiln.toml"},
     {"configuration_is_a_directory",
      {"config"},
-     error("cannot read $W/d: it is not a file", "kiln config --path"),
+     error("cannot read $W/d: it is not a file", "mv $W/d $W/d.aside"),
      1,
      {"KILN_CONFIG=$W/d"}},
     {"configuration_of_the_project_is_a_directory",
      {"config"},
-     error("cannot read $W/kiln.toml: it is not a file", "kiln config --path"),
+     error("cannot read $W/kiln.toml: it is not a file", "mv $W/kiln.toml $W/kiln.toml.aside"),
      1,
      {},
      "mkdir kiln.toml"},
@@ -416,12 +417,12 @@ const Mistake kMistakes[] = {
     // Where Kiln keeps its things.
     {"relative_runtime_directory",
      {"status"},
-     error("KILN_RUNTIME_DIR is not an absolute path: run", "export KILN_RUNTIME_DIR=/absolute/path"),
+     error("KILN_RUNTIME_DIR is not an absolute path: run", "unset KILN_RUNTIME_DIR"),
      3,
      {"KILN_RUNTIME_DIR=run"}},
     {"no_home",
      {"daemon", "logs"},
-     error("neither HOME nor KILN_CACHE_DIR is set", "export KILN_CACHE_DIR=/absolute/path"),
+     error("neither HOME nor KILN_CACHE_DIR is set", "export KILN_CACHE_DIR=/var/tmp/kiln-$U"),
      3,
      {"HOME", "KILN_CACHE_DIR"}},
     {"no_daemon",
@@ -431,12 +432,12 @@ const Mistake kMistakes[] = {
      {"KILN_RUNTIME_DIR=$W/none"}},
     {"runtime_directory_is_a_file",
      {"daemon", "start"},
-     error("cannot open $W/a.py: Not a directory", "export KILN_RUNTIME_DIR=/a/directory/of/yours"),
+     error("cannot open $W/a.py: Not a directory", "unset KILN_RUNTIME_DIR"),
      3,
-     {"KILN_RUNTIME_DIR=$W/a.py"}},
+     {"KILN_RUNTIME_DIR=$W/a.py", "XDG_RUNTIME_DIR=$W"}},
     {"cache_directory_is_a_file",
      {"daemon", "start"},
-     error("cannot open $W/a.py: Not a directory", "export KILN_CACHE_DIR=/a/directory/of/yours"),
+     error("cannot open $W/a.py: Not a directory", "unset KILN_CACHE_DIR"),
      3,
      {"KILN_RUNTIME_DIR=$W/run", "KILN_CACHE_DIR=$W/a.py"}},
     {"cache_directory_is_a_link",
@@ -467,8 +468,7 @@ const Mistake kMistakes[] = {
      "chmod 777 d"},
     {"socket_is_a_directory",
      {"daemon", "start"},
-     error("cannot listen on $W/d/kilnd.sock: Address already in use",
-           "mv $W/d/kilnd.sock $W/d/kilnd.sock.old"),
+     error("cannot listen on $W/d/kilnd.sock: Address already in use", "rm -r $W/d/kilnd.sock"),
      3,
      {"KILN_RUNTIME_DIR=$W/d", "KILN_CACHE_DIR=$W/cache"},
      "chmod 700 d; mkdir d/kilnd.sock"},
@@ -502,9 +502,9 @@ const Mistake kMistakes[] = {
      "chmod 777 d"},
     {"runtime_directory_is_the_systems",
      {"daemon", "start"},
-     error("$W/d can be written by other users", "export KILN_RUNTIME_DIR=/a/directory/of/yours"),
+     error("$W/d can be written by other users", "unset KILN_RUNTIME_DIR"),
      3,
-     {"KILN_RUNTIME_DIR=$W/d"},
+     {"KILN_RUNTIME_DIR=$W/d", "XDG_RUNTIME_DIR=$W"},
      "chmod 1777 d; touch d/another"},
 };
 
@@ -565,8 +565,7 @@ TEST(RootMistakes, ACacheOfAnotherUser) {
   ASSERT_EQ(::chown(place.c_str(), 65534, 65534), 0);
   const Outcome outcome =
       kiln({"daemon", "start"}, {"KILN_CACHE_DIR=" + place, "KILN_RUNTIME_DIR=" + work_dir() + "/run"});
-  EXPECT_EQ(outcome.err,
-            error(place + " belongs to another user", "export KILN_CACHE_DIR=/a/directory/of/yours"));
+  EXPECT_EQ(outcome.err, error(place + " belongs to another user", "unset KILN_CACHE_DIR"));
   EXPECT_EQ(describe_status(outcome.status), "exit 3");
 }
 
@@ -626,7 +625,7 @@ TEST(DaemonMistakes, ATreeThatIsTooLargeToBeWatched) {
   const Outcome outcome = kiln({"watch", "tree"});
   EXPECT_EQ(outcome.err,
             error("changes in " + work_dir() + "/tree are not heard: no watch is left: watch.limit grants 1",
-                  "a greater watch.limit in kiln.toml, then kiln daemon restart"));
+                  "KILN_WATCH_LIMIT=100% kiln daemon restart"));
   EXPECT_EQ(describe_status(outcome.status), "exit 1");
   kiln({"unwatch", "tree"});
   kiln({"daemon", "restart"});

@@ -300,6 +300,18 @@ TEST_F(StoreTest, GcToNothingEmptiesTheStore) {
   EXPECT_EQ(store_.approximate_bytes(), 0U);
 }
 
+TEST_F(StoreTest, WhatIsDamagedIsRemovedByWhoVerifies) {
+  fill(5);
+  for (const int at : {1, 3}) std::ofstream(store_.path_of(key_of(at))) << "damage";
+  EXPECT_EQ(store_.gc()->objects, 5U) << "who only makes room reads nothing";
+  const auto usage = store_.verify(Store::kNoLimit);
+  ASSERT_TRUE(usage);
+  EXPECT_EQ(usage->objects, 3U);
+  EXPECT_EQ(usage->removed_objects, 2U);
+  EXPECT_EQ(count_files(), 3);
+  EXPECT_TRUE(store_.examine(10)->damaged.empty());
+}
+
 TEST_F(StoreTest, GcOfAStoreThatIsNotThereFindsNothing) {
   const auto usage = store_.gc();
   ASSERT_TRUE(usage);

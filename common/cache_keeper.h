@@ -1,0 +1,49 @@
+// Which daemon keeps the index of a cache.
+//
+// Each runtime directory has a daemon, and a shell without XDG_RUNTIME_DIR, as cron(8) or su(1) starts it,
+// has another runtime directory than the session. Who has no daemon of his own there goes to the keeper, if
+// that sees the same files and KILN_RUNTIME_DIR does not say that another daemon is wanted
+// (client/connection.h).
+//
+// So a cache is seldom used by several daemons, but may be. Store and overlay are made for that; an index is
+// not, for it has one connection (daemon/index.h). The first daemon keeps the index, and any other has one of
+// its own, for as long as it lives. It serves runs, compiles and
+// restores all the same; what it does not have is what the index remembers: roots that are watched, and
+// bytecode that others have made. That an edit within the second has left such bytecode old is then known by
+// Python's own rule alone, as of bytecode that Kiln has not made.
+//
+//   CACHE/index.db.lock   locked by its keeper; its pid, mount namespace and runtime directory, a line each
+//
+// Rejected: that others refuse to start, whose users would lose Kiln.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "common/unique_fd.h"
+
+namespace kiln {
+
+// Empty: its disk was too full to say who it is.
+struct CacheKeeper {
+  pid_t pid = 0;
+  std::uint64_t mount_namespace = 0;  // inode of /proc/self/ns/mnt
+  std::string runtime_dir;
+
+  bool operator==(const CacheKeeper&) const = default;
+};
+
+// Makes KEEPER that of CACHE_DIR, which is there, for as long as the descriptor is open. Empty: another is
+// it, or nothing can be locked there.
+UniqueFd keep_cache(const std::string& cache_dir, const CacheKeeper& keeper);
+
+// Of the calling process.
+std::uint64_t own_mount_namespace();
+
+// Nothing: none lives.
+std::optional<CacheKeeper> keeper_of(const std::string& cache_dir);
+
+}  // namespace kiln
