@@ -1,4 +1,5 @@
-// `kiln gc`: shrinks the store and the overlay to their limits, removes what is damaged, and says what was removed and what is left.
+// `kiln gc`: shrinks the store and the overlay to their limits, removes what is damaged, and says what was
+// removed and what is left.
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <optional>

@@ -25,7 +25,7 @@ namespace {
 // Bytecode of a large project, and the index of it, fit into this.
 constexpr std::uint64_t kComfortable = 256U << 20;
 constexpr std::size_t kTrial = 64U << 10;
-constexpr std::uint64_t kBlock = 512;        // unit of st_blocks: stat(2)
+constexpr std::uint64_t kBlock = 512;  // unit of st_blocks: stat(2)
 bool is_directory(const std::string& path) {
   struct stat status {};
   return ::stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode);

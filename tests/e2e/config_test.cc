@@ -221,7 +221,8 @@ TEST_F(ConfigFiles, ADaemonStartsWithAMistakeAndRemovesNothing) {
   EXPECT_EQ(describe_status(kiln({"daemon", "restart"}).status), "exit 0");
   EXPECT_THAT(kiln({"status"}).out,
               HasSubstr("configuration ignored: " + user_ + ":2: unknown key store.limt"));
-  EXPECT_EQ(status_value("[l['name'] for l in d['limits'] if l['name'] != 'watches']"), "['images', 'programs']\n");
+  EXPECT_EQ(status_value("[l['name'] for l in d['limits'] if l['name'] != 'watches']"),
+            "['images', 'programs']\n");
   const Outcome gc = kiln({"gc"});
   EXPECT_THAT(gc.err,
               AllOf(HasSubstr("error: " + user_ + ":2: "), HasSubstr("\n\nhint: kiln config --describe\n")));
