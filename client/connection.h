@@ -16,8 +16,10 @@ class Connection {
  public:
   static constexpr std::chrono::milliseconds kAnswerLimit{5'000};
 
-  // Connects to the living daemon. Fails with Reason::no_daemon when there is none, daemon_unreachable when a
-  // socket is there but cannot be used, foreign_user when directory or daemon belong to somebody else.
+  // Connects to the living daemon, of the runtime directory, or else the one that keeps the cache
+  // (common/cache_keeper.h); no directory is made. Fails with Reason::no_daemon when there is none,
+  // daemon_unreachable when a socket is there but cannot be used, foreign_user when directory or daemon
+  // belong to somebody else.
   static Result<Connection> open();
 
   // The same, of a daemon that lives already: where systemd listens, open() has one started.

@@ -7,10 +7,10 @@
 //
 // So a cache is seldom used by several daemons, but may be. Store and overlay are made for that; an index is
 // not, for it has one connection (daemon/index.h). The first daemon keeps the index, and any other has one of
-// its own, for as long as it lives. It serves runs, compiles and
-// restores all the same; what it does not have is what the index remembers: roots that are watched, and
-// bytecode that others have made. That an edit within the second has left such bytecode old is then known by
-// Python's own rule alone, as of bytecode that Kiln has not made.
+// its own, for as long as it lives. It serves runs, compiles and restores all the same; what it does not have
+// is what the index remembers: roots that are watched, and bytecode that others have made. That an edit
+// within the second has left such bytecode old is then known by Python's own rule alone, as of bytecode that
+// Kiln has not made.
 //
 //   CACHE/index.db.lock   locked by its keeper; its pid, mount namespace and runtime directory, a line each
 //
