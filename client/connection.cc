@@ -71,33 +71,37 @@ std::string keepers_runtime_dir() {
   return keeper && keeper->mount_namespace == own_mount_namespace() ? keeper->runtime_dir : std::string();
 }
 
-}  // namespace
-
-Result<Connection> Connection::open() {
-  const std::string dir = TRY(runtime_dir());
-  auto own = connect_in(dir);
-  if (own) return Connection(std::move(*own));
-  if (own.error().reason != Reason::no_daemon) return own.error();
-  const std::string other = keepers_runtime_dir();
-  if (other.empty() || other == dir) return own.error();
-  auto kept = connect_in(other);
-  return kept ? Result<Connection>(Connection(std::move(*kept))) : own.error();
-}
-
-namespace {
-
 // By its lock, taken for an instant: systemd may listen in its stead, and would start it for who connects.
 bool is_daemon_living(const std::string& dir) {
   const UniqueFd lock{::open(lifetime_lock_path(dir).c_str(), O_RDONLY | O_CLOEXEC)};
   return lock ? ::flock(lock.get(), LOCK_SH | LOCK_NB) != 0 : errno != ENOENT;
 }
 
+Result<UniqueFd> connect_to_living_in(const std::string& dir) {
+  if (!is_daemon_living(dir)) return Error{Reason::no_daemon, "no daemon is running", "kiln daemon start"};
+  return connect_in(dir);
+}
+
+// By CONNECT, to one's own daemon or, where there is none, to the cache's keeper.
+template <class Connect>
+Result<UniqueFd> connect_by(Connect connect) {
+  const std::string dir = TRY(runtime_dir());
+  auto own = connect(dir);
+  if (own || own.error().reason != Reason::no_daemon) return own;
+  const std::string other = keepers_runtime_dir();
+  if (other.empty() || other == dir) return own;
+  auto keepers = connect(other);
+  return keepers ? std::move(keepers) : std::move(own);
+}
+
 }  // namespace
 
+Result<Connection> Connection::open() {
+  return Connection(TRY(connect_by(connect_in)));
+}
+
 Result<Connection> Connection::open_living() {
-  const std::string dir = TRY(runtime_dir());
-  if (!is_daemon_living(dir)) return Error{Reason::no_daemon, "no daemon is running", {}};
-  return open();
+  return Connection(TRY(connect_by(connect_to_living_in)));
 }
 
 namespace {

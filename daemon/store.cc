@@ -9,6 +9,7 @@
 #include <ctime>
 
 #include "common/fields.h"
+#include "common/path_error.h"
 #include "common/unique_fd.h"
 #include "daemon/store_sweep.h"
 #include "daemon/temporary_file.h"
@@ -132,7 +133,7 @@ Result<void> Store::keep(const StoreKey& key, const StoredCode& stored) {
   if (size > limit() / kObjectShare) return {};
   const std::string path = object_path(directory_, digest);
   errno = write_object(path, object);
-  if (errno != 0) return errno_error("cannot write " + path);
+  if (errno != 0) return path_error("cannot write", path);
   count_written(size);
   return {};
 }

@@ -13,6 +13,7 @@
 #include <random>
 
 #include "common/file_stamp.h"
+#include "common/path_error.h"
 #include "daemon/temporary_file.h"
 
 namespace kiln {
@@ -38,7 +39,7 @@ bool is_left_over(std::string_view name, const struct stat& status) {
 Result<void> StoreSweep::scan(const std::stop_token& stop) {
   const Directory directory(::opendir(directory_.c_str()));
   if (!directory && errno == ENOENT) return {};
-  if (!directory) return errno_error("cannot read " + directory_);
+  if (!directory) return path_error("cannot read", directory_);
   while (const dirent* entry = ::readdir(directory.get())) {
     if (stop.stop_requested()) break;
     if (is_shard(entry->d_name)) scan_shard(entry->d_name);
