@@ -28,6 +28,13 @@ std::string without_trailing_slashes(std::string path) {
   return path;
 }
 
+// SUFFIX begins with a slash. DIR may be no more than one: HOME=/ is that of a container's user who has no
+// name.
+std::string below(const std::string& dir, const std::string& suffix) {
+  const std::string place = without_trailing_slashes(dir);
+  return place == "/" ? suffix : place + suffix;
+}
+
 // Nothing: no home is known.
 Result<std::optional<std::string>> overridable(const Variables& variables, const char* override_name,
                                                const char* xdg_name, const char* below_home,
@@ -38,22 +45,33 @@ Result<std::optional<std::string>> overridable(const Variables& variables, const
     }
     return without_trailing_slashes(value);
   }
-  if (const char* value = absolute_variable(variables, xdg_name))
-    return without_trailing_slashes(value) + suffix;
+  if (const char* value = absolute_variable(variables, xdg_name)) return below(value, suffix);
   if (const char* home = absolute_variable(variables, "HOME"))
-    return without_trailing_slashes(home) + below_home + suffix;
+    return below(home, std::string(below_home) + suffix);
   return std::nullopt;
 }
 
-Result<void> make_dirs(const std::string& dir) {
+Error another_is_needed(const std::string& what, const std::string& variable) {
+  Error error = errno_error(what);
+  error.hint = "export " + variable + "=/a/directory/of/yours";
+  return error;
+}
+
+// One above that cannot be made may be there all the same, which the next one tells. If it is not, it is the
+// one to name.
+Result<void> make_dirs(const std::string& dir, const std::string& variable) {
+  std::optional<Error> denied;
   for (std::size_t slash = dir.find('/', 1); slash != std::string::npos; slash = dir.find('/', slash + 1)) {
-    if (::mkdir(dir.substr(0, slash).c_str(), 0777) != 0 && errno != EEXIST && errno != EROFS &&
-        errno != EACCES) {
-      return errno_error("cannot create " + dir.substr(0, slash));
-    }
+    const std::string above = dir.substr(0, slash);
+    if (::mkdir(above.c_str(), 0777) == 0 || errno == EEXIST) continue;
+    if (errno == ENOENT && denied) return *denied;
+    const bool may_be_there = errno == EROFS || errno == EACCES;
+    denied = another_is_needed("cannot create " + above, variable);
+    if (!may_be_there) return *denied;
   }
-  if (::mkdir(dir.c_str(), 0700) != 0 && errno != EEXIST) return errno_error("cannot create " + dir);
-  return {};
+  if (::mkdir(dir.c_str(), 0700) == 0 || errno == EEXIST) return {};
+  if (errno == ENOENT && denied) return *denied;
+  return another_is_needed("cannot create " + dir, variable);
 }
 
 // Where it leads to is named, for that is what the user means.
@@ -74,8 +92,7 @@ Result<std::string> runtime_dir() {
     }
     return without_trailing_slashes(value);
   }
-  if (const char* value = absolute_variable(::getenv, "XDG_RUNTIME_DIR"))
-    return without_trailing_slashes(value) + "/kiln";
+  if (const char* value = absolute_variable(::getenv, "XDG_RUNTIME_DIR")) return below(value, "/kiln");
   return "/tmp/kiln-" + std::to_string(::geteuid());
 }
 
@@ -106,16 +123,14 @@ std::string log_path(const std::string& cache_dir) {
 Result<UniqueFd> open_private_dir(const std::string& dir, const std::string& variable) {
   UniqueFd fd{::open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)};
   if (!fd && errno == ENOENT) {
-    TRY_VOID(make_dirs(dir));
+    TRY_VOID(make_dirs(dir, variable));
     fd.reset(::open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   }
   if (!fd) {
     const int why = errno;
     if (auto linked = linked_dir(dir, variable)) return std::move(*linked);
     errno = why;
-    Error unusable = errno_error("cannot open " + dir);
-    unusable.hint = "export " + variable + "=/a/directory/of/yours";
-    return unusable;
+    return another_is_needed("cannot open " + dir, variable);
   }
   struct stat status {};
   if (::fstat(fd.get(), &status) != 0) return errno_error("cannot stat " + dir);
