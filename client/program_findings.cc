@@ -129,6 +129,18 @@ bool is_own_unit(const std::string& name) {
   return name.starts_with("kiln") && name.ends_with(".service");
 }
 
+// By a bare name systemd means the first program of that name in its own directories, whatever PATH is
+// (systemd.service(5), "Command lines").
+std::string found_by_systemd(const std::string& program) {
+  if (program.find('/') != std::string::npos) return program;
+  for (const char* directory :
+       {"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"}) {
+    const std::string place = std::string(directory) + "/" + program;
+    if (is_program(place)) return place;
+  }
+  return program;
+}
+
 // What the unit starts: the first word of ExecStart, less the characters that say how (systemd.service(5)).
 std::string started_by(const std::string& unit) {
   constexpr std::string_view kKey = "ExecStart=";
@@ -139,7 +151,7 @@ std::string started_by(const std::string& unit) {
     if (begin == std::string::npos) continue;
     std::string program = line.substr(begin, line.find(' ', begin) - begin);
     if (program.starts_with("%h")) program.replace(0, 2, value_of("HOME"));
-    return program;
+    return found_by_systemd(program);
   }
   return {};
 }

@@ -492,6 +492,9 @@ TEST_F(Doctor, ASystemdUnitOfAnotherProgram) {
              line("bad", "systemd", unit + " starts /nowhere/kilnd, which is no program", edit));
   write_file(unit, "[Service]\nExecStart=/bin/true\n");
   expect_warning(examine({config}), line("warn", "systemd", unit + " starts another kilnd: /bin/true", edit));
+  write_file(unit, "[Service]\nExecStart=true --foreground\n");  // as the unit of the package: a bare name
+  expect_warning(examine({config}),
+                 line("warn", "systemd", unit + " starts another kilnd: /usr/bin/true", edit));
 }
 
 TEST_F(Doctor, ATreeThatCannotBeWatched) {
