@@ -92,9 +92,9 @@ Result<std::optional<std::string>> config_file(const Variables& variables) {
   if (const char* const value = variables("KILN_CONFIG"); is_set(value))
     return TRY(named_by("KILN_CONFIG", value));
   if (const char* const value = absolute_variable(variables, "XDG_CONFIG_HOME"))
-    return without_trailing_slashes(value) + "/kiln/kiln.toml";
+    return below(value, "/kiln/kiln.toml");
   if (const char* const value = absolute_variable(variables, "HOME"))
-    return without_trailing_slashes(value) + "/.config/kiln/kiln.toml";
+    return below(value, "/.config/kiln/kiln.toml");
   return std::nullopt;
 }
 
