@@ -114,10 +114,8 @@ std::string log_path(const std::string& cache_dir) {
 Result<UniqueFd> open_private_dir(const std::string& dir, const std::string& variable) {
   UniqueFd fd{::open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)};
   if (!fd && errno == ENOENT) {
-    if (auto made = make_dirs(dir); !made) {
-      made.error().hint = use_another(variable);
-      return made.error();
-    }
+    if (const auto made = make_dirs(dir); !made)
+      return Error{made.error().reason, made.error().message, use_another(variable)};
     fd.reset(::open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   }
   if (!fd) {
