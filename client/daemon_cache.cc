@@ -1,5 +1,7 @@
 #include "client/daemon_cache.h"
 
+#include <cstdlib>
+
 #include "client/connection.h"
 #include "common/cache_keeper.h"
 #include "common/place.h"
@@ -10,19 +12,34 @@ namespace kiln {
 namespace {
 
 // Nothing where there is none, or none that answers.
-Result<std::string> cache_of_daemon() {
+Result<proto::Status::Daemon> living_daemon() {
   Connection connection = TRY(Connection::open_living());
   proto::Request request;
   request.mutable_status();
   TRY_VOID(connection.send(std::move(request)));
   TRY_VOID(connection.await_answer());
-  return TRY(connection.receive()).status().daemon().cache_dir();
+  return TRY(connection.receive()).status().daemon();
+}
+
+// A daemon that systemd starts has the environment of the user's manager.
+std::string manage_environment() {
+  std::string import;
+  std::string unset;
+  for (const char* name : {"KILN_CACHE_DIR", "XDG_CACHE_HOME"})
+    (std::getenv(name) != nullptr ? import : unset) += std::string(" ") + name;
+  std::string commands;
+  if (!import.empty()) commands += "systemctl --user import-environment" + import + " && ";
+  if (!unset.empty()) commands += "systemctl --user unset-environment" + unset + " && ";
+  return commands;
 }
 
 }  // namespace
 
-std::string of_another_cache(const std::string& its_dir) {
-  return "the daemon that is running keeps its cache in " + printable(its_dir) + ", not where this one says";
+Error of_another_cache(const proto::Status::Daemon& daemon) {
+  return {Reason::config,
+          "the daemon that is running keeps its cache in " + printable(daemon.cache_dir()) +
+              ", not where this one says",
+          (daemon.service() ? manage_environment() : "") + "kiln daemon restart"};
 }
 
 std::optional<Error> kept_by_another(const std::string& cache_dir, const std::string& runtime_dir) {
@@ -48,9 +65,9 @@ std::optional<Error> not_keeping(const proto::Status::Daemon& daemon) {
 }
 
 Result<void> check_daemon_cache(const std::string& dir) {
-  const auto its_dir = cache_of_daemon();
-  if (!its_dir || *its_dir == dir) return {};
-  return Error{Reason::config, of_another_cache(*its_dir), "kiln daemon restart"};
+  const auto daemon = living_daemon();
+  if (!daemon || daemon->cache_dir() == dir) return {};
+  return of_another_cache(*daemon);
 }
 
 }  // namespace kiln

@@ -10,7 +10,9 @@
 
 namespace kiln {
 
-std::string of_another_cache(const std::string& its_dir);
+// Of DAEMON, which keeps another cache than the environment says, with the command after which one of this
+// environment runs.
+Error of_another_cache(const proto::Status::Daemon& daemon);
 
 // Why the daemon of RUNTIME_DIR is not the one that keeps the index of CACHE_DIR (common/cache_keeper.h),
 // with the command that leads to that one. Nothing: it is, or there is none.

@@ -178,9 +178,9 @@ Findings socket_findings(const std::string& socket) {
 Findings daemon_findings(const std::string& cache_dir, const Examined& examined) {
   if (examined) {
     const auto& daemon = examined->status().daemon();
-    if (daemon.cache_dir() != cache_dir)
-      return {{Severity::warn, of_another_cache(daemon.cache_dir()), "kiln daemon restart"}};
-    if (const auto other = not_keeping(daemon)) return {{Severity::warn, other->message, other->hint}};
+    auto other = not_keeping(daemon);
+    if (daemon.cache_dir() != cache_dir) other = of_another_cache(daemon);
+    if (other) return {{Severity::warn, other->message, other->hint}};
     return {{Severity::ok, "pid " + std::to_string(daemon.pid()) + ", " + daemon.build_id() +
                                of_runtime_dir(daemon.socket())}};
   }

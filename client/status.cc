@@ -51,7 +51,8 @@ json::object to_json(const proto::Status& status) {
   document["daemon"] = {{"pid", daemon.pid()},           {"version", daemon.version()},
                         {"build_id", daemon.build_id()}, {"uptime_s", daemon.uptime_s()},
                         {"socket", daemon.socket()},     {"cache_dir", daemon.cache_dir()},
-                        {"log", daemon.log()},           {"resident_bytes", daemon.resident_bytes()}};
+                        {"log", daemon.log()},           {"resident_bytes", daemon.resident_bytes()},
+                        {"service", daemon.service()}};
   if (!daemon.configuration_error().empty())
     document["daemon"].as_object()["configuration_error"] = daemon.configuration_error();
   json::array& interpreters = (document["interpreters"] = json::array()).as_array();

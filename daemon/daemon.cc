@@ -110,12 +110,12 @@ Result<std::optional<UniqueFd>> take_lifetime_lock(const std::string& path, Othe
   return errno_error("cannot lock " + path);
 }
 
-DaemonFacts facts_of(const std::string& runtime, const std::string& cache) {
+DaemonFacts facts_of(const std::string& runtime, const std::string& cache, bool service) {
   timespec now{};
   ::clock_gettime(CLOCK_MONOTONIC, &now);
   const FileStamp root = stamp_of("/");
   return {socket_path(runtime),  cache,       log_path(cache), static_cast<std::uint64_t>(now.tv_sec),
-          own_mount_namespace(), root.device, root.inode};
+          own_mount_namespace(), root.device, root.inode, service};
 }
 
 std::string own_binary() {
@@ -425,7 +425,7 @@ Result<void> run_daemon(const DaemonOptions& options) {
   asio::io_context context(1);
   auto socket = TRY(is_passed ? take_over(context.get_executor(), std::move(passed))
                               : listen_on(context.get_executor(), socket_path(runtime)));
-  Daemon daemon(context, std::move(socket), facts_of(runtime, cache), keeping ? cache + "/index.db" : "");
+  Daemon daemon(context, std::move(socket), facts_of(runtime, cache, is_passed), keeping ? cache + "/index.db" : "");
   asio::co_spawn(context, daemon.run(), [](std::exception_ptr failure) {
     if (failure) std::rethrow_exception(failure);
   });

@@ -251,6 +251,7 @@ void Handlers::describe_daemon(proto::Status::Daemon& daemon) const {
   daemon.set_cache_dir(facts_.cache_dir);
   daemon.set_log(facts_.log);
   daemon.set_resident_bytes(resident_bytes());
+  daemon.set_service(facts_.service);
   if (settings_.error()) daemon.set_configuration_error(settings_.error()->message);
 }
 

@@ -33,6 +33,7 @@ struct DaemonFacts {
   std::uint64_t mount_namespace = 0;
   std::uint64_t root_device = 0;
   std::uint64_t root_inode = 0;
+  bool service = false;  // systemd listens, and has started it
 };
 
 // Arguments of what is awaited are named objects here, never temporaries: g++ 12 destroys some of those

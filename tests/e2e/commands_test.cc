@@ -229,7 +229,8 @@ TEST_F(Commands, GcOfAStoreThatCannotBeReadIsAnError) {
   write_file(cache_dir() + "/store", "");
   const Outcome outcome = kiln({"gc"});
   fs::remove(cache_dir() + "/store");
-  EXPECT_EQ(outcome.err, "error: cannot read " + cache_dir() + "/store: Not a directory\n\nhint: namei -l " + cache_dir() + "/store\n");
+  EXPECT_EQ(outcome.err, "error: cannot read " + cache_dir() + "/store: Not a directory\n\nhint: namei -l " +
+                             cache_dir() + "/store\n");
   EXPECT_EQ(outcome.out, "");
   EXPECT_EQ(describe_status(outcome.status), "exit 3");
 }
