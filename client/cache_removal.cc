@@ -136,7 +136,7 @@ Result<CacheRemoval> remove_cache(const std::string& dir, RemovalMode mode) {
                  "ls -A " + shell_word(dir)};
   }
   if (const auto keeper = mode == RemovalMode::real ? keeper_of(dir) : std::nullopt) {
-    if (keeper->pid == 0) return Error{Reason::already_running, printable(dir) + " is used by a daemon", {}};
+    if (keeper->pid == 0) return Error{Reason::already_running, printable(dir) + " is used by a daemon", "kiln doctor"};
     const std::string pid = std::to_string(keeper->pid);
     return Error{
         Reason::already_running,
