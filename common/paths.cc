@@ -92,9 +92,9 @@ Result<std::optional<std::string>> config_file(const Variables& variables) {
   if (const char* const value = variables("KILN_CONFIG"); is_set(value))
     return TRY(named_by("KILN_CONFIG", value));
   if (const char* const value = absolute_variable(variables, "XDG_CONFIG_HOME"))
-    return without_trailing_slashes(value) + "/kiln/kiln.toml";
+    return below(value, "/kiln/kiln.toml");
   if (const char* const value = absolute_variable(variables, "HOME"))
-    return without_trailing_slashes(value) + "/.config/kiln/kiln.toml";
+    return below(value, "/.config/kiln/kiln.toml");
   return std::nullopt;
 }
 
@@ -114,9 +114,10 @@ std::string log_path(const std::string& cache_dir) {
 Result<UniqueFd> open_private_dir(const std::string& dir, const std::string& variable) {
   UniqueFd fd{::open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)};
   if (!fd && errno == ENOENT) {
-    if (auto made = make_dirs(dir); !made) {
-      made.error().hint = use_another(variable);
-      return made.error();
+    if (const auto made = make_dirs(dir); !made) {
+      Error error = made.error();  // a copy in any case
+      error.hint = use_another(variable);
+      return error;
     }
     fd.reset(::open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   }

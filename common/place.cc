@@ -25,11 +25,6 @@ const char* absolute_variable(const char* name) {
   return value != nullptr && value[0] == '/' ? value : nullptr;
 }
 
-std::string below(std::string directory, const std::string& name) {
-  while (directory.size() > 1 && directory.back() == '/') directory.pop_back();
-  return directory + name;
-}
-
 std::string numbered(const std::string& name) {
   return name + std::to_string(::geteuid());
 }
@@ -69,6 +64,11 @@ std::vector<std::string> others_than_default(const std::string& variable) {
 }
 
 }  // namespace
+
+std::string below(std::string directory, const std::string& name) {
+  while (directory.ends_with('/')) directory.pop_back();
+  return directory + name;
+}
 
 std::string default_runtime_dir() {
   const char* const of_session = absolute_variable("XDG_RUNTIME_DIR");

@@ -8,6 +8,10 @@
 
 namespace kiln {
 
+// NAME begins with a slash. DIRECTORY may be no more than one: HOME is, of a container's user who has no
+// name.
+std::string below(std::string directory, const std::string& name);
+
 std::string default_runtime_dir();
 // Nothing: no home is known.
 std::optional<std::string> default_cache_dir();
