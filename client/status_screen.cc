@@ -72,8 +72,10 @@ class Screen {
     if (!image.entry().empty()) name += " " + image.entry();
     for (const auto& argument : image.arguments()) name += " " + argument;
     std::string text = line("  ", printable(name));
-    text += sentence("    " + image.kind() + ", " + image.state() + ", pid " + std::to_string(image.pid()) +
-                     ", " + bytes_text(image.memory_bytes()) + ", " + count(image.runs(), "run") + " (" +
+    const std::string process =
+        "pid " + std::to_string(image.pid()) + ", " + bytes_text(image.memory_bytes());
+    text += sentence("    " + image.kind() + ", " + image.state() + ", " +
+                     (image.pid() != 0 ? process + ", " : "") + count(image.runs(), "run") + " (" +
                      std::to_string(image.running()) + " now), " + duration_text(image.age_s()) + " old");
     if (image.step().empty()) return text;
     const std::string place = image.place().empty() ? "its end" : image.place();

@@ -507,6 +507,23 @@ std::uint64_t ProgramImages::running() const {
   return running;
 }
 
+namespace {
+
+// As a RehearsalReport names it, which is to come.
+std::string entry_of(const Launch& launch) {
+  switch (launch.kind) {
+    case TargetKind::module:
+      return "-m " + launch.target;
+    case TargetKind::command:
+      return "-c";
+    case TargetKind::file:
+      break;
+  }
+  return launch.target;
+}
+
+}  // namespace
+
 void ProgramImages::describe(const Image& image, proto::Status::Image& described) {
   described.set_python(image.of->python);
   for (const auto& option : image.of->request.key().options()) described.add_options(option);
@@ -516,7 +533,7 @@ void ProgramImages::describe(const Image& image, proto::Status::Image& described
   described.set_running(image.handed_over - std::min(image.handed_over, image.report.served));
   described.set_age_s(static_cast<std::uint64_t>(
       std::chrono::duration_cast<std::chrono::seconds>(Clock::now() - image.since).count()));
-  if (!image.stop) return;
+  if (!image.stop) return described.set_entry(entry_of(image.of->launch));
   const RehearsalReport& stop = *image.stop;
   described.set_pid(static_cast<int>(stop.pid));
   described.set_memory_bytes(proportional_set_bytes(stop.pid));

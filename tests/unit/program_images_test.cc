@@ -185,6 +185,15 @@ TEST_F(ProgramImagesTest, TheFurthestThatSuitsServes) {
   EXPECT_EQ(server_of(elsewhere, channels), -1);
 }
 
+TEST_F(ProgramImagesTest, OneThatIsStartingHasItsProgramsName) {
+  const auto channels = rehearse(request({"check"}));
+  proto::Status status;
+  images_.describe(status);
+  ASSERT_GT(status.images_size(), 0);
+  EXPECT_EQ(status.images(0).state(), "starting");
+  EXPECT_EQ(status.images(0).entry(), "/src/main.py");
+}
+
 TEST_F(ProgramImagesTest, AnEditLeavesTheStopsBeforeIt) {
   auto channels = run_ahead(request({"check"}));
   scratch_.write("late.py", "22");
