@@ -927,7 +927,7 @@ TEST_F(LimitedWatcherTest, ARootWithoutRoomIsByStatAsAWhole) {
   const auto large = report();
   EXPECT_EQ(large.state, RootState::by_stat);
   EXPECT_EQ(large.reason, "no watch is left: watch.limit grants 10");
-  EXPECT_THAT(large.hint, HasSubstr("watch.limit"));
+  EXPECT_THAT(large.hint, HasSubstr("KILN_WATCH_LIMIT="));
   const Tick tick = watch_root(scratch_ / "small");
   EXPECT_EQ(watcher_.describe().watches, 8U) << "what the large one had is free again";
   EXPECT_EQ(report(1).state, RootState::watching);
