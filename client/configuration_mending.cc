@@ -76,10 +76,9 @@ std::string mending_script(const std::string& path) {
 std::string mending_of(const Error& mistake) {
   const auto spot = spot_of(mistake.message);
   if (!spot) return mistake.hint;
-  const std::string path = shell_word(spot->path);
   const std::string script = mending_script(spot->path);
-  if (script.empty()) return "mv " + path + " " + shell_word(spot->path + ".aside");
-  return "sed -i --follow-symlinks '" + script + "' " + path;
+  if (script.empty()) return do_without(spot->path);
+  return "sed -i --follow-symlinks '" + script + "' " + shell_word(spot->path);
 }
 
 }  // namespace kiln

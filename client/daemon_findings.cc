@@ -123,7 +123,7 @@ std::optional<Finding> fault_of(const std::string& path, mode_t type, const std:
   const std::string word = shell_word(path);
   if ((status.st_mode & S_IFMT) != type)
     return Finding{Severity::bad, printable(path) + (type == S_IFDIR ? " is no directory" : " is no file"),
-                   "mv " + word + " " + shell_word(path + ".aside")};
+                   move_aside(path)};
   if (status.st_uid != ::geteuid())
     return Finding{Severity::bad, printable(path) + " belongs to another user",
                    "sudo chown -R " + std::to_string(::geteuid()) + " " + word};
@@ -243,13 +243,23 @@ Findings index_findings(const std::string& cache_dir, const Examined& examined) 
   return findings;
 }
 
+namespace {
+
+bool is_out_of_descriptors(const std::string& problem) {
+  return problem.ends_with(std::strerror(EMFILE)) || problem.ends_with(std::strerror(ENFILE));
+}
+
+}  // namespace
+
 Findings store_findings(const std::string& cache_dir, const Examined& examined) {
   if (!examined) return none_to_ask(examined);
   const std::string store = cache_dir + "/store";
   if (const auto fault = fault_of(store, S_IFDIR, "700")) return {*fault};
   if (!examined->store_problem().empty())
     return {{Severity::bad, printable(examined->store_problem()),
-             "mv " + shell_word(store) + " " + shell_word(store + ".aside")}};
+             is_out_of_descriptors(examined->store_problem())
+                 ? "ulimit -n $(ulimit -Hn) && kiln daemon restart"
+                 : move_aside(store)}};
   const std::string sample = "objects examined: " + count_text(examined->store_examined()) + " of " +
                              count_text(examined->store_objects());
   if (examined->store_damaged().empty()) return {{Severity::ok, sample}};

@@ -57,7 +57,7 @@ constexpr std::array kRules{
     Rule{"timestamp", "has the time and size of the source", "the source's time or size changes"},
     Rule{"checked-hash", "has the hash of the source", "the source's text changes"},
     Rule{"unchecked-hash", "has the hash of the source, which Python itself does not compare",
-         "Kiln sees that the source's text has changed"},
+         "kiln precompile sees that the source's text has changed"},
 };
 
 std::string_view why_stale(const std::string& word) {
@@ -183,10 +183,19 @@ std::string fresh_text(const Entry& entry) {
   return text + ".\n";
 }
 
+// Python itself goes by what stands in the header, and does not always see that bytecode is old.
+std::string remedy(const Entry& entry) {
+  constexpr std::string_view kOnlyKilnSees[] = {"changed", "doubtful", "body"};
+  if (entry.kind() == "unchecked-hash")
+    return "Python takes it all the same, for it is not to be checked; what compiles it anew is";
+  if (std::ranges::count(kOnlyKilnSees, entry.why()) != 0)
+    return "The next kiln run that imports it compiles it, and so does";
+  return "The next import compiles it, and so does";
+}
+
 std::string stale_text(const proto::ExplainReply& reply, const Entry& entry) {
-  return "  Its bytecode, " + printable(entry.pyc()) + ", " + std::string(why_stale(entry.why())) +
-         ".\n  The next import compiles it, and so does: kiln precompile " + shell_word(reply.source()) +
-         "\n";
+  return "  Its bytecode, " + printable(entry.pyc()) + ", " + std::string(why_stale(entry.why())) + ".\n  " +
+         remedy(entry) + ": kiln precompile " + shell_word(reply.source()) + "\n";
 }
 
 // What keeps a file from being compiled, or its bytecode from being written, may pass without a change of it.

@@ -106,13 +106,22 @@ Result<ChosenInterpreter> choose_behind_link(const std::string& name) {
   return ChosenInterpreter{found->path, found->path};
 }
 
+namespace {
+
+// Else it is a directory of something else, which is not to be cleared (PEP 405).
+bool is_environment(const std::string& directory) {
+  return ::access((directory + "/pyvenv.cfg").c_str(), F_OK) == 0;
+}
+
+}  // namespace
+
 std::optional<Error> broken_environment() {
   const char* const venv = std::getenv("VIRTUAL_ENV");
   if (venv == nullptr || venv[0] == '\0' || is_program(std::string(venv) + "/bin/python"))
     return std::nullopt;
   return Error{Reason::interpreter,
                std::string("the virtual environment ") + venv + " has no interpreter any more",
-               "python3 -m venv --clear " + shell_word(venv)};
+               is_environment(venv) ? "python3 -m venv --clear " + shell_word(venv) : "unset VIRTUAL_ENV"};
 }
 
 bool is_script(const std::string& path) {

@@ -128,8 +128,7 @@ Findings directory_findings(const std::string& directory, const std::string& var
   if (S_ISLNK(status.st_mode)) return {linked_directory(directory, variable)};
   if (!S_ISDIR(status.st_mode))
     return {{Severity::bad, printable(directory) + " is no directory",
-             is_kilns(directory, variable) ? "mv " + path + " " + shell_word(directory + ".aside")
-                                           : use_another(variable)}};
+             is_kilns(directory, variable) ? move_aside(directory) : use_another(variable)}};
   if (status.st_uid != ::geteuid()) return {foreign_directory(directory, variable, status.st_uid)};
   if ((status.st_mode & 022) != 0)
     return {{Severity::bad, printable(directory) + " can be written by other users",

@@ -241,7 +241,7 @@ Findings interpreter_findings() {
 
 Findings variable_findings() {
   Findings findings;
-  if (!value_of("KILN_DISABLE").empty())
+  if (const std::string disabled = value_of("KILN_DISABLE"); !disabled.empty() && disabled != "0")
     findings.push_back({Severity::warn, "KILN_DISABLE is set: every run is executed", "unset KILN_DISABLE"});
   const auto names = known_variables();
   for (const auto& name : set_variables()) {

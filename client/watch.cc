@@ -81,8 +81,11 @@ Result<void> add_pythons(const WatchArguments& arguments, proto::WatchRequest& r
 bool print_watched(const proto::Status::Root& root) {
   const std::string path = printable(root.path());
   if (root.state() == "by-stat") {
+    const bool is_kept = !root.hint().empty();  // a limit is in the way, which may be mended
+    const std::string kept = is_kept ? ", and it is looked at instead" : "";
     const std::string by_hand = "kiln precompile " + shell_word(root.path());  // where nothing mends it
-    print_error({Reason::system, "changes in " + path + " are not heard: " + printable(root.reason()),
+    print_error({Reason::system,
+                 "changes in " + path + " are not heard" + kept + ": " + printable(root.reason()),
                  printable(root.hint().empty() ? by_hand : root.hint())});
     return false;
   }

@@ -2,11 +2,13 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <optional>
 #include <utility>
@@ -85,8 +87,12 @@ class Reader {
 };
 
 Error unreadable(const std::string& path, const std::string& why, const std::string& hint = {}) {
-  const std::string aside = "mv " + shell_word(path) + " " + shell_word(path + ".aside");
-  return {Reason::config, "cannot read " + path + ": " + why, hint.empty() ? aside : hint};
+  return {Reason::config, "cannot read " + path + ": " + why, hint.empty() ? do_without(path) : hint};
+}
+
+// Whoever names it wants no configuration.
+bool is_null_device(const struct stat& status) {
+  return S_ISCHR(status.st_mode) && status.st_rdev == makedev(1, 3);
 }
 
 Result<std::string> contents(int fd, const std::string& path) {
@@ -103,6 +109,11 @@ Result<std::string> contents(int fd, const std::string& path) {
 }
 
 }  // namespace
+
+std::string do_without(const std::string& path) {
+  const char* const named = std::getenv("KILN_CONFIG");
+  return named != nullptr && path == named ? "unset KILN_CONFIG" : move_aside(path);
+}
 
 Result<ConfigFile> parse_config(const std::string& text, const std::string& path, ConfigScope scope) {
   ConfigFile file{path, scope, {}};
@@ -125,6 +136,7 @@ Result<std::shared_ptr<const ConfigFile>> read_config_file(const std::string& pa
   if (!fd) return unreadable(path, std::strerror(errno));
   struct stat status {};
   if (::fstat(fd.get(), &status) != 0) return unreadable(path, std::strerror(errno));
+  if (is_null_device(status)) return std::make_shared<const ConfigFile>(ConfigFile{path, scope, {}});
   if (!S_ISREG(status.st_mode)) return unreadable(path, "it is not a file");
   const std::string text = TRY(contents(fd.get(), path));
   auto file = TRY(parse_config(text, path, scope));

@@ -37,4 +37,8 @@ Result<ConfigFile> parse_config(const std::string& text, const std::string& path
 // an error: whoever may write to a directory above a program may have put it there.
 Result<std::shared_ptr<const ConfigFile>> read_config_file(const std::string& path, ConfigScope scope);
 
+// The command after which the file at PATH, in which there is a mistake, is not read: what KILN_CONFIG names
+// may be anything, and is left alone.
+std::string do_without(const std::string& path);
+
 }  // namespace kiln

@@ -165,6 +165,13 @@ Result<std::string> own_lib_dir() {
   return bin.substr(0, bin.rfind('/')) + "/lib/kiln";
 }
 
+Result<std::string> own_lib_file(const std::string& name) {
+  std::string path = TRY(own_lib_dir()) + "/" + name;
+  if (::access(path.c_str(), R_OK) == 0) return path;
+  return Error{Reason::setup, "this installation of Kiln is not complete: " + path + " is not there",
+               "kiln doctor"};
+}
+
 std::string absolute_path(const std::string& path, const std::string& cwd) {
   if (!path.empty() && path[0] == '/') return path;
   std::string_view relative = path;

@@ -45,6 +45,8 @@ bool is_for_kiln(const std::string& dir);
 // Directory of the running binary, by /proc/self/exe, and of what kilnd loads: ../lib/kiln from there.
 Result<std::string> own_bin_dir();
 Result<std::string> own_lib_dir();
+// The file NAME in it. Fails with Reason::setup if it is not there.
+Result<std::string> own_lib_file(const std::string& name);
 
 // The absolute form of PATH by CWD; no symlink is resolved, no "..", only a leading "./" is dropped.
 std::string absolute_path(const std::string& path, const std::string& cwd);

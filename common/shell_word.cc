@@ -1,5 +1,7 @@
 #include "common/shell_word.h"
 
+#include <sys/stat.h>
+
 namespace kiln {
 
 std::string shell_word(const std::string& path) {
@@ -9,6 +11,14 @@ std::string shell_word(const std::string& path) {
       word.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-") ==
       std::string::npos;
   return plain ? word : "'" + word + "'";
+}
+
+std::string move_aside(const std::string& path) {
+  std::string aside = path + ".aside";
+  struct stat status {};
+  for (int number = 2; ::lstat(aside.c_str(), &status) == 0; ++number)
+    aside = path + ".aside" + std::to_string(number);
+  return "mv " + shell_word(path) + " " + shell_word(aside);
 }
 
 }  // namespace kiln

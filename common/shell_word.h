@@ -8,4 +8,7 @@ namespace kiln {
 // PATH as one word of a shell command.
 std::string shell_word(const std::string& path);
 
+// The command that takes PATH, which is of Kiln's own name, out of the way, to a name that is free.
+std::string move_aside(const std::string& path);
+
 }  // namespace kiln

@@ -155,7 +155,7 @@ Result<void> CompileWorker::start() {
   options.arguments = {options.path, "-s", "-S", "-B"};
   if (every_warning_) options.arguments.emplace_back("-Walways");
   if (level_ > 0) options.arguments.emplace_back(level_ == 1 ? "-O" : "-OO");
-  options.arguments.push_back(TRY(own_lib_dir()) + "/compile_worker.py");
+  options.arguments.push_back(TRY(own_lib_file("compile_worker.py")));
   options.environment = worker_environment();
   options.standard_input = theirs.get();
   child_ = TRY(Child::spawn(options));

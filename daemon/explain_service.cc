@@ -78,8 +78,9 @@ asio::awaitable<Result<proto::ExplainReply>> ExplainService::look(KnownFile file
 
 asio::awaitable<Result<KnownFile>> ExplainService::unmet(std::string path) {
   return run_blocking(thread_, [path = std::move(path)]() -> Result<KnownFile> {
-    if (!is_source(path)) return unknown(path);
-    return unmet_file(clean_path(path));
+    if (is_source(path)) return unmet_file(clean_path(path));
+    auto of_bytecode = unmet_bytecode(clean_path(path));
+    return of_bytecode.is_known() ? std::move(of_bytecode) : Result<KnownFile>(unknown(path));
   });
 }
 

@@ -27,6 +27,9 @@
 namespace kiln {
 namespace {
 
+// Instead of SQLite's own words, which are for who knows its pages.
+constexpr char kDamaged[] = "SQLite finds it damaged";
+
 constexpr int kApplicationId = 0x6b696c6e;  // "kiln"
 constexpr int kBusyTimeoutMs = 5'000;
 constexpr std::size_t kRefreshBatch = 1'000;  // rows a transaction
@@ -487,7 +490,7 @@ class Index::Database {
     const auto verdict = database_->execAndGet("PRAGMA quick_check(1)").getString();
     const bool is_sound = verdict == "ok";
     if (is_sound && is_settled(files.database) && is_settled(files.log)) sound_ = files;
-    return is_sound ? "" : verdict;
+    return is_sound ? "" : kDamaged;
   }
 
   void record(const InterpreterInfo& interpreter, int optimize, std::span<const FileResult> files) {
@@ -1377,7 +1380,7 @@ Result<std::string> Index::find_damage_in(const std::string& path) {
   return guarded([&]() -> std::string {
     SQLite::Database database(immutable_uri(path), SQLite::OPEN_READONLY | SQLite::OPEN_URI);
     const auto verdict = database.execAndGet("PRAGMA quick_check(1)").getString();
-    return verdict == "ok" ? "" : verdict;
+    return verdict == "ok" ? "" : kDamaged;
   });
 }
 

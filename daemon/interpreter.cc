@@ -69,11 +69,7 @@ Result<std::string> run_probe(const std::string& path, int timeout_ms) {
   SpawnOptions options;
   options.path = path;
   options.arguments = {path, "-E", "-s", "-S", "-B"};
-  const std::string probe = TRY(own_lib_dir()) + "/probe.py";
-  if (::access(probe.c_str(), R_OK) != 0)
-    return Error{Reason::setup, "this installation of Kiln is not complete: " + probe + " is not there",
-                 "kiln doctor"};
-  options.arguments.push_back(probe);
+  options.arguments.push_back(TRY(own_lib_file("probe.py")));
   options.environment = environment_without_python();
   options.standard_output = writing.get();
   auto spawned = Child::spawn(options);

@@ -46,4 +46,11 @@ KnownFile unmet_file(const std::string& source) {
   return file;
 }
 
+KnownFile unmet_bytecode(const std::string& pyc) {
+  const auto source = source_from_cache(pyc);
+  KnownFile file = source ? unmet_file(*source) : KnownFile{};
+  std::erase_if(file.entries, [&](const IndexEntry& entry) { return entry.pyc != pyc; });
+  return file;
+}
+
 }  // namespace kiln

@@ -11,4 +11,7 @@ namespace kiln {
 // files tell only the tag.
 KnownFile unmet_file(const std::string& source);
 
+// The same of the one bytecode file PYC in a __pycache__. None: it is no such file.
+KnownFile unmet_bytecode(const std::string& pyc);
+
 }  // namespace kiln

@@ -475,6 +475,10 @@ TEST_F(Doctor, AnInterpreterThatIsMissingOrBroken) {
   fs::create_symlink("/nowhere/python3", venv + "/bin/python");
   expect_bad(examine({"VIRTUAL_ENV=" + venv}),
              line("bad", "interpreter", "the virtual environment " + venv + " has no interpreter any more",
+                  "unset VIRTUAL_ENV"));
+  write_file(venv + "/pyvenv.cfg", "");
+  expect_bad(examine({"VIRTUAL_ENV=" + venv}),
+             line("bad", "interpreter", "the virtual environment " + venv + " has no interpreter any more",
                   "python3 -m venv --clear " + venv));
   const std::string broken = write_program("broken", "#!/bin/sh\nexit 1\n");
   expect_bad(examine({"KILN_PYTHON=" + broken}),
@@ -612,10 +616,10 @@ TEST_F(Doctor, AKernelThatRefusesInotify) {
       .in_child = refuse_inotify};
   const Outcome outcome = run(invocation);
   if (describe_status(outcome.status) == "exit 126") GTEST_SKIP() << "nothing can be forbidden here";
-  EXPECT_EQ(outcome.err,
-            "error: changes in " + work_dir() +
-                "/tree are not heard: cannot watch, for the kernel refuses inotify here: Operation "
-                "not permitted\n\nhint: kiln doctor\n");
+  EXPECT_EQ(outcome.err, "error: changes in " + work_dir() +
+                             "/tree are not heard, and it is looked at instead: cannot watch, for the kernel "
+                             "refuses inotify here: Operation "
+                             "not permitted\n\nhint: kiln doctor\n");
   EXPECT_THAT(outcome.out, HasSubstr(line("warn", "watches",
                                           "the kernel refuses inotify here, as in a sandbox: Operation not "
                                           "permitted; what changes in watched directories is found late, by "

@@ -249,8 +249,7 @@ const Mistake kMistakes[] = {
      "echo '#!/gone/python' > python; chmod +x python"},
     {"environment_without_interpreter",
      {"precompile", "--quiet", "a.py"},
-     "warning: the virtual environment $W/d has no interpreter any more\n\nhint: python3 -m venv --clear "
-     "$W/d\n",
+     "warning: the virtual environment $W/d has no interpreter any more\n\nhint: unset VIRTUAL_ENV\n",
      0,
      {"KILN_PYTHON", "VIRTUAL_ENV=$W/d", "PATH=/usr/bin:/bin"}},
     // Files and directories.
@@ -394,9 +393,16 @@ const Mistake kMistakes[] = {
      "echo 'store.limit = \"1GiB\"' > kiln.toml"},
     {"configuration_is_a_directory",
      {"config"},
-     error("cannot read $W/d: it is not a file", "mv $W/d $W/d.aside"),
+     error("cannot read $W/d: it is not a file", "unset KILN_CONFIG"),
      1,
      {"KILN_CONFIG=$W/d"}},
+    {"configuration_is_none", {"config", "--path"}, "", 0, {"KILN_CONFIG=/dev/null"}},
+    {"a_name_for_what_is_set_aside_is_free",
+     {"config"},
+     error("cannot read $W/kiln.toml: it is not a file", "mv $W/kiln.toml $W/kiln.toml.aside2"),
+     1,
+     {},
+     "mkdir kiln.toml kiln.toml.aside"},
     {"configuration_of_the_project_is_a_directory",
      {"config"},
      error("cannot read $W/kiln.toml: it is not a file", "mv $W/kiln.toml $W/kiln.toml.aside"),
@@ -623,9 +629,11 @@ TEST(DaemonMistakes, ATreeThatIsTooLargeToBeWatched) {
   kiln({"daemon", "start"}, {"KILN_WATCH_LIMIT=1"});
   fs::create_directories(work_dir() + "/tree/deep");
   const Outcome outcome = kiln({"watch", "tree"});
-  EXPECT_EQ(outcome.err,
-            error("changes in " + work_dir() + "/tree are not heard: no watch is left: watch.limit grants 1",
-                  "KILN_WATCH_LIMIT=100% kiln daemon restart"));
+  EXPECT_EQ(
+      outcome.err,
+      error("changes in " + work_dir() +
+                "/tree are not heard, and it is looked at instead: no watch is left: watch.limit grants 1",
+            "KILN_WATCH_LIMIT=100% kiln daemon restart"));
   EXPECT_EQ(describe_status(outcome.status), "exit 1");
   kiln({"unwatch", "tree"});
   kiln({"daemon", "restart"});

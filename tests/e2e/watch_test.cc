@@ -205,8 +205,11 @@ TEST_F(Watch, ARootForWhichNoWatchIsLeftIsRefused) {
   const Outcome refused = kiln({"watch", tree()});
   EXPECT_EQ(describe_status(refused.status), "exit 1");
   EXPECT_EQ(refused.out, "");
-  EXPECT_THAT(refused.err, HasSubstr("changes in " + tree() +
-                                     " are not heard: no watch is left: watch.limit grants 2\n\nhint: "));
+  EXPECT_THAT(
+      refused.err,
+      HasSubstr(
+          "changes in " + tree() +
+          " are not heard, and it is looked at instead: no watch is left: watch.limit grants 2\n\nhint: "));
   write_file(home_dir() + "/kiln.toml", "[watch]\nlimit = 100\n");
   kill_process(daemon_pid(), SIGHUP);
   EXPECT_TRUE(await_watching()) << roots();

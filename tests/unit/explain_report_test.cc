@@ -167,6 +167,21 @@ TEST_F(ExplainReport, Importers) {
   EXPECT_THAT(text(), HasSubstr("/z.py (python3.11, 1 day ago) and 2 more\n"));
 }
 
+TEST_F(ExplainReport, ItIsToldWhatPythonItselfMakesOfStaleBytecode) {
+  entry_.set_state("stale");
+  entry_.set_why("hash");
+  entry_.set_kind("unchecked-hash");
+  *reply_.add_entries() = entry_;
+  EXPECT_THAT(text(), HasSubstr("Python takes it all the same, for it is not to be checked; what compiles it "
+                                "anew is: kiln precompile /app/mod.py\n"));
+  reply_.mutable_entries(0)->set_kind("checked-hash");
+  EXPECT_THAT(text(), HasSubstr("The next import compiles it, and so does: kiln precompile"));
+  reply_.mutable_entries(0)->set_kind("timestamp");
+  reply_.mutable_entries(0)->set_why("changed");
+  EXPECT_THAT(text(),
+              HasSubstr("The next kiln run that imports it compiles it, and so does: kiln precompile"));
+}
+
 TEST_F(ExplainReport, WhatKilnHasNotMetIsOfAVersion) {
   entry_.set_python("");
   entry_.set_version("");

@@ -33,6 +33,19 @@ TEST_F(UnmetFile, HasTheBytecodeThatLiesBesideIt) {
   EXPECT_EQ(found.entries[1].magic, 0U) << "no header";
 }
 
+TEST_F(UnmetFile, IsFoundByOneOfItsBytecodeFiles) {
+  scratch_.write("mod.py", "x = 1\n");
+  scratch_.write("__pycache__/mod.cpython-312.pyc", "?");
+  const std::string pyc =
+      scratch_.write("__pycache__/mod.cpython-311.pyc", encode_pyc_header(timestamp_header(kMagic, 1, 2)));
+  const KnownFile found = unmet_bytecode(pyc);
+  EXPECT_EQ(found.source, path("mod.py"));
+  ASSERT_EQ(found.entries.size(), 1U);
+  EXPECT_EQ(found.entries[0].pyc, pyc);
+  EXPECT_FALSE(unmet_bytecode(path("__pycache__/mod.cpython-310.pyc")).is_known());
+  EXPECT_FALSE(unmet_bytecode(path("notes.txt")).is_known());
+}
+
 TEST_F(UnmetFile, MayHaveNone) {
   EXPECT_TRUE(unmet_file(path("mod.py")).entries.empty());
   EXPECT_FALSE(unmet_file(path("mod.py")).is_known());
