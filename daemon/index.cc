@@ -1164,6 +1164,7 @@ class Index::Database {
 
   template <class Visit>
   void for_batches(const IndexFilter& filter, const std::stop_token& stop, Visit visit) {
+    if (filter.direct) return visit(rows_directly_in(filter));
     std::int64_t last = -1;
     while (!stop.stop_requested()) {
       const auto rows = read_rows(filter, last);
@@ -1182,6 +1183,39 @@ class Index::Database {
     select.bind(5, static_cast<std::int64_t>(kRefreshBatch));
     std::vector<Row> rows;
     while (select.executeStep()) rows.push_back(read_row(select));
+    return rows;
+  }
+
+  // What is in directories below is passed over, not read: there may be 100,000 of them.
+  std::vector<std::string> sources_directly_in(const std::string& directory) {
+    SQLite::Statement select(*database_,
+                             "SELECT path FROM sources WHERE path >= ?1 AND path < ?2 ORDER BY path");
+    bind_text(select, 1, directory + "/");
+    bind_text(select, 2, directory + "0");  // '0' follows '/'
+    std::vector<std::string> paths;
+    while (select.executeStep()) {
+      std::string path = select.getColumn(0).getString();
+      const std::size_t below = path.find('/', directory.size() + 1);
+      if (below == std::string::npos) {
+        paths.push_back(std::move(path));
+      } else {
+        select.reset();
+        bind_text(select, 1, path.substr(0, below) + "0");
+      }
+    }
+    return paths;
+  }
+
+  std::vector<Row> rows_directly_in(const IndexFilter& filter) {
+    SQLite::Statement select(
+        *database_, std::string(kSelectRows) + "WHERE s.path = ?1 AND (?2 = '' OR i.executable = ?2)");
+    bind_text(select, 2, filter.executable);
+    std::vector<Row> rows;
+    for (const std::string& path : sources_directly_in(filter.path)) {
+      bind_text(select, 1, path);
+      while (select.executeStep()) rows.push_back(read_row(select));
+      select.reset();
+    }
     return rows;
   }
 

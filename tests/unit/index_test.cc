@@ -608,6 +608,21 @@ TEST_F(IndexTest, RefreshSeesAnEditThatLeavesTimeAndSize) {
   EXPECT_THAT(listed(index), ElementsAre("stale edited.py", "fresh touched.py"));
 }
 
+// Names are in the order of their bytes, and there are some around '/'.
+TEST_F(IndexTest, RefreshOfADirectoryLooksAtNoneBelow) {
+  auto index = open();
+  std::vector<FileResult> files;
+  for (const char* name :
+       {"d/a-b.py", "d/a.py", "d/a/x.py", "d/a0.py", "d/b.py", "d/c/y/z.py", "d.py", "d0.py"})
+    files.push_back(compiled(name));
+  ASSERT_TRUE(index.record(python(), 0, files));
+  for (const auto& file : files) std::filesystem::remove(file.source);
+  ASSERT_TRUE(index.refresh({.path = scratch_ / "d", .executable = {}, .direct = true}, {}));
+  EXPECT_EQ(*index.counts(), (IndexCounts{.fresh = 4, .orphan = 4}));
+  ASSERT_TRUE(index.refresh({.path = scratch_ / "d/a", .executable = {}, .direct = true}, {}));
+  EXPECT_EQ(*index.counts(), (IndexCounts{.fresh = 3, .orphan = 5}));
+}
+
 TEST_F(IndexTest, RefreshGoesThroughManyAndMayBeStopped) {
   auto index = open();
   std::vector<FileResult> files(2'500, failed("a.py"));
