@@ -1,5 +1,8 @@
 #include "client/daemon_cache.h"
 
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <cstdlib>
 
 #include "client/connection.h"
@@ -33,6 +36,14 @@ std::string manage_environment() {
   return commands;
 }
 
+// What has to be done before LOCK, which nobody holds, can be had. Empty: nothing.
+std::string make_way_for_keeper(const std::string& lock) {
+  struct stat status {};
+  if (::lstat(lock.c_str(), &status) != 0) return {};
+  if (!S_ISREG(status.st_mode) || status.st_uid != ::geteuid()) return "rm -r " + shell_word(lock) + " && ";
+  return ::access(lock.c_str(), R_OK | W_OK) == 0 ? "" : "chmod 600 " + shell_word(lock) + " && ";
+}
+
 }  // namespace
 
 Error of_another_cache(const proto::Status::Daemon& daemon) {
@@ -61,7 +72,7 @@ std::optional<Error> not_keeping(const proto::Status::Daemon& daemon) {
   return Error{Reason::config,
                "the daemon has an index of its own, not that of " + printable(daemon.cache_dir()) +
                    ", and forgets it when it ends",
-               "kiln daemon restart"};
+               make_way_for_keeper(keeper_lock_path(daemon.cache_dir())) + "kiln daemon restart"};
 }
 
 Result<void> check_daemon_cache(const std::string& dir) {
