@@ -170,6 +170,15 @@ TEST_P(Overlay, PrecompilingSaysWhatDoesNotCompileAndWaitsForTheRest) {
   EXPECT_EQ(describe_status(outcome.status), "exit 0") << outcome.out << outcome.err;
 }
 
+TEST_P(Overlay, AnOrphanIsToldOnceAndThenRemoved) {
+  kiln({"precompile", "--python", python().path, tree_ / ""});
+  tree_.remove("util.py");
+  EXPECT_EQ(kiln({"clean", "--orphans", "--dry-run"}).out, "would remove " + kept("util") + "\n");
+  EXPECT_TRUE(fs::exists(kept("util")));
+  EXPECT_EQ(kiln({"clean", "--orphans"}).out, "removed " + kept("util") + "\n");
+  EXPECT_FALSE(fs::exists(kept("util")));
+}
+
 TEST_P(Overlay, AnEditIsSeenAtOnceWhateverItsTime) {
   plant_in_overlay();
   EXPECT_EQ(value(), "planted");
