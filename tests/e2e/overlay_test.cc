@@ -171,12 +171,14 @@ TEST_P(Overlay, PrecompilingSaysWhatDoesNotCompileAndWaitsForTheRest) {
 }
 
 TEST_P(Overlay, AnOrphanIsToldOnceAndThenRemoved) {
-  kiln({"precompile", "--python", python().path, tree_ / ""});
-  tree_.remove("util.py");
-  EXPECT_EQ(kiln({"clean", "--orphans", "--dry-run"}).out, "would remove " + kept("util") + "\n");
-  EXPECT_TRUE(fs::exists(kept("util")));
-  EXPECT_EQ(kiln({"clean", "--orphans"}).out, "removed " + kept("util") + "\n");
-  EXPECT_FALSE(fs::exists(kept("util")));
+  const std::string source = tree_ / "goes.py";
+  tree_.write("goes.py", "x = 1\n");
+  kiln({"precompile", "--python", python().path, source});
+  tree_.remove("goes.py");
+  EXPECT_EQ(kiln({"clean", "--orphans", "--dry-run", source}).out, "would remove " + kept("goes") + "\n");
+  EXPECT_TRUE(fs::exists(kept("goes")));
+  EXPECT_EQ(kiln({"clean", "--orphans", source}).out, "removed " + kept("goes") + "\n");
+  EXPECT_FALSE(fs::exists(kept("goes")));
 }
 
 TEST_P(Overlay, AnEditIsSeenAtOnceWhateverItsTime) {
