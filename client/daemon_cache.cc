@@ -57,7 +57,8 @@ std::optional<Error> kept_by_another(const std::string& cache_dir, const std::st
   const auto keeper = keeper_of(cache_dir);
   if (!keeper || keeper->runtime_dir.empty() || keeper->runtime_dir == runtime_dir) return std::nullopt;
   const std::string which = printable(keeper->runtime_dir) + ", pid " + std::to_string(keeper->pid);
-  const bool can_go_there = can_be_used(keeper->runtime_dir);
+  const bool can_go_there =
+      keeper->mount_namespace == own_mount_namespace() && can_be_used(keeper->runtime_dir);
   return Error{Reason::config,
                "the daemon of " + which + ", keeps the index of " + printable(cache_dir) +
                    "; this one has an index of its own, which is forgotten when it ends",

@@ -1,7 +1,9 @@
 // Several runtime directories, as of a session and of cron(8), whose daemons share one cache.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <memory>
@@ -72,6 +74,20 @@ TEST_F(SharedCache, AnExecutedRunCountsWhoeverServesIt) {
   kiln({"stats", "--reset"}, session_);
   kiln({"run", "--python", any_python().path, "-X", "dev", "-c", "pass"}, cron_);
   EXPECT_THAT(kiln({"stats", "--json"}, cron_).out, HasSubstr("\"executed_by_reason\":{\"option\":1}"));
+}
+
+// As in a container that shares the home: the keeper would serve nothing there.
+TEST_F(SharedCache, WhoSeesOtherFilesIsNotSentToTheKeeper) {
+  kiln({"daemon", "start"}, session_);
+  Invocation elsewhere{.argv = {"/bin/sh", "-c", "$0 daemon start; $0 status", kiln_binary()},
+                       .environment = environment_with(cron_)};
+  elsewhere.in_child = [] {
+    if (::unshare(CLONE_NEWNS) != 0) ::_exit(126);
+  };
+  const Outcome outcome = run(elsewhere);
+  if (describe_status(outcome.status) == "exit 126") GTEST_SKIP() << "no namespace can be made here";
+  EXPECT_THAT(outcome.err, HasSubstr("/session/kiln, pid "));
+  EXPECT_THAT(outcome.err, HasSubstr("hint: unset KILN_CACHE_DIR\n"));
 }
 
 // In a directory below /tmp, which others have made before.
