@@ -316,10 +316,9 @@ class Daemon {
   // A runtime directory may vanish with its session. Nobody can reach this daemon then, so it ends. So does
   // one whose package was removed, and one that nobody has used for as long as is configured.
   asio::awaitable<void> watch_use() {
-    const FileStamp bound = stamp_of(socket_path_);
     boost::system::error_code failed;
     const auto why_to_end = [&]() -> const char* {
-      if (stamp_of(socket_path_).inode != bound.inode) return "the socket is gone";
+      if (stamp_of(socket_path_).inode != bound_.inode) return "the socket is gone";
       if (is_uninstalled()) return "kilnd is not installed any more";
       return is_idle_for_long() ? "not used for as long as daemon.idle_exit says" : nullptr;
     };
@@ -368,6 +367,7 @@ class Daemon {
   }
 
   std::string socket_path_;
+  const FileStamp bound_ = stamp_of(socket_path_);  // before anybody hears that we are ready
   const std::string binary_ = own_binary();
   const bool ends_with_terminal_ = ends_with_terminal();
   Settings settings_;
