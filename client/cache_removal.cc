@@ -125,6 +125,17 @@ class Removal {
   CacheRemoval done_;
 };
 
+// Its pid may be another process's here: it is not to be killed.
+Error in_use(const std::string& dir, const CacheKeeper& keeper) {
+  const std::string used = printable(dir) + " is used by ";
+  if (keeper.pid == 0) return {Reason::already_running, used + "a daemon", "kiln doctor"};
+  const bool is_elsewhere = keeper.mount_namespace != own_mount_namespace();
+  return {Reason::already_running,
+          used + "the daemon of " + printable(keeper.runtime_dir) + ", pid " + std::to_string(keeper.pid) +
+              (is_elsewhere ? ", in another mount namespace" : ""),
+          "KILN_RUNTIME_DIR=" + shell_word(keeper.runtime_dir) + " kiln daemon stop"};
+}
+
 }  // namespace
 
 Result<CacheRemoval> remove_cache(const std::string& dir, RemovalMode mode) {
@@ -136,12 +147,7 @@ Result<CacheRemoval> remove_cache(const std::string& dir, RemovalMode mode) {
                  "ls -A " + shell_word(dir)};
   }
   if (const auto keeper = mode == RemovalMode::real ? keeper_of(dir) : std::nullopt) {
-    if (keeper->pid == 0) return Error{Reason::already_running, printable(dir) + " is used by a daemon", "kiln doctor"};
-    const std::string pid = std::to_string(keeper->pid);
-    return Error{
-        Reason::already_running,
-        printable(dir) + " is used by the daemon of " + printable(keeper->runtime_dir) + ", pid " + pid,
-        "kill " + pid};
+    return in_use(dir, *keeper);
   }
   return Removal(dir, mode).run();
 }

@@ -62,18 +62,15 @@ Result<UniqueFd> connect_in(const std::string& dir) {
   return fd;
 }
 
-// That of the daemon that keeps the cache (common/cache_keeper.h). Empty: there is none to go to.
+// Empty: there is none to go to.
 std::string keepers_runtime_dir() {
-  const char* const wanted = std::getenv("KILN_RUNTIME_DIR");
-  const auto cache = cache_dir();
-  if (!cache || (wanted != nullptr && wanted[0] != '\0')) return {};
-  const auto keeper = keeper_of(*cache);
-  return keeper && keeper->mount_namespace == own_mount_namespace() ? keeper->runtime_dir : std::string();
+  const auto keeper = keeper_to_go_to();
+  return keeper ? keeper->runtime_dir : std::string();
 }
 
 // By its lock, taken for an instant: systemd may listen in its stead, and would start it for who connects.
 bool is_daemon_living(const std::string& dir) {
-  const UniqueFd lock{::open(lifetime_lock_path(dir).c_str(), O_RDONLY | O_CLOEXEC)};
+  const UniqueFd lock{::open(lifetime_lock_path(dir).c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC)};
   return lock ? ::flock(lock.get(), LOCK_SH | LOCK_NB) != 0 : errno != ENOENT;
 }
 
@@ -95,6 +92,21 @@ Result<UniqueFd> connect_by(Connect connect) {
 }
 
 }  // namespace
+
+std::optional<CacheKeeper> keeper_to_go_to() {
+  const char* const wanted = std::getenv("KILN_RUNTIME_DIR");
+  const auto cache = cache_dir();
+  if (!cache || (wanted != nullptr && wanted[0] != '\0')) return std::nullopt;
+  auto keeper = keeper_of(*cache);
+  return keeper && keeper->mount_namespace == own_mount_namespace() ? keeper : std::nullopt;
+}
+
+Result<std::string> serving_runtime_dir() {
+  std::string own = TRY(runtime_dir());
+  if (::access(socket_path(own).c_str(), F_OK) == 0) return own;
+  std::string keepers = keepers_runtime_dir();
+  return keepers.empty() ? own : keepers;
+}
 
 Result<Connection> Connection::open() {
   return Connection(TRY(connect_by(connect_in)));

@@ -2,15 +2,24 @@
 #pragma once
 
 #include <chrono>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "common/cache_keeper.h"
 #include "common/frame.h"
 #include "common/result.h"
 #include "common/unique_fd.h"
 #include "proto/kiln.pb.h"
 
 namespace kiln {
+
+// The daemon that keeps the cache, for who has none of his own. Nothing: there is none, it sees other files,
+// or KILN_RUNTIME_DIR says that another is wanted.
+std::optional<CacheKeeper> keeper_to_go_to();
+
+// Of the daemon that one goes to, without asking it; one's own where there is none.
+Result<std::string> serving_runtime_dir();
 
 class Connection {
  public:

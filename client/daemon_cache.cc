@@ -1,5 +1,8 @@
 #include "client/daemon_cache.h"
 
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <cstdlib>
 
 #include "client/connection.h"
@@ -33,6 +36,14 @@ std::string manage_environment() {
   return commands;
 }
 
+// What has to be done before LOCK, which nobody holds, can be had. Empty: nothing.
+std::string make_way_for_keeper(const std::string& lock) {
+  struct stat status {};
+  if (::lstat(lock.c_str(), &status) != 0) return {};
+  if (!S_ISREG(status.st_mode) || status.st_uid != ::geteuid()) return "rm -r " + shell_word(lock) + " && ";
+  return ::access(lock.c_str(), R_OK | W_OK) == 0 ? "" : "chmod 600 " + shell_word(lock) + " && ";
+}
+
 }  // namespace
 
 Error of_another_cache(const proto::Status::Daemon& daemon) {
@@ -46,7 +57,8 @@ std::optional<Error> kept_by_another(const std::string& cache_dir, const std::st
   const auto keeper = keeper_of(cache_dir);
   if (!keeper || keeper->runtime_dir.empty() || keeper->runtime_dir == runtime_dir) return std::nullopt;
   const std::string which = printable(keeper->runtime_dir) + ", pid " + std::to_string(keeper->pid);
-  const bool can_go_there = can_be_used(keeper->runtime_dir);
+  const bool can_go_there =
+      keeper->mount_namespace == own_mount_namespace() && can_be_used(keeper->runtime_dir);
   return Error{Reason::config,
                "the daemon of " + which + ", keeps the index of " + printable(cache_dir) +
                    "; this one has an index of its own, which is forgotten when it ends",
@@ -61,7 +73,7 @@ std::optional<Error> not_keeping(const proto::Status::Daemon& daemon) {
   return Error{Reason::config,
                "the daemon has an index of its own, not that of " + printable(daemon.cache_dir()) +
                    ", and forgets it when it ends",
-               "kiln daemon restart"};
+               make_way_for_keeper(keeper_lock_path(daemon.cache_dir())) + "kiln daemon restart"};
 }
 
 Result<void> check_daemon_cache(const std::string& dir) {

@@ -19,6 +19,7 @@
 #include "client/connection.h"
 #include "client/installation.h"
 #include "common/fd_passing.h"
+#include "common/file_stamp.h"
 #include "common/paths.h"
 #include "common/place.h"
 #include "common/unique_fd.h"
@@ -61,10 +62,8 @@ constexpr unsigned kOtherEnds_s = 10;
   ::_exit(127);
 }
 
-// The lifetime lock, which a daemon that is about to end may hold for some time yet. Empty: it does so beyond
-// the limit.
-UniqueFd await_lifetime_lock(const std::string& dir) {
-  UniqueFd lock{::open(lifetime_lock_path(dir).c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600)};
+// LOCK, locked. Empty: another holds it beyond the limit.
+UniqueFd locked_in_time(UniqueFd lock) {
   struct sigaction interrupt {};
   struct sigaction former {};
   interrupt.sa_handler = [](int) {};  // without SA_RESTART: flock(2) has no time limit of its own
@@ -74,6 +73,12 @@ UniqueFd await_lifetime_lock(const std::string& dir) {
   ::alarm(0);
   ::sigaction(SIGALRM, &former, nullptr);
   return taken ? std::move(lock) : UniqueFd();
+}
+
+// The lifetime lock, which a daemon that is about to end may hold for some time yet.
+UniqueFd await_lifetime_lock(const std::string& dir) {
+  return locked_in_time(
+      UniqueFd{::open(lifetime_lock_path(dir).c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600)});
 }
 
 Error not_started(std::string_view why) {
@@ -126,7 +131,47 @@ Result<void> spawn_daemon() {
   return await_ready(reader.get());
 }
 
+// For the cache of our own environment, which is made if need be; the daemon tells why that cannot be.
+UniqueFd hold_starts_here() {
+  const auto cache = cache_dir();
+  do {
+    if (!cache || !open_private_dir(*cache, "KILN_CACHE_DIR")) return {};
+    if (UniqueFd held = hold_starts(*cache)) return held;
+  } while (::access(cache->c_str(), F_OK) != 0);  // it was removed while we waited
+  return {};
+}
+
+bool is_at(const UniqueFd& dir, const std::string& path) {
+  struct stat opened {};
+  const FileStamp there = stamp_of(path);
+  return ::fstat(dir.get(), &opened) == 0 && opened.st_dev == there.device && opened.st_ino == there.inode;
+}
+
+// Else its socket cannot be seen from here, whether it ends or not.
+bool has_our_root(pid_t process) {
+  const FileStamp ours = stamp_of("/");
+  const FileStamp its = stamp_of("/proc/" + std::to_string(process) + "/root");
+  return its.device == ours.device && its.inode == ours.inode;
+}
+
+// To which nobody came through: it is about to end, and another that did not wait would be without the index.
+void await_end_of_keeper() {
+  const auto keeper = keeper_to_go_to();
+  if (!keeper || keeper->pid <= 0 || !has_our_root(keeper->pid)) return;
+  const UniqueFd pidfd{static_cast<int>(::syscall(SYS_pidfd_open, keeper->pid, 0))};
+  pollfd waited{pidfd.get(), POLLIN, 0};
+  if (pidfd) ::poll(&waited, 1, kOtherEnds_s * 1000);
+}
+
 }  // namespace
+
+UniqueFd hold_starts(const std::string& cache_dir) {
+  while (true) {
+    UniqueFd dir =
+        locked_in_time(UniqueFd{::open(cache_dir.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)});
+    if (!dir || is_at(dir, cache_dir)) return dir;
+  }
+}
 
 Result<void> start_daemon() {
   const std::string dir = TRY(runtime_dir());
@@ -138,7 +183,9 @@ Result<void> start_daemon() {
     return error;
   }
   if (::flock(lock.get(), LOCK_EX) != 0) return errno_error("cannot lock " + spawn_lock_path(dir));
-  if (Connection::open()) return {};  // the lock's former holder was here for the same reason
+  const UniqueFd starts = hold_starts_here();
+  if (Connection::open()) return {};  // a lock's former holder was here for the same reason
+  await_end_of_keeper();
   auto started = spawn_daemon();
   if (started || started.error().reason != Reason::already_running) return started;
   const bool other_has_ended = static_cast<bool>(await_lifetime_lock(dir));

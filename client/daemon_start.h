@@ -4,8 +4,11 @@
 // never unlinked, so that two daemons can never hold two files of that name. A kilnd that cannot get the lock
 // ends at once: any number of them may be started, one remains. To keep a crowd of clients from starting a
 // crowd of daemons, who wants to start one takes RUNTIME/spawn.lock first, and who finds it taken only waits
-// for its holder.
+// for its holder. Then he takes the cache directory itself: of those of several runtime directories, who
+// share it, one starts a daemon, and the others go to that (common/cache_keeper.h).
 #pragma once
+
+#include <string>
 
 #include "common/result.h"
 #include "common/unique_fd.h"
@@ -15,6 +18,10 @@ namespace kiln {
 // Starts kilnd in a session of its own, with no descriptor of the caller's, and returns when it accepts
 // connections (or another does). Fails if it ends before that; its log tells why.
 Result<void> start_daemon();
+
+// While it is held no client starts a daemon for CACHE_DIR. Empty: it is not there, or is held by another for
+// long.
+UniqueFd hold_starts(const std::string& cache_dir);
 
 // Fails with Reason::no_daemon if something would keep one from starting, as far as can be told without
 // waiting.

@@ -199,7 +199,7 @@ class Run {
   // For `kiln stats`. Who wants nothing of Kiln is not counted.
   static void tally(Reason reason) {
     if (reason == Reason::disabled) return;
-    if (const auto dir = runtime_dir()) tally_run(*dir, reason);
+    if (const auto dir = serving_runtime_dir()) tally_run(*dir, reason);
   }
 
   // Of a script's, the kernel puts its first line in front once more.

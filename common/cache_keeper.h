@@ -27,7 +27,7 @@
 
 namespace kiln {
 
-// Empty: its disk was too full to say who it is.
+// Empty: it does not say who it is, as where its disk is full.
 struct CacheKeeper {
   pid_t pid = 0;
   std::uint64_t mount_namespace = 0;  // inode of /proc/self/ns/mnt
@@ -36,6 +36,8 @@ struct CacheKeeper {
   bool operator==(const CacheKeeper&) const = default;
 };
 
+std::string keeper_lock_path(const std::string& cache_dir);
+
 // Makes KEEPER that of CACHE_DIR, which is there, for as long as the descriptor is open. Empty: another is
 // it, or nothing can be locked there.
 UniqueFd keep_cache(const std::string& cache_dir, const CacheKeeper& keeper);
@@ -43,7 +45,7 @@ UniqueFd keep_cache(const std::string& cache_dir, const CacheKeeper& keeper);
 // Of the calling process.
 std::uint64_t own_mount_namespace();
 
-// Nothing: none lives.
+// Nothing: none lives, or the lock is another user's.
 std::optional<CacheKeeper> keeper_of(const std::string& cache_dir);
 
 }  // namespace kiln

@@ -115,7 +115,7 @@ DaemonFacts facts_of(const std::string& runtime, const std::string& cache, bool 
   ::clock_gettime(CLOCK_MONOTONIC, &now);
   const FileStamp root = stamp_of("/");
   return {socket_path(runtime),  cache,       log_path(cache), static_cast<std::uint64_t>(now.tv_sec),
-          own_mount_namespace(), root.device, root.inode, service};
+          own_mount_namespace(), root.device, root.inode,      service};
 }
 
 std::string own_binary() {
@@ -316,10 +316,9 @@ class Daemon {
   // A runtime directory may vanish with its session. Nobody can reach this daemon then, so it ends. So does
   // one whose package was removed, and one that nobody has used for as long as is configured.
   asio::awaitable<void> watch_use() {
-    const FileStamp bound = stamp_of(socket_path_);
     boost::system::error_code failed;
     const auto why_to_end = [&]() -> const char* {
-      if (stamp_of(socket_path_).inode != bound.inode) return "the socket is gone";
+      if (stamp_of(socket_path_).inode != bound_.inode) return "the socket is gone";
       if (is_uninstalled()) return "kilnd is not installed any more";
       return is_idle_for_long() ? "not used for as long as daemon.idle_exit says" : nullptr;
     };
@@ -368,6 +367,7 @@ class Daemon {
   }
 
   std::string socket_path_;
+  const FileStamp bound_ = stamp_of(socket_path_);  // before anybody hears that we are ready
   const std::string binary_ = own_binary();
   const bool ends_with_terminal_ = ends_with_terminal();
   Settings settings_;
@@ -425,7 +425,8 @@ Result<void> run_daemon(const DaemonOptions& options) {
   asio::io_context context(1);
   auto socket = TRY(is_passed ? take_over(context.get_executor(), std::move(passed))
                               : listen_on(context.get_executor(), socket_path(runtime)));
-  Daemon daemon(context, std::move(socket), facts_of(runtime, cache, is_passed), keeping ? cache + "/index.db" : "");
+  Daemon daemon(context, std::move(socket), facts_of(runtime, cache, is_passed),
+                keeping ? cache + "/index.db" : "");
   asio::co_spawn(context, daemon.run(), [](std::exception_ptr failure) {
     if (failure) std::rethrow_exception(failure);
   });

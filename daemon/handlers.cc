@@ -8,6 +8,7 @@
 #include <ctime>
 #include <fstream>
 #include <limits>
+#include <set>
 
 #include "common/overlay.h"
 #include "common/version.h"
@@ -349,7 +350,11 @@ asio::awaitable<void> Handlers::clean(Session& session, const proto::CleanReques
   std::vector<std::string> sources(request.paths().begin(), request.paths().end());
   const auto overlaid = co_await overlay_.remove_orphans(std::move(sources), mode);
   if (!overlaid) co_return co_await session.refuse(overlaid.error());
-  for (const auto& path : *overlaid) reply.mutable_clean()->add_removed(path);
+  // What is still there, as when nothing is removed, has been told already where the index knows it.
+  const std::set<std::string> told(done->removed.begin(), done->removed.end());
+  for (const auto& path : *overlaid) {
+    if (!told.contains(path)) reply.mutable_clean()->add_removed(path);
+  }
   co_await session.reply(reply);
 }
 

@@ -92,10 +92,15 @@ UniqueFd open_object(const std::string& path) {
   return UniqueFd{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)};
 }
 
-// One that has just been removed is not.
+// Of what cannot be opened: it is not the object's fault that it has just been removed, or that this process
+// has too much open.
+bool is_fault_of_object(int error) {
+  return error == EACCES || error == ELOOP || error == EIO || error == ENXIO;
+}
+
 bool is_damaged(const std::string& path, const Sha256& digest) {
   const UniqueFd fd = open_object(path);
-  if (!fd) return errno != ENOENT;
+  if (!fd) return is_fault_of_object(errno);
   struct stat status {};
   if (::fstat(fd.get(), &status) != 0) return true;
   const auto object = read_object(fd.get(), status);

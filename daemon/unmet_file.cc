@@ -6,6 +6,7 @@
 #include <fstream>
 #include <string_view>
 
+#include "common/magic.h"
 #include "common/pyc.h"
 
 namespace kiln {
@@ -13,13 +14,20 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// 0: there is no header that Python would read.
-std::uint32_t magic_of(const std::string& pyc) {
+bool may_be_of(std::uint32_t magic, const std::string& tag) {
+  const auto format = bytecode_format(magic);
+  if (!format || !tag.starts_with("cpython-")) return true;
+  const auto [major, minor] = format->version;
+  return tag.starts_with("cpython-" + std::to_string(major) + std::to_string(minor));
+}
+
+// 0: there is no header that the Python of TAG would read.
+std::uint32_t magic_of(const std::string& pyc, const std::string& tag) {
   char start[kMaxPycHeaderSize];
   std::ifstream file(pyc, std::ios::binary);
   file.read(start, sizeof start);
   const auto header = parse_pyc_header({start, static_cast<std::size_t>(file.gcount())});
-  return header ? header->magic : 0;
+  return header && may_be_of(header->magic, tag) ? header->magic : 0;
 }
 
 }  // namespace
@@ -39,7 +47,7 @@ KnownFile unmet_file(const std::string& source) {
     entry.pyc = pyc;
     entry.cache_tag = name->tag;
     entry.optimize = std::atoi(name->optimization.c_str());
-    entry.magic = magic_of(pyc);
+    entry.magic = magic_of(pyc, name->tag);
     file.entries.push_back(std::move(entry));
   }
   std::ranges::sort(file.entries, {}, &IndexEntry::pyc);

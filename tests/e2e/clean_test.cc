@@ -109,7 +109,8 @@ TEST_F(CleanAll, ACacheThatAnotherDaemonUsesStays) {
   ::chmod(other.c_str(), 0700);
   const Outcome outcome = kiln({"clean", "--all"}, {"KILN_RUNTIME_DIR=" + other});
   EXPECT_EQ(outcome.err, "error: " + cache_dir() + " is used by the daemon of " + runtime_dir() + ", pid " +
-                             std::to_string(daemon) + "\n\nhint: kill " + std::to_string(daemon) + "\n");
+                             std::to_string(daemon) + "\n\nhint: KILN_RUNTIME_DIR=" + runtime_dir() +
+                             " kiln daemon stop\n");
   EXPECT_EQ(describe_status(outcome.status), "exit 3");
   EXPECT_TRUE(fs::exists(cache_dir() + "/index.db"));
 }

@@ -155,6 +155,12 @@ const Fault kFaults[] = {
      "kiln daemon start > out; KILN_RUNTIME_DIR=$PWD/run kiln daemon start > out; kiln daemon stop > out; "
      "export KILN_RUNTIME_DIR=$PWD/run",
      "has an index of its own, not that of", "kiln daemon restart"},
+    {"a_lock_of_the_index_that_is_no_file",
+     "mkdir -p $C/index.db.lock; chmod 700 $C; kiln daemon start > out",
+     "has an index of its own, not that of", "rm -r "},
+    {"a_lock_of_the_index_that_may_not_be_written",
+     "mkdir -p $C; chmod 700 $C; touch $C/index.db.lock; chmod 400 $C/index.db.lock; kiln daemon start > out",
+     "has an index of its own, not that of", "chmod 600 "},
     // What it keeps.
     {"an_index_that_is_no_file", "mkdir -p $C/index.db; chmod 700 $C", "is no file", "mv "},
     {"an_index_that_may_not_be_read", kFill + "kiln daemon stop > out; chmod 0 $C/index.db",

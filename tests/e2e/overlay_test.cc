@@ -170,6 +170,17 @@ TEST_P(Overlay, PrecompilingSaysWhatDoesNotCompileAndWaitsForTheRest) {
   EXPECT_EQ(describe_status(outcome.status), "exit 0") << outcome.out << outcome.err;
 }
 
+TEST_P(Overlay, AnOrphanIsToldOnceAndThenRemoved) {
+  const std::string source = tree_ / "goes.py";
+  tree_.write("goes.py", "x = 1\n");
+  kiln({"precompile", "--python", python().path, source});
+  tree_.remove("goes.py");
+  EXPECT_EQ(kiln({"clean", "--orphans", "--dry-run", source}).out, "would remove " + kept("goes") + "\n");
+  EXPECT_TRUE(fs::exists(kept("goes")));
+  EXPECT_EQ(kiln({"clean", "--orphans", source}).out, "removed " + kept("goes") + "\n");
+  EXPECT_FALSE(fs::exists(kept("goes")));
+}
+
 TEST_P(Overlay, AnEditIsSeenAtOnceWhateverItsTime) {
   plant_in_overlay();
   EXPECT_EQ(value(), "planted");

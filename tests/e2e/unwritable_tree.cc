@@ -54,6 +54,12 @@ void UnwritableTree::write(const std::string& name, std::string_view content) {
   allow(false);
 }
 
+void UnwritableTree::remove(const std::string& name) {
+  allow(true);
+  fs::remove(store_ + "/" + name);
+  allow(false);
+}
+
 void UnwritableTree::replace(const std::string& name, std::string_view content) {
   const auto time = fs::last_write_time(store_ + "/" + name);
   write(name, content);

@@ -20,6 +20,7 @@ class UnwritableTree {
   // Where programs see a file.
   std::string operator/(const std::string& name) const { return dir_ + "/" + name; }
   void write(const std::string& name, std::string_view content);
+  void remove(const std::string& name);
   // WRITE, but the file keeps its time.
   void replace(const std::string& name, std::string_view content);
 

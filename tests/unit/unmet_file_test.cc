@@ -46,6 +46,18 @@ TEST_F(UnmetFile, IsFoundByOneOfItsBytecodeFiles) {
   EXPECT_FALSE(unmet_bytecode(path("notes.txt")).is_known());
 }
 
+TEST_F(UnmetFile, BytecodeOfAnotherVersionThanItsNameSaysIsOfNone) {
+  const std::string of_311 = encode_pyc_header(timestamp_header(kMagic, 1, 2));
+  scratch_.write("mod.py", "x = 1\n");
+  for (const char* tag : {"cpython-311", "cpython-38", "pypy39"})
+    scratch_.write("__pycache__/mod." + std::string(tag) + ".pyc", of_311);
+  const KnownFile found = unmet_file(path("mod.py"));
+  ASSERT_EQ(found.entries.size(), 3U);
+  EXPECT_EQ(found.entries[0].magic, kMagic);
+  EXPECT_EQ(found.entries[1].magic, 0U);
+  EXPECT_EQ(found.entries[2].magic, kMagic) << "what PyPy writes is not known";
+}
+
 TEST_F(UnmetFile, MayHaveNone) {
   EXPECT_TRUE(unmet_file(path("mod.py")).entries.empty());
   EXPECT_FALSE(unmet_file(path("mod.py")).is_known());

@@ -1,0 +1,102 @@
+// Several runtime directories, as of a session and of cron(8), whose daemons share one cache.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sched.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <memory>
+
+#include "tests/e2e/harness.h"
+
+namespace kiln::e2e {
+namespace fs = std::filesystem;
+namespace {
+
+using testing::HasSubstr;
+
+class SharedCache : public testing::Test {
+ protected:
+  void SetUp() override {
+    reset_work_dir();
+    kiln({"daemon", "stop"});
+  }
+  void TearDown() override {
+    for (const auto& side : {session_, cron_}) kiln({"daemon", "stop"}, side);
+  }
+
+  static std::unique_ptr<Process> begin(std::vector<std::string> arguments,
+                                        const std::vector<std::string>& side) {
+    arguments.insert(arguments.begin(), kiln_binary());
+    return std::make_unique<Process>(
+        Invocation{.argv = std::move(arguments), .environment = environment_with(side)});
+  }
+
+  static std::string socket_seen_by(const std::vector<std::string>& side) {
+    const std::string status = kiln({"status"}, side).out;
+    const std::size_t at = status.find("\n  socket ");
+    return status.substr(at, status.find('\n', at + 1) - at);
+  }
+
+  const std::vector<std::string> session_{"KILN_RUNTIME_DIR", "XDG_RUNTIME_DIR=" + work_dir() + "/session"};
+  const std::vector<std::string> cron_{"KILN_RUNTIME_DIR", "XDG_RUNTIME_DIR=" + work_dir() + "/cron"};
+};
+
+TEST_F(SharedCache, OfManyStartsAtOnceOneDaemonRemains) {
+  for (int round = 0; round < 5; ++round) {
+    std::vector<std::unique_ptr<Process>> clients;
+    for (int i = 0; i < 4; ++i) {
+      clients.push_back(begin({"daemon", "start"}, session_));
+      clients.push_back(begin({"daemon", "start"}, cron_));
+    }
+    for (auto& client : clients) {
+      const Outcome outcome = client->finish();
+      EXPECT_EQ(outcome.out + outcome.err, "the daemon runs\n");
+    }
+    EXPECT_EQ(socket_seen_by(session_), socket_seen_by(cron_)) << "in round " << round;
+    for (const auto& side : {session_, cron_}) EXPECT_EQ(kiln({"status"}, side).err, "");
+    for (const auto& side : {session_, cron_}) kiln({"daemon", "stop"}, side);
+    fs::remove_all(cache_dir());
+  }
+}
+
+// A session's directory goes with it, and so does its daemon, before long.
+TEST_F(SharedCache, WhoComesWhileTheKeeperEndsWaitsForTheIndex) {
+  kiln({"daemon", "start"}, session_);
+  fs::remove_all(work_dir() + "/session");
+  EXPECT_EQ(kiln({"daemon", "start"}, cron_).out, "the daemon runs\n");
+  EXPECT_EQ(kiln({"status"}, cron_).err, "") << "it keeps the index";
+}
+
+TEST_F(SharedCache, AnExecutedRunCountsWhoeverServesIt) {
+  kiln({"daemon", "start"}, session_);
+  kiln({"stats", "--reset"}, session_);
+  kiln({"run", "--python", any_python().path, "-X", "dev", "-c", "pass"}, cron_);
+  EXPECT_THAT(kiln({"stats", "--json"}, cron_).out, HasSubstr("\"executed_by_reason\":{\"option\":1}"));
+}
+
+// As in a container that shares the home: the keeper would serve nothing there.
+TEST_F(SharedCache, WhoSeesOtherFilesIsNotSentToTheKeeper) {
+  kiln({"daemon", "start"}, session_);
+  Invocation elsewhere{.argv = {"/bin/sh", "-c", "$0 daemon start; $0 status", kiln_binary()},
+                       .environment = environment_with(cron_)};
+  elsewhere.in_child = [] {
+    if (::unshare(CLONE_NEWNS) != 0) ::_exit(126);
+  };
+  const Outcome outcome = run(elsewhere);
+  if (describe_status(outcome.status) == "exit 126") GTEST_SKIP() << "no namespace can be made here";
+  EXPECT_THAT(outcome.err, HasSubstr("/session/kiln, pid "));
+  EXPECT_THAT(outcome.err, HasSubstr("hint: unset KILN_CACHE_DIR\n"));
+}
+
+// In a directory below /tmp, which others have made before.
+TEST_F(SharedCache, WhateverLiesInTheLocksPlaceNobodyIsKeptWaiting) {
+  const std::string dir = work_dir() + "/cron/kiln";
+  fs::create_directories(dir);
+  ASSERT_EQ(::mkfifo((dir + "/kilnd.lock").c_str(), 0600), 0);
+  EXPECT_EQ(kiln({"daemon", "stop"}, cron_).out, "no daemon was running\n");
+}
+
+}  // namespace
+}  // namespace kiln::e2e
