@@ -112,11 +112,19 @@ void Watcher::signal_changes() {
 }
 
 // With the lock. The queue first: what it says of the way to a top spares a look.
-void Watcher::hear() {
-  const Tick before = forest_.tick();
+void Watcher::hear_events() {
   forest_.hear(decode_events(inotify_.read()), now_ms());
   for (const auto& mount : mounts_.take_changes()) forest_.mounted(mount);
+}
+
+void Watcher::look_at_tops() {
   for (Directory* const top : forest_.tops()) forest_.top_seen(*top, path_status(*top->path));
+}
+
+void Watcher::hear() {
+  const Tick before = forest_.tick();
+  hear_events();
+  look_at_tops();
   if (forest_.tick() == before) return;
   signal_changes();
   if (!std::exchange(busy_, true)) wake();
@@ -222,15 +230,24 @@ void Watcher::run(const std::stop_token& stop) {
 }
 
 // One step; false if there was nothing to do. The queue is read before each: it must not overflow because we
-// are busy.
+// are busy. The tops, of which there may be thousands, are looked at when nothing else is left to do.
 bool Watcher::work() {
   std::vector<int> dead;
   std::optional<Forest::Task> task;
-  {
-    const std::lock_guard lock(mutex_);
-    hear();
+  const auto take_work = [&] {
     dead = forest_.take_dead_watches();
     if (dead.empty()) task = forest_.next();
+    return !dead.empty() || task;
+  };
+  {
+    const std::lock_guard lock(mutex_);
+    const Tick before = forest_.tick();
+    hear_events();
+    if (!take_work()) {
+      look_at_tops();
+      take_work();
+    }
+    if (forest_.tick() != before) signal_changes();
     busy_ = !dead.empty() || task;
     if (!busy_) settled_.notify_all();
     if (!busy_ && std::exchange(tell_settled_, false)) raise(changes_fd_.get());

@@ -165,6 +165,8 @@ class Watcher {
 
  private:
   void hear();
+  void hear_events();
+  void look_at_tops();  // by stat, each
   void signal_changes();
   void wake();
   template <class Change>
