@@ -6,11 +6,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <stdexcept>
+#include <utility>
 
 namespace kiln::e2e {
 namespace {
@@ -77,6 +79,15 @@ bool Terminal::wait_for(std::string_view text) {
     }
     if (!pump()) return false;
   }
+}
+
+bool Terminal::wait_for_both(std::string_view one, std::string_view other) {
+  const std::size_t begin = seen_;
+  if (!wait_for(one)) return false;
+  const std::size_t end = std::exchange(seen_, begin);
+  if (!wait_for(other)) return false;
+  seen_ = std::max(seen_, end);
+  return true;
 }
 
 std::string Terminal::enter(const std::string& command) {

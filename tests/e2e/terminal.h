@@ -28,6 +28,8 @@ class Terminal {
   void type(std::string_view text);
   // Waits until TEXT comes after what was waited for before; false at the deadline, or if all ended.
   bool wait_for(std::string_view text);
+  // The same of ONE and OTHER, in either order.
+  bool wait_for_both(std::string_view one, std::string_view other);
   // Types COMMAND and waits for the next prompt. What was printed before that. Throws if none comes.
   std::string enter(const std::string& command);
   // All output so far, lines ending in \n alone.

@@ -185,6 +185,12 @@ void await_text(Terminal& terminal, const std::string& text) {
     throw std::runtime_error("waiting for '" + text + "' in\n" + terminal.output());
 }
 
+// What a job in the background says comes before or after the shell's prompt.
+void await_with_prompt(Terminal& terminal, const std::string& text) {
+  if (!terminal.wait_for_both(text, kPrompt))
+    throw std::runtime_error("waiting for '" + text + "' and a prompt in\n" + terminal.output());
+}
+
 TEST_P(Terminals, WhatAProgramSeesOfThem) {
   program(
       "see.py",
@@ -312,7 +318,7 @@ TEST_P(Terminals, SuspendAndGoOnInTheBackground) {
     terminal.type(kSuspend);
     await_text(terminal, kPrompt);
     terminal.type("bg\n");
-    await_text(terminal, kContinued);
+    await_with_prompt(terminal, kContinued);
     terminal.enter("");
     terminal.enter("jobs");
     terminal.enter("echo a line > pipe; wait %1; echo $?");
@@ -324,7 +330,7 @@ TEST_P(Terminals, StartedInTheBackground) {
   program("wait.py", kWait);
   expect_same(1, [](Terminal& terminal) {
     terminal.type("$P wait.py pipe &\n");
-    await_text(terminal, kReady);
+    await_with_prompt(terminal, kReady);
     terminal.enter("jobs");
     terminal.enter("echo a line > pipe; wait %1; echo $?");
     terminal.enter("jobs");
@@ -337,7 +343,7 @@ TEST_P(Terminals, SignalsToAJob) {
   expect_same(5, [](Terminal& terminal) {
     for (const std::string signal : {"INT", "TERM", "KILL", "HUP", "SEGV"}) {
       terminal.type("$P wait.py pipe &\n");
-      await_text(terminal, kReady);
+      await_with_prompt(terminal, kReady);
       terminal.enter("kill -" + signal + " %1; wait %1; echo $?");
       terminal.enter("jobs");
     }
