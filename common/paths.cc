@@ -1,8 +1,5 @@
 #include "common/paths.h"
 
-#include "common/path_error.h"
-#include "common/shell_word.h"
-
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -13,6 +10,7 @@
 #include <filesystem>
 #include <string_view>
 
+#include "common/path_error.h"
 #include "common/place.h"
 #include "common/shell_word.h"
 
