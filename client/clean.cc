@@ -14,6 +14,7 @@
 #include "client/daemon_start.h"
 #include "client/known_path.h"
 #include "common/arguments.h"
+#include "common/path_text.h"
 #include "common/paths.h"
 #include "common/print_error.h"
 #include "common/printable.h"
@@ -47,10 +48,6 @@ void print(const proto::CleanReply& done, RemovalMode mode) {
   }
 }
 
-std::string directory_of(const std::string& path) {
-  return path.substr(0, path.rfind('/'));
-}
-
 std::string files_text(std::uint64_t count) {
   return count_text(count) + (count == 1 ? " file" : " files");
 }
@@ -65,8 +62,8 @@ int clean_orphans(const std::vector<std::string>& paths, RemovalMode mode) {
   if (done->removed().empty() && done->kept().empty() && done->foreign().empty())
     std::fputs("there was nothing to remove\n", stderr);
   for (const auto& path : done->kept())
-    print_error(
-        {Reason::system, "cannot remove " + printable(path), "ls -ld " + shell_word(directory_of(path))});
+    print_error({Reason::system, "cannot remove " + printable(path),
+                 "ls -ld " + shell_word(std::string(directory_of(path)))});
   for (const auto& path : done->foreign())
     print_error({Reason::bad_pyc, printable(path) + " is no bytecode, whatever its name, and stays",
                  "rm " + shell_word(path)});

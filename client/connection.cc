@@ -36,8 +36,12 @@ sockaddr_un address_of(const std::string& path, int dir) {
 
 constexpr timeval kConnectLimit{10, 0};
 
+Error no_daemon() {
+  return {Reason::no_daemon, "no daemon is running", "kiln daemon start"};
+}
+
 Error connect_error() {
-  if (errno == ENOENT || errno == ECONNREFUSED) return errno_error("no daemon is running", Reason::no_daemon);
+  if (errno == ENOENT || errno == ECONNREFUSED) return no_daemon();
   // EAGAIN: the time limit has passed, while its backlog was full.
   Error error = errno_error("cannot connect to the daemon",
                             errno == EAGAIN ? Reason::timeout : Reason::daemon_unreachable);
@@ -47,8 +51,8 @@ Error connect_error() {
 
 // To the daemon of the runtime directory DIR, of which nothing is made.
 Result<UniqueFd> connect_in(const std::string& dir) {
-  if (::access(dir.c_str(), F_OK) != 0 && errno == ENOENT) return connect_error();
-  const UniqueFd dir_fd = TRY(open_private_dir(dir));
+  const UniqueFd dir_fd = TRY(find_private_dir(dir));
+  if (!dir_fd) return no_daemon();
   UniqueFd fd{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
   if (!fd) return errno_error("cannot create a socket", Reason::daemon_unreachable);
   const sockaddr_un address = address_of(socket_path(dir), dir_fd.get());
@@ -75,7 +79,7 @@ bool is_daemon_living(const std::string& dir) {
 }
 
 Result<UniqueFd> connect_to_living_in(const std::string& dir) {
-  if (!is_daemon_living(dir)) return Error{Reason::no_daemon, "no daemon is running", "kiln daemon start"};
+  if (!is_daemon_living(dir)) return no_daemon();
   return connect_in(dir);
 }
 

@@ -21,6 +21,7 @@
 #include "client/proc_stat.h"
 #include "client/process_group.h"
 #include "common/unique_fd.h"
+#include "common/variables.h"
 
 namespace kiln {
 namespace {
@@ -220,11 +221,7 @@ constexpr std::array<const char*, 17> kInstrumentation{
     "COV_CORE_CONFIG"};
 
 bool any_set(std::span<const char* const> names) {
-  for (const char* name : names) {
-    const char* value = std::getenv(name);
-    if (value != nullptr && value[0] != '\0') return true;
-  }
-  return false;
+  return std::ranges::any_of(names, [](const char* name) { return value_of(name) != nullptr; });
 }
 
 // The debug hooks check each block as it is freed. Where an image's child of 3.8 is finalized they find one

@@ -3,15 +3,12 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <cstdlib>
-#include <cstring>
+#include "common/variables.h"
 
 namespace kiln {
 
 bool logs_decisions() {
-  const char* value = std::getenv("KILN_LOG");
-  const bool is_wanted = value != nullptr && value[0] != '\0' && std::strcmp(value, "0") != 0;
-  return is_wanted && ::fcntl(STDERR_FILENO, F_GETFD) >= 0;
+  return is_on("KILN_LOG") && ::fcntl(STDERR_FILENO, F_GETFD) >= 0;
 }
 
 void log_decision(const char* how, Reason reason, const std::string& detail) {

@@ -4,12 +4,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cstdlib>
-
 #include "client/interpreter_search.h"
 #include "client/program_path.h"
 #include "common/shell_word.h"
 #include "common/unique_fd.h"
+#include "common/variables.h"
 
 namespace kiln {
 namespace {
@@ -87,13 +86,13 @@ const std::string& ChosenInterpreter::executed() const {
 Result<ChosenInterpreter> choose_interpreter(const std::optional<std::string>& requested,
                                              const std::string& command) {
   if (requested) return choose(*requested, command);
-  if (const char* variable = std::getenv("KILN_PYTHON"); variable != nullptr && variable[0] != '\0') {
+  if (const char* variable = value_of("KILN_PYTHON")) {
     auto chosen = choose(variable, command);
     if (chosen || chosen.error().reason != Reason::interpreter_missing) return chosen;
     return Error{chosen.error().reason, chosen.error().message + ", as KILN_PYTHON has it",
                  std::string("export KILN_PYTHON=") + kUsual};
   }
-  if (const char* venv = std::getenv("VIRTUAL_ENV"); venv != nullptr && venv[0] != '\0') {
+  if (const char* venv = value_of("VIRTUAL_ENV")) {
     const std::string path = std::string(venv) + "/bin/python";
     if (is_program(path)) return by_path(path, command);
   }
@@ -116,9 +115,8 @@ bool is_environment(const std::string& directory) {
 }  // namespace
 
 std::optional<Error> broken_environment() {
-  const char* const venv = std::getenv("VIRTUAL_ENV");
-  if (venv == nullptr || venv[0] == '\0' || is_program(std::string(venv) + "/bin/python"))
-    return std::nullopt;
+  const char* const venv = value_of("VIRTUAL_ENV");
+  if (venv == nullptr || is_program(std::string(venv) + "/bin/python")) return std::nullopt;
   return Error{Reason::interpreter,
                std::string("the virtual environment ") + venv + " has no interpreter any more",
                is_environment(venv) ? "python3 -m venv --clear " + shell_word(venv) : "unset VIRTUAL_ENV"};

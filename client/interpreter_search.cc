@@ -2,13 +2,13 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cstdlib>
 #include <filesystem>
 #include <vector>
 
 #include "client/interpreter_choice.h"
 #include "client/program_output.h"
 #include "client/program_path.h"
+#include "common/variables.h"
 
 namespace kiln {
 namespace {
@@ -37,21 +37,16 @@ std::string program_name(PythonVersion version) {
   return "python" + std::to_string(version.major) + "." + std::to_string(version.minor);
 }
 
-std::string variable(const char* name) {
-  const char* value = std::getenv(name);
-  return value != nullptr ? value : "";
-}
-
 std::string pyenv_versions() {
-  const auto root = variable("PYENV_ROOT");
-  return (root.empty() ? variable("HOME") + "/.pyenv" : root) + "/versions";
+  const auto root = text_of("PYENV_ROOT");
+  return (root.empty() ? text_of("HOME") + "/.pyenv" : root) + "/versions";
 }
 
 std::string uv_versions() {
-  auto dir = variable("UV_PYTHON_INSTALL_DIR");
+  auto dir = text_of("UV_PYTHON_INSTALL_DIR");
   if (!dir.empty()) return dir;
-  const auto data = variable("XDG_DATA_HOME");
-  return (data.empty() ? variable("HOME") + "/.local/share" : data) + "/uv/python";
+  const auto data = text_of("XDG_DATA_HOME");
+  return (data.empty() ? text_of("HOME") + "/.local/share" : data) + "/uv/python";
 }
 
 // Those in the directories PREFIX + VERSION + (end or "-...") in DIR, newest first.

@@ -5,11 +5,11 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
-#include <cstdlib>
 #include <filesystem>
 
 #include "common/path_error.h"
 #include "common/screen.h"
+#include "common/variables.h"
 
 namespace kiln {
 
@@ -19,8 +19,7 @@ void outlive_closed_pipes() {
 }
 
 bool wants_colour() {
-  const char* forbidden = std::getenv("NO_COLOR");
-  return (forbidden == nullptr || forbidden[0] == '\0') && terminal_columns(STDOUT_FILENO) > 0;
+  return value_of("NO_COLOR") == nullptr && terminal_columns(STDOUT_FILENO) > 0;
 }
 
 namespace {

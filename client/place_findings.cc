@@ -9,7 +9,6 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
-#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 
@@ -19,6 +18,7 @@
 #include "common/quantity.h"
 #include "common/shell_word.h"
 #include "common/unique_fd.h"
+#include "common/variables.h"
 
 namespace kiln {
 namespace {
@@ -58,8 +58,7 @@ Findings missing_directory(const std::string& directory, const std::string& vari
 // Only what was made for Kiln may be moved, or given another mode or owner: VARIABLE may name a directory, or
 // a file, of the system's.
 bool is_kilns(const std::string& directory, const std::string& variable) {
-  const char* const value = std::getenv(variable.c_str());
-  return value == nullptr || value[0] == '\0' || is_for_kiln(directory);
+  return value_of(variable.c_str()) == nullptr || is_for_kiln(directory);
 }
 
 // Where it leads to is named, for that is what the user means.

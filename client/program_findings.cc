@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -22,6 +21,7 @@
 #include "common/printable.h"
 #include "common/shell_word.h"
 #include "common/suggestion.h"
+#include "common/variables.h"
 #include "common/version.h"
 
 namespace kiln {
@@ -43,11 +43,6 @@ bool is_program(const std::string& path) {
 
 std::string parent_of(const std::string& path) {
   return fs::path(path).parent_path().string();
-}
-
-std::string value_of(const char* name) {
-  const char* value = std::getenv(name);
-  return value != nullptr ? value : "";
 }
 
 std::string own_directory() {
@@ -128,8 +123,8 @@ Finding unknown_variable(const std::string& name, const std::vector<std::string>
 
 // systemd.unit(5), "Unit File Load Path"; of one name the first counts.
 std::vector<std::string> unit_directories() {
-  const std::string home = value_of("HOME");
-  const std::string config = value_of("XDG_CONFIG_HOME");
+  const std::string home = text_of("HOME");
+  const std::string config = text_of("XDG_CONFIG_HOME");
   return {(config.empty() ? home + "/.config" : config) + "/systemd/user", "/etc/systemd/user",
           home + "/.local/share/systemd/user", "/usr/local/lib/systemd/user", "/usr/lib/systemd/user"};
 }
@@ -157,7 +152,7 @@ std::string started_by(const std::string& unit) {
     const auto begin = line.find_first_not_of("-@:+!", kKey.size());
     if (begin == std::string::npos) continue;
     std::string program = line.substr(begin, line.find(' ', begin) - begin);
-    if (program.starts_with("%h")) program.replace(0, 2, value_of("HOME"));
+    if (program.starts_with("%h")) program.replace(0, 2, text_of("HOME"));
     return found_by_systemd(program);
   }
   return {};
@@ -241,7 +236,7 @@ Findings interpreter_findings() {
 
 Findings variable_findings() {
   Findings findings;
-  if (const std::string disabled = value_of("KILN_DISABLE"); !disabled.empty() && disabled != "0")
+  if (const std::string disabled = text_of("KILN_DISABLE"); !disabled.empty() && disabled != "0")
     findings.push_back({Severity::warn, "KILN_DISABLE is set: every run is executed", "unset KILN_DISABLE"});
   const auto names = known_variables();
   for (const auto& name : set_variables()) {

@@ -9,8 +9,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
-#include <cstdlib>
-#include <cstring>
 #include <optional>
 
 #include "client/background.h"
@@ -34,14 +32,10 @@
 #include "common/print_error.h"
 #include "common/run_tally.h"
 #include "common/screen.h"
+#include "common/variables.h"
 
 namespace kiln {
 namespace {
-
-bool is_set(const char* name) {
-  const char* value = std::getenv(name);
-  return value != nullptr && value[0] != '\0' && std::strcmp(value, "0") != 0;
-}
 
 // Setting up is a millisecond. A main script that takes longer to compile than this is executed.
 constexpr timeval kAnswerLimit{5, 0};
@@ -54,7 +48,7 @@ struct Wish {
 };
 
 Result<Wish> make_wish(const ChosenInterpreter& interpreter, std::span<char* const> arguments) {
-  if (is_set("KILN_DISABLE")) return Error{Reason::disabled, {}, {}};
+  if (is_on("KILN_DISABLE")) return Error{Reason::disabled, {}, {}};
   PythonCommand command = parse_python_command(arguments);
   if (command.unserved) return Error{*command.unserved, {}, {}};
   if (is_script(interpreter.path)) return Error{Reason::interpreter_script, {}, {}};

@@ -7,6 +7,8 @@
 
 #include "common/config_file.h"
 #include "common/config_key.h"
+#include "common/path_text.h"
+#include "common/variables.h"
 
 namespace kiln {
 namespace {
@@ -42,11 +44,6 @@ std::optional<std::string> find_project(const std::string& path, const std::opti
   return std::nullopt;
 }
 
-std::string directory_of(const std::string& file) {
-  const std::size_t slash = file.rfind('/');
-  return slash == 0 ? "/" : file.substr(0, slash);
-}
-
 bool is_list(const ConfigKey& key) {
   return std::holds_alternative<std::vector<PathPattern> Config::*>(key.member);
 }
@@ -67,8 +64,8 @@ Result<void> apply(Config& config, const ConfigFile& file) {
 Result<void> apply(Config& config, const Variables& variables) {
   for (const ConfigKey& key : config_keys()) {
     const std::string name = variable_of(key);
-    const char* text = variables(name.c_str());
-    if (text == nullptr || text[0] == '\0') continue;
+    const char* const text = value_of(name.c_str(), variables);
+    if (text == nullptr) continue;
     const auto set = set_value(config, key, value_from_text(key, text), {});
     if (!set) return Error{Reason::config, name + ": " + set.error().message, "unset " + name};
     config.origins[key.name] = {{{}, 0, name}};

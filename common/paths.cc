@@ -6,22 +6,17 @@
 
 #include <cerrno>
 #include <climits>
-#include <cstdlib>
 #include <filesystem>
 #include <string_view>
 
 #include "common/path_error.h"
+#include "common/path_text.h"
 #include "common/place.h"
 #include "common/shell_word.h"
+#include "common/variables.h"
 
 namespace kiln {
 namespace {
-
-// A variable's value, if it holds an absolute path: the XDG specification has relative ones ignored.
-const char* absolute_variable(const Variables& variables, const char* name) {
-  const char* value = variables(name);
-  return value != nullptr && value[0] == '/' ? value : nullptr;
-}
 
 Error not_absolute(const std::string& name, const std::string& value) {
   return {Reason::system, name + " is not an absolute path: " + value, "unset " + name};
@@ -36,10 +31,6 @@ std::string without_trailing_slashes(std::string path) {
 Result<std::string> named_by(const char* name, const char* value) {
   if (value[0] != '/') return not_absolute(name, value);
   return without_trailing_slashes(value);
-}
-
-bool is_set(const char* value) {
-  return value != nullptr && value[0] != '\0';
 }
 
 Result<void> make_dirs(const std::string& dir) {
@@ -71,28 +62,35 @@ bool is_own_directory(const std::string& dir) {
   return ::lstat(dir.c_str(), &status) == 0 && S_ISDIR(status.st_mode) && status.st_uid == ::geteuid();
 }
 
+// After open(2) has failed.
+Error unusable_dir(const std::string& dir, const std::string& variable) {
+  const bool is_shut = errno == EACCES;
+  Error unusable = errno_error("cannot open " + dir);
+  if (auto linked = linked_dir(dir, variable)) return std::move(*linked);
+  unusable.hint = is_shut && is_own_directory(dir) ? "chmod u+rwx " + shell_word(dir) : use_another(variable);
+  return unusable;
+}
+
 }  // namespace
 
 Result<std::string> runtime_dir() {
-  const char* const value = std::getenv("KILN_RUNTIME_DIR");
-  if (is_set(value)) return named_by("KILN_RUNTIME_DIR", value);
+  if (const char* const value = value_of("KILN_RUNTIME_DIR")) return named_by("KILN_RUNTIME_DIR", value);
   return default_runtime_dir();
 }
 
 Result<std::string> cache_dir() {
-  const char* const value = std::getenv("KILN_CACHE_DIR");
-  if (is_set(value)) return named_by("KILN_CACHE_DIR", value);
+  if (const char* const value = value_of("KILN_CACHE_DIR")) return named_by("KILN_CACHE_DIR", value);
   if (const auto dir = default_cache_dir()) return *dir;
   return Error{Reason::system, "neither HOME nor KILN_CACHE_DIR is set", use_another("KILN_CACHE_DIR")};
 }
 
 Result<std::optional<std::string>> config_file(const Variables& variables) {
-  if (const char* const value = variables("KILN_CONFIG"); is_set(value))
+  if (const char* const value = value_of("KILN_CONFIG", variables))
     return TRY(named_by("KILN_CONFIG", value));
-  if (const char* const value = absolute_variable(variables, "XDG_CONFIG_HOME"))
-    return below(value, "/kiln/kiln.toml");
-  if (const char* const value = absolute_variable(variables, "HOME"))
-    return below(value, "/.config/kiln/kiln.toml");
+  if (const char* const value = absolute_value_of("XDG_CONFIG_HOME", variables))
+    return path_in(value, "kiln/kiln.toml");
+  if (const char* const value = absolute_value_of("HOME", variables))
+    return path_in(value, ".config/kiln/kiln.toml");
   return std::nullopt;
 }
 
@@ -110,21 +108,19 @@ std::string log_path(const std::string& cache_dir) {
 }
 
 Result<UniqueFd> open_private_dir(const std::string& dir, const std::string& variable) {
+  UniqueFd fd = TRY(find_private_dir(dir, variable));
+  if (fd) return fd;
+  if (const auto made = make_dirs(dir); !made)
+    return Error{made.error().reason, made.error().message, use_another(variable)};
+  fd = TRY(find_private_dir(dir, variable));
+  if (fd) return fd;
+  return Error{Reason::system, dir + " was removed as soon as it was made", use_another(variable)};
+}
+
+Result<UniqueFd> find_private_dir(const std::string& dir, const std::string& variable) {
   UniqueFd fd{::open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)};
-  if (!fd && errno == ENOENT) {
-    if (const auto made = make_dirs(dir); !made)
-      return Error{made.error().reason, made.error().message, use_another(variable)};
-    fd.reset(::open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-  }
-  if (!fd) {
-    const int why = errno;
-    if (auto linked = linked_dir(dir, variable)) return std::move(*linked);
-    errno = why;
-    Error unusable = errno_error("cannot open " + dir);
-    unusable.hint =
-        why == EACCES && is_own_directory(dir) ? "chmod u+rwx " + shell_word(dir) : use_another(variable);
-    return unusable;
-  }
+  if (!fd && errno == ENOENT) return fd;
+  if (!fd) return unusable_dir(dir, variable);
   struct stat status {};
   if (::fstat(fd.get(), &status) != 0) return path_error("cannot stat", dir);
   if (status.st_uid != ::geteuid()) {

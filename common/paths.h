@@ -7,13 +7,12 @@
 //   config    $KILN_CONFIG, else $XDG_CONFIG_HOME/kiln/kiln.toml, else ~/.config/kiln/kiln.toml
 #pragma once
 
-#include <cstdlib>
-#include <functional>
 #include <optional>
 #include <string>
 
 #include "common/result.h"
 #include "common/unique_fd.h"
+#include "common/variables.h"
 
 namespace kiln {
 
@@ -21,8 +20,6 @@ namespace kiln {
 Result<std::string> runtime_dir();
 Result<std::string> cache_dir();
 
-// An environment: a variable's value by its name, null if it is not set. One's own, or a client's.
-using Variables = std::function<const char*(const char* name)>;
 // Nothing: these variables name no home.
 Result<std::optional<std::string>> config_file(const Variables& variables = ::getenv);
 
@@ -36,6 +33,8 @@ std::string log_path(const std::string& cache_dir);           // CACHE/kilnd.log
 // it is not a directory, belongs to another user, or others may write to it: a socket in such a place could
 // be anybody's. VARIABLE is the one that would name another, for the hint.
 Result<UniqueFd> open_private_dir(const std::string& dir, const std::string& variable = "KILN_RUNTIME_DIR");
+// The same, but creates nothing: an empty descriptor if there is no DIR.
+Result<UniqueFd> find_private_dir(const std::string& dir, const std::string& variable = "KILN_RUNTIME_DIR");
 
 // Whether DIR is there for Kiln: it is empty, or holds what Kiln makes. Only of such a directory may a
 // command that changes owner or mode be recommended: whoever sets KILN_RUNTIME_DIR=/tmp must not be told to

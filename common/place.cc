@@ -7,23 +7,18 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdlib>
 #include <vector>
 
 #include "common/file_system_kind.h"
+#include "common/path_text.h"
 #include "common/shell_word.h"
 #include "common/unique_fd.h"
+#include "common/variables.h"
 
 namespace kiln {
 namespace {
 
 constexpr char kCache[] = "KILN_CACHE_DIR";
-
-// The XDG base directory specification has relative ones ignored.
-const char* absolute_variable(const char* name) {
-  const char* const value = std::getenv(name);
-  return value != nullptr && value[0] == '/' ? value : nullptr;
-}
 
 std::string numbered(const std::string& name) {
   return name + std::to_string(::geteuid());
@@ -52,11 +47,6 @@ bool has_room(const std::string& directory, std::uint64_t room) {
                        std::uint64_t{space.f_bavail} * space.f_frsize >= room);
 }
 
-bool is_set(const std::string& variable) {
-  const char* const value = std::getenv(variable.c_str());
-  return value != nullptr && value[0] != '\0';
-}
-
 // A cache should survive a restart of the machine, a socket need not.
 std::vector<std::string> others_than_default(const std::string& variable) {
   if (variable == kCache) return {numbered("/var/tmp/kiln-")};
@@ -65,19 +55,14 @@ std::vector<std::string> others_than_default(const std::string& variable) {
 
 }  // namespace
 
-std::string below(std::string directory, const std::string& name) {
-  while (directory.ends_with('/')) directory.pop_back();
-  return directory + name;
-}
-
 std::string default_runtime_dir() {
-  const char* const of_session = absolute_variable("XDG_RUNTIME_DIR");
-  return of_session != nullptr ? below(of_session, "/kiln") : numbered("/tmp/kiln-");
+  const char* const of_session = absolute_value_of("XDG_RUNTIME_DIR");
+  return of_session != nullptr ? path_in(of_session, "kiln") : numbered("/tmp/kiln-");
 }
 
 std::optional<std::string> default_cache_dir() {
-  if (const char* const caches = absolute_variable("XDG_CACHE_HOME")) return below(caches, "/kiln");
-  if (const char* const home = absolute_variable("HOME")) return below(home, "/.cache/kiln");
+  if (const char* const caches = absolute_value_of("XDG_CACHE_HOME")) return path_in(caches, "kiln");
+  if (const char* const home = absolute_value_of("HOME")) return path_in(home, ".cache/kiln");
   return std::nullopt;
 }
 
@@ -105,7 +90,7 @@ std::string make_way_for(const std::string& path, int failure, const std::string
 
 std::string use_another(const std::string& variable, std::uint64_t room) {
   const auto usual = variable == kCache ? default_cache_dir() : std::optional(default_runtime_dir());
-  if (is_set(variable) && usual && can_be_used(*usual, room)) return "unset " + variable;
+  if (value_of(variable.c_str()) && usual && can_be_used(*usual, room)) return "unset " + variable;
   for (const auto& other : others_than_default(variable)) {
     if (can_be_used(other, room)) return "export " + variable + "=" + shell_word(other);
   }

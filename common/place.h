@@ -8,10 +8,6 @@
 
 namespace kiln {
 
-// NAME, which begins with a slash, in DIRECTORY, which may be no more than that: HOME=/ is that of a
-// container's user who has no name.
-std::string below(std::string directory, const std::string& name);
-
 std::string default_runtime_dir();
 // Nothing: no home is known.
 std::optional<std::string> default_cache_dir();

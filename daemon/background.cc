@@ -9,8 +9,8 @@
 #include <cerrno>
 #include <filesystem>
 
+#include "common/path_text.h"
 #include "common/unique_fd.h"
-#include "daemon/temporary_file.h"
 
 namespace kiln {
 namespace {
@@ -26,9 +26,9 @@ UniqueFd open_directory_of(const std::string& path) {
   std::string directory = path;
   do {
     directory = directory_of(directory);
-    UniqueFd fd{::open((directory + "/").c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)};
+    UniqueFd fd{::open(directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)};
     if (fd || errno != ENOENT) return fd;
-  } while (!directory.empty());
+  } while (directory != "/");
   return {};
 }
 

@@ -2,8 +2,8 @@
 
 #include "common/magic.h"
 #include "common/overlay.h"
+#include "common/path_text.h"
 #include "common/pyc.h"
-#include "daemon/temporary_file.h"
 
 namespace kiln {
 
@@ -19,23 +19,24 @@ std::string bytecode_path(const BytecodePlace& place, const InterpreterInfo& int
 
 std::optional<BytecodePlace> place_of(const std::string& pyc, const std::string& source, std::uint32_t magic,
                                       const std::string& overlay) {
-  const std::string name = pyc.substr(pyc.rfind('/') + 1);
-  const std::string directory = directory_of(pyc);
-  const std::string parent = directory_of(source);
+  const std::string name(name_of(pyc));
+  const std::string_view directory = directory_of(pyc);
+  const std::string_view parent = directory_of(source);
   if (!parse_pyc_name(name)) {
     if (directory != parent) return std::nullopt;
     const auto format = bytecode_format(magic);
     const bool is_python2 = format && format->version.major < 3;
     return BytecodePlace{.legacy = !is_python2};
   }
-  const std::string cached = parent + "/__pycache__/" + name;
+  const std::string cached = place_in_tree(pyc, source);
   if (pyc == cached || (!overlay.empty() && pyc == overlay_path(overlay, cached))) return BytecodePlace{};
-  if (!directory.ends_with(parent)) return std::nullopt;
-  return BytecodePlace{.prefix = directory.substr(0, directory.size() - parent.size())};
+  const std::string_view mirrored = parent == "/" ? "" : parent;
+  if (!directory.ends_with(mirrored)) return std::nullopt;
+  return BytecodePlace{.prefix = std::string(directory.substr(0, directory.size() - mirrored.size()))};
 }
 
 std::string place_in_tree(const std::string& pyc, const std::string& source) {
-  return directory_of(source) + "/__pycache__/" + pyc.substr(pyc.rfind('/') + 1);
+  return path_in(path_in(directory_of(source), "__pycache__"), name_of(pyc));
 }
 
 bool is_superseded(const std::string& pyc, const std::string& source, bool is_program) {

@@ -23,6 +23,7 @@
 #include "common/cache_keeper.h"
 #include "common/file_stamp.h"
 #include "common/overlay.h"
+#include "common/path_text.h"
 #include "common/paths.h"
 #include "common/place.h"
 #include "common/unique_fd.h"
@@ -59,10 +60,6 @@ constexpr std::size_t kMaxRecordedImports = 65'536;
 std::int64_t now_ns() {
   const auto now = std::chrono::system_clock::now().time_since_epoch();
   return std::chrono::duration_cast<std::chrono::nanoseconds>(now).count();
-}
-
-std::string directory_of(const std::string& path) {
-  return path.substr(0, path.rfind('/'));
 }
 
 // Whoever waits for us is to know why; spdlog throws.
@@ -127,7 +124,7 @@ std::string own_binary() {
 // start-up code, not of the standard library.
 std::vector<std::string> start_up_bytecode(const std::vector<std::string>& inputs) {
   const auto os = std::ranges::find_if(inputs, [](const auto& path) { return path.ends_with("/os.py"); });
-  const std::string standard = os == inputs.end() ? std::string() : directory_of(*os);
+  const std::string standard = os == inputs.end() ? std::string() : std::string(directory_of(*os));
   std::vector<std::string> bytecode;
   for (const auto& path : inputs) {
     const bool is_standard = !standard.empty() && directory_of(path) == standard + "/__pycache__";
@@ -153,7 +150,7 @@ class Daemon {
         recompiler_(index_, store_.store(), overlay_, precompile_, &watcher_),
         watch_(settings_, index_, recompiler_, watcher_),
         explain_(index_, watch_, overlay_.dir()),
-        counts_(index_, directory_of(facts.socket)),
+        counts_(index_, std::string(directory_of(facts.socket))),
         handlers_(
             std::move(facts), settings_, images_, index_, store_, precompile_, overlay_, recompiler_, watch_,
             explain_, counts_, [this] { reload(); }, [this] { stop(); }),

@@ -4,11 +4,11 @@
 #include <utility>
 
 #include "common/absence.h"
+#include "common/path_text.h"
 #include "common/shell_word.h"
 #include "daemon/blocking.h"
 #include "daemon/explanation.h"
 #include "daemon/source_walk.h"
-#include "daemon/temporary_file.h"
 #include "daemon/unmet_file.h"
 
 namespace kiln {
@@ -48,7 +48,7 @@ asio::awaitable<void> ExplainService::serve(Session& session, const proto::Expla
     co_return co_await session.refuse(not_compiled_yet(path));
   auto explained = co_await look(std::move(*file));
   if (!explained) co_return co_await session.refuse(explained.error());
-  watch_.describe(directory_of(explained->source()), *explained->mutable_watched());
+  watch_.describe(std::string(directory_of(explained->source())), *explained->mutable_watched());
   proto::Reply reply;
   *reply.mutable_explain() = std::move(*explained);
   co_await session.reply(reply);

@@ -4,13 +4,13 @@
 #include <filesystem>
 #include <optional>
 
+#include "common/path_text.h"
 #include "common/pyc.h"
 #include "daemon/bytecode_place.h"
 #include "daemon/freshness.h"
 #include "daemon/shown_tag.h"
 #include "daemon/source_text.h"
 #include "daemon/source_walk.h"
-#include "daemon/temporary_file.h"
 
 namespace kiln {
 namespace {

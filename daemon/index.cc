@@ -16,13 +16,13 @@
 #include <utility>
 #include <vector>
 
+#include "common/path_text.h"
 #include "common/pyc.h"
 #include "common/unique_fd.h"
 #include "daemon/background.h"
 #include "daemon/bytecode_place.h"
 #include "daemon/freshness.h"
 #include "daemon/source_text.h"
-#include "daemon/temporary_file.h"
 
 namespace kiln {
 namespace {

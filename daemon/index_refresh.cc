@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "daemon/temporary_file.h"
+#include "common/path_text.h"
 
 namespace kiln {
 namespace {
@@ -66,15 +66,15 @@ Result<void> IndexRefresh::complete(Index& index) {
 
 void IndexRefresh::note(std::span<const FileResult> files) {
   for (const auto& file : files) {
-    recorded_.insert(directory_of(file.source));
+    recorded_.emplace(directory_of(file.source));
     note(file.source, file.pyc);
   }
 }
 
 void IndexRefresh::note(const std::string& source, const std::string& pyc) {
   if (!proofs_) return;
-  const std::string directory = directory_of(source);
-  const std::string place = directory_of(pyc);
+  const std::string directory(directory_of(source));
+  const std::string place(directory_of(pyc));
   proofs_->refreshed.note(directory, place);
   proofs_->settled.note(directory, place);
 }

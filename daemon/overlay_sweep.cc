@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "common/overlay.h"
+#include "common/path_text.h"
 #include "daemon/store_object.h"
 #include "daemon/temporary_file.h"
 
@@ -106,7 +107,7 @@ void OverlaySweep::remove(File& file) {
   ++usage_.removed_files;
   usage_.removed_bytes += file.bytes;
   removed_.push_back(file.path);
-  std::string directory = directory_of(file.path);
+  std::string directory(directory_of(file.path));
   while (directory.size() > directory_.size() && ::rmdir(directory.c_str()) == 0) {
     directory = directory_of(directory);
   }

@@ -15,6 +15,7 @@
 #include <unordered_set>
 
 #include "common/overlay.h"
+#include "common/path_text.h"
 #include "common/pyc.h"
 #include "common/source_hash.h"
 #include "daemon/bytecode_maker.h"
@@ -24,7 +25,6 @@
 #include "daemon/pyc_file.h"
 #include "daemon/source_text.h"
 #include "daemon/source_walk.h"
-#include "daemon/temporary_file.h"
 #include "daemon/write_gate.h"
 
 namespace kiln {
@@ -234,7 +234,7 @@ class Precompilation {
   // As is_unwritable(), asked once of each directory.
   bool is_unwritable_here(const std::string& pyc) {
     const std::lock_guard lock(directories_mutex_);
-    const auto [found, is_new] = unwritable_.try_emplace(directory_of(pyc), false);
+    const auto [found, is_new] = unwritable_.try_emplace(std::string(directory_of(pyc)), false);
     if (is_new) found->second = is_unwritable(pyc);
     return found->second;
   }

@@ -15,10 +15,10 @@
 
 #include "common/file_stamp.h"
 #include "common/overlay.h"
+#include "common/path_text.h"
 #include "common/pyc.h"
 #include "daemon/caught.h"
 #include "daemon/source_walk.h"
-#include "daemon/temporary_file.h"
 
 namespace kiln {
 
@@ -171,7 +171,8 @@ Result<proto::PrecompileEvent::Summary> PrecompileService::work(Job& job) {
     done.summary.set_overlaid(done.summary.overlaid() + count_existing(overlaid));
   }
   memory_.keep(job.request, interpreters, then, done.summary);
-  if (!job.request.check()) done.summary.set_not_kept(why_not_kept(directory_of(overlay_.dir())));
+  if (!job.request.check())
+    done.summary.set_not_kept(why_not_kept(std::string(directory_of(overlay_.dir()))));
   return done.summary;
 }
 

@@ -6,7 +6,7 @@
 #include <filesystem>
 #include <utility>
 
-#include "daemon/watch/path_order.h"
+#include "common/path_text.h"
 
 namespace kiln {
 namespace {

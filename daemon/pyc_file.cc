@@ -9,10 +9,10 @@
 #include <optional>
 #include <stdexcept>
 
+#include "common/path_text.h"
 #include "common/unique_fd.h"
 #include "daemon/source_walk.h"
 #include "daemon/temporary_file.h"
-#include "daemon/watch/path_order.h"
 
 namespace kiln {
 namespace {
@@ -31,8 +31,8 @@ int make_directory(const std::string& path, mode_t umask) {
 // the source's directory was removed or moved away a moment ago, and must not come back.
 int make_directories(const std::string& path, mode_t umask) {
   int error = make_directory(path, umask);
-  if (error != ENOENT || path.rfind('/') == 0 || name_of(path) == "__pycache__") return error;
-  error = make_directories(directory_of(path), umask);
+  if (error != ENOENT || directory_of(path) == "/" || name_of(path) == "__pycache__") return error;
+  error = make_directories(std::string(directory_of(path)), umask);
   return error == 0 ? make_directory(path, umask) : error;
 }
 
@@ -111,7 +111,7 @@ WriteResult write_pyc(const std::string& path, std::string_view header, std::str
   FileStamp stamp;
   int error = file.create(path, mode);
   if (error == ENOENT && makes_directory) {
-    error = make_directories(directory_of(path), umask);
+    error = make_directories(std::string(directory_of(path)), umask);
     if (error == 0) error = file.create(path, mode);
   }
   if (error == 0) error = file.set_mode(mode);

@@ -13,13 +13,13 @@
 #include "common/embedded_filename.h"
 #include "common/magic.h"
 #include "common/overlay.h"
+#include "common/path_text.h"
 #include "common/pyc.h"
 #include "daemon/background.h"
 #include "daemon/bytecode_place.h"
 #include "daemon/caught.h"
 #include "daemon/source_text.h"
 #include "daemon/source_walk.h"
-#include "daemon/watch/path_order.h"
 
 namespace kiln {
 namespace {

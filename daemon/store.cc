@@ -10,6 +10,7 @@
 
 #include "common/fields.h"
 #include "common/path_error.h"
+#include "common/path_text.h"
 #include "common/unique_fd.h"
 #include "daemon/store_sweep.h"
 #include "daemon/temporary_file.h"
@@ -49,8 +50,8 @@ void mark_use(int fd, const struct stat& status) {
 
 int make_directories(const std::string& path) {
   if (::mkdir(path.c_str(), 0700) == 0 || errno == EEXIST) return 0;
-  if (errno != ENOENT || path.rfind('/') == 0) return errno;
-  const int error = make_directories(directory_of(path));
+  if (errno != ENOENT || directory_of(path) == "/") return errno;
+  const int error = make_directories(std::string(directory_of(path)));
   if (error != 0) return error;
   return ::mkdir(path.c_str(), 0700) == 0 || errno == EEXIST ? 0 : errno;
 }
@@ -59,7 +60,7 @@ int write_object(const std::string& path, std::string_view object) {
   TemporaryFile file;
   int error = file.create(path, 0600);
   if (error == ENOENT) {
-    error = make_directories(directory_of(path));
+    error = make_directories(std::string(directory_of(path)));
     if (error == 0) error = file.create(path, 0600);
   }
   if (error == 0) error = file.write(object);

@@ -10,6 +10,8 @@
 #include <cerrno>
 #include <cstdio>
 
+#include "common/path_text.h"
+
 namespace kiln {
 namespace {
 
@@ -17,15 +19,11 @@ constexpr int kNameAttempts = 100;
 
 std::string temporary_name(const std::string& path) {
   static std::atomic<unsigned> counter{0};
-  return directory_of(path) + "/" + std::string(kTemporaryPrefix) + std::to_string(::getpid()) + "-" +
+  return path_in(directory_of(path), kTemporaryPrefix) + std::to_string(::getpid()) + "-" +
          std::to_string(counter.fetch_add(1, std::memory_order_relaxed));
 }
 
 }  // namespace
-
-std::string directory_of(const std::string& path) {
-  return path.substr(0, path.rfind('/'));
-}
 
 TemporaryFile::~TemporaryFile() {
   if (!path_.empty()) ::unlink(path_.c_str());

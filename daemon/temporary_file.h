@@ -37,7 +37,4 @@ class TemporaryFile {
   std::string path_;
 };
 
-// The directory that PATH lies in.
-std::string directory_of(const std::string& path);
-
 }  // namespace kiln

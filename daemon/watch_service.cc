@@ -19,10 +19,10 @@
 #include <utility>
 
 #include "common/path_pattern.h"
+#include "common/path_text.h"
 #include "common/pyc.h"
 #include "daemon/source_walk.h"
 #include "daemon/temporary_file.h"
-#include "daemon/watch/path_order.h"
 
 namespace kiln {
 
@@ -130,7 +130,7 @@ void WatchService::pass_on(Changes changes) {
     if (!is_compiled(source_directory(directory_of(file)))) continue;
     Changes& hints = file.ends_with(".py") ? sources : later_;
     if (auto source = source_meant_by(file)) hints.files.push_back(std::move(*source));
-    if (file.ends_with(kCache)) later_.directories.push_back(directory_of(file));
+    if (file.ends_with(kCache)) later_.directories.emplace_back(directory_of(file));
   }
   for (const auto& found : changes.directories) {
     auto directory = source_directory(found);
@@ -394,14 +394,14 @@ void WatchService::stop() {
 
 bool WatchService::is_watched(const std::string& path) const {
   if (roots_.covering(path) != nullptr) return true;
-  return imported_.contains(path) || imported_.contains(directory_of(path));
+  return imported_.contains(path) || imported_.contains(std::string(directory_of(path)));
 }
 
 void WatchService::watch_imports(const std::vector<std::string>& files) {
   for (const auto& file : files) {
     const auto source = file.ends_with(".py") ? std::optional(file) : source_from_cache(file);
     if (!source || !source->starts_with('/') || !has_room()) continue;
-    const std::string directory = clean_path(directory_of(*source));
+    const std::string directory = clean_path(std::string(directory_of(*source)));
     const bool is_new = imported_.insert(directory).second;
     if (is_new && indexed_.erase(directory) == 0) watcher_.add_files_of(directory);
   }

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "common/path_text.h"
 #include "daemon/source_walk.h"
-#include "daemon/watch/path_order.h"
 
 namespace kiln {
 

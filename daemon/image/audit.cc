@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "common/name_pattern.h"
+#include "common/path_text.h"
 #include "daemon/image/fence.h"
 #include "daemon/image/interpreter_state.h"
 #include "daemon/image/python_ref.h"
@@ -41,10 +42,6 @@ std::string path_of(PyObject* object) {
 // The ARGUMENT-th argument of an event, if it is a path.
 std::string path_argument(PyObject* arguments, Py_ssize_t argument) {
   return PyTuple_Size(arguments) > argument ? path_of(PyTuple_GetItem(arguments, argument)) : std::string();
-}
-
-bool is_below(std::string_view path, std::string_view directory) {
-  return path.starts_with(directory) && path.substr(directory.size()).starts_with('/');
 }
 
 // Below sys.pycache_prefix everything is bytecode, or directories for it; but the prefix may be any

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "daemon/watch/path_order.h"
+#include "common/path_text.h"
 
 namespace kiln {
 namespace {

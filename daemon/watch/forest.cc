@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <iterator>
 
+#include "common/path_text.h"
 #include "daemon/source_walk.h"
-#include "daemon/watch/path_order.h"
 
 namespace kiln {
 namespace {

@@ -11,7 +11,7 @@
 #include <utility>
 
 #include "common/file_stamp.h"
-#include "daemon/watch/path_order.h"
+#include "common/path_text.h"
 
 namespace kiln {
 namespace {

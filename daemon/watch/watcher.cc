@@ -14,8 +14,8 @@
 #include <ctime>
 #include <utility>
 
+#include "common/path_text.h"
 #include "daemon/source_walk.h"
-#include "daemon/watch/path_order.h"
 
 namespace kiln {
 namespace {

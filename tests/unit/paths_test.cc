@@ -59,6 +59,14 @@ TEST(PrivateDirectory, ThatCannotBeMadeIsNamedByWhatIsInTheWay) {
   ASSERT_EQ(::chmod(scratch.path().c_str(), 0755), 0);
 }
 
+TEST(PrivateDirectory, ThatIsOnlyLookedForIsNotMade) {
+  const Scratch scratch;
+  const auto found = find_private_dir(scratch / "kiln");
+  ASSERT_TRUE(found);
+  EXPECT_FALSE(*found);
+  EXPECT_FALSE(std::filesystem::exists(scratch / "kiln"));
+}
+
 TEST(PrivateDirectory, IsMadeWithThoseAbove) {
   const Scratch scratch;
   ASSERT_TRUE(open_private_dir(scratch / "a/b/kiln", "KILN_CACHE_DIR"));

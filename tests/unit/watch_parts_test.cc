@@ -6,10 +6,10 @@
 #include <random>
 
 #include "common/file_system_kind.h"
+#include "common/path_text.h"
 #include "daemon/watch/changes.h"
 #include "daemon/watch/inotify.h"
 #include "daemon/watch/mount_table.h"
-#include "daemon/watch/path_order.h"
 #include "daemon/watch/sight.h"
 #include "tests/unit/scratch.h"
 

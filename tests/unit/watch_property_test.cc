@@ -14,8 +14,8 @@
 #include <random>
 #include <set>
 
+#include "common/path_text.h"
 #include "common/unique_fd.h"
-#include "daemon/watch/path_order.h"
 #include "daemon/watch/watcher.h"
 #include "tests/unit/scratch.h"
 

@@ -15,7 +15,7 @@
 #include <filesystem>
 #include <semaphore>
 
-#include "daemon/watch/path_order.h"
+#include "common/path_text.h"
 #include "tests/unit/scratch.h"
 
 namespace kiln {

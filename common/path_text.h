@@ -3,13 +3,13 @@
 
 #include <string>
 #include <string_view>
+#include "common/variables.h"
 
 namespace kiln {
 
 inline std::string path_in(std::string_view directory, std::string_view name) {
-  std::string path(directory);
-  if (!path.ends_with('/')) path += '/';
-  return path.append(name);
+  while (directory.ends_with('/')) directory.remove_suffix(1);
+  return std::string(directory).append("/").append(name);
 }
 
 // "/" for "/a" and for itself.
