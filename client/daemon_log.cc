@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "client/connection.h"
 #include "client/log_line.h"
 #include "common/path_error.h"
 #include "common/paths.h"
@@ -125,7 +126,9 @@ class LogPrinter {
 // Returns the newest file, whose rest is still to come.
 Result<UniqueFd> print_all(const std::string& path, std::optional<std::size_t> lines, LogPrinter& printer) {
   auto files = open_all(path);
-  if (files.empty()) return Error{Reason::not_found, "there is no log at " + path, "kiln daemon start"};
+  if (files.empty())
+    return Error{Reason::not_found, "there is no log at " + path,
+                 Connection::open_living() ? "kiln daemon restart" : "kiln daemon start"};
   std::string text;
   for (const auto& file : files) text += read_rest(file.get());
   printer.print(lines ? last_lines(text, *lines) : std::string_view(text));

@@ -84,7 +84,7 @@ std::variant<int, proto::ExplainRunReply> tell_of_run(const RunInquiry& inquiry,
   if (arguments.empty()) return fail({Reason::usage, "which program?", inquiry.hint});
   const auto program = is_named ? find_named_program(arguments[1]) : Error{Reason::usage, {}, {}};
   if (is_named && !program) return fail(program.error());
-  const auto interpreter = is_named ? program->interpreter : choose_interpreter(*python, inquiry.command);
+  const auto interpreter = is_named ? program->interpreter : choose_interpreter(*python);
   if (!interpreter && interpreter.error().message.empty())
     return fail({Reason::usage, program->path + ": " + std::string(wording(interpreter.error().reason)),
                  inquiry.hint});

@@ -5,7 +5,9 @@
 #include <unistd.h>
 
 #include "client/interpreter_search.h"
+#include "client/own_command.h"
 #include "client/program_path.h"
+#include "common/path_text.h"
 #include "common/shell_word.h"
 #include "common/unique_fd.h"
 #include "common/variables.h"
@@ -15,15 +17,8 @@ namespace {
 
 constexpr char kUsual[] = "/usr/bin/python3";
 
-Error missing(const std::string& what, const std::string& command) {
-  return Error{Reason::interpreter_missing, "no interpreter " + what,
-               "kiln " + command + " --python " + kUsual + " ..."};
-}
-
-Error empty_name(const std::string& command) {
-  Error error = missing({}, command);
-  error.message = "the interpreter's name is empty";
-  return error;
+Error missing(const std::string& what, const std::string& given) {
+  return {Reason::interpreter_missing, "no interpreter " + what, use_another_interpreter(given)};
 }
 
 // By its first bytes: what somebody forgot to make executable.
@@ -37,11 +32,11 @@ bool looks_like_a_program(const std::string& path) {
                                         "ELF";
 }
 
-// GIVEN is no program.
-Error unusable(const std::string& given, const std::string& command) {
-  if (!looks_like_a_program(given)) return missing(given, command);
-  return {Reason::interpreter, given + " cannot be executed: it is not marked as a program",
-          "chmod +x " + shell_word(given)};
+// PATH, that of what was GIVEN, is no program.
+Error unusable(const std::string& path, const std::string& given) {
+  if (!looks_like_a_program(path)) return missing(path, given);
+  return {Reason::interpreter, path + " cannot be executed: it is not marked as a program",
+          "chmod +x " + shell_word(path)};
 }
 
 bool is_program(const std::string& path) {
@@ -59,19 +54,20 @@ Result<ChosenInterpreter> of_version(const WantedVersion& version) {
   return ChosenInterpreter{path, path};
 }
 
-Result<ChosenInterpreter> by_path(std::string given, const std::string& command) {
-  if (is_directory(given)) given += given.ends_with('/') ? "bin/python" : "/bin/python";
-  if (!is_program(given)) return unusable(given, command);
-  return ChosenInterpreter{made_absolute(given), given};
+Result<ChosenInterpreter> by_path(const std::string& given) {
+  const std::string path = is_directory(given) ? path_in(given, "bin/python") : given;
+  if (!is_program(path)) return unusable(path, given);
+  return ChosenInterpreter{made_absolute(path), path};
 }
 
-Result<ChosenInterpreter> choose(const std::string& given, const std::string& command) {
-  if (given.empty()) return empty_name(command);
-  if (given.find('/') != std::string::npos) return by_path(given, command);
+Result<ChosenInterpreter> choose(const std::string& given) {
+  if (given.empty())
+    return Error{Reason::interpreter_missing, "the interpreter's name is empty", use_another_interpreter()};
+  if (given.find('/') != std::string::npos) return by_path(given);
   if (const auto version = parse_version(given)) return of_version(*version);
   const auto found = find_on_path(given);
-  if (!found && is_directory(given)) return by_path(given, command);
-  if (!found) return missing("named " + given + " on PATH", command);
+  if (!found && is_directory(given)) return by_path(given);
+  if (!found) return missing("named " + given + " on PATH", given);
   // Python looks argv[0] up on PATH by itself; where that would find Kiln, it gets the path.
   return ChosenInterpreter{found->path, found->first ? given : found->path};
 }
@@ -83,25 +79,24 @@ const std::string& ChosenInterpreter::executed() const {
   return argv0.find('/') != std::string::npos ? argv0 : path;
 }
 
-Result<ChosenInterpreter> choose_interpreter(const std::optional<std::string>& requested,
-                                             const std::string& command) {
-  if (requested) return choose(*requested, command);
+Result<ChosenInterpreter> choose_interpreter(const std::optional<std::string>& requested) {
+  if (requested) return choose(*requested);
   if (const char* variable = value_of("KILN_PYTHON")) {
-    auto chosen = choose(variable, command);
+    auto chosen = choose(variable);
     if (chosen || chosen.error().reason != Reason::interpreter_missing) return chosen;
     return Error{chosen.error().reason, chosen.error().message + ", as KILN_PYTHON has it",
-                 std::string("export KILN_PYTHON=") + kUsual};
+                 use_another_interpreter(variable)};
   }
   if (const char* venv = value_of("VIRTUAL_ENV")) {
     const std::string path = std::string(venv) + "/bin/python";
-    if (is_program(path)) return by_path(path, command);
+    if (is_program(path)) return by_path(path);
   }
-  return choose("python3", command);
+  return choose("python3");
 }
 
 Result<ChosenInterpreter> choose_behind_link(const std::string& name) {
   const auto found = find_on_path(name);
-  if (!found) return missing("named " + name + " on PATH behind the link to kiln", "run");
+  if (!found) return missing("named " + name + " on PATH behind the link to kiln", name);
   return ChosenInterpreter{found->path, found->path};
 }
 
@@ -120,6 +115,14 @@ std::optional<Error> broken_environment() {
   return Error{Reason::interpreter,
                std::string("the virtual environment ") + venv + " has no interpreter any more",
                is_environment(venv) ? "python3 -m venv --clear " + shell_word(venv) : "unset VIRTUAL_ENV"};
+}
+
+std::string use_another_interpreter(const std::string& present) {
+  if (present == kUsual) return "sudo apt-get install --reinstall python3-minimal";
+  if (!is_program(kUsual)) return "sudo apt-get install python3";
+  const auto again =
+      command_with_python(kUsual, present.empty() ? std::nullopt : std::optional<std::string>(present));
+  return again ? *again : std::string("export KILN_PYTHON=") + kUsual;
 }
 
 bool is_script(const std::string& path) {

@@ -22,12 +22,15 @@ struct ChosenInterpreter {
 // In order: REQUESTED, $KILN_PYTHON, $VIRTUAL_ENV/bin/python, python3 on PATH. What is requested, also by the
 // variable, is a path, a version such as 3.12 (client/interpreter_search.h), a name to look up on PATH, or
 // the directory of a virtual environment. Links to Kiln itself are passed over on PATH. Fails with
-// Reason::interpreter_missing, and with a hint: how to install the version, or COMMAND with a path.
-Result<ChosenInterpreter> choose_interpreter(const std::optional<std::string>& requested,
-                                             const std::string& command);
+// Reason::interpreter_missing, and with a hint: how to install the version, or use_another_interpreter().
+Result<ChosenInterpreter> choose_interpreter(const std::optional<std::string>& requested = std::nullopt);
 
 // The interpreter that a link named NAME to Kiln stands for: the next of that name on PATH.
 Result<ChosenInterpreter> choose_behind_link(const std::string& name);
+
+// The command by which another interpreter is taken than PRESENT, which does not do: the one that was given,
+// with another --python in place of it, or of each if PRESENT is empty.
+std::string use_another_interpreter(const std::string& present = {});
 
 // True if PATH starts with "#!": a version manager's shim, whose doings Kiln cannot know.
 bool is_script(const std::string& path);

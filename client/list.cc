@@ -59,7 +59,7 @@ constexpr Order kOrders[] = {
 Result<std::string> binary_of(const std::string& python) {
   const bool is_gone = python.find('/') != std::string::npos && ::access(python.c_str(), F_OK) != 0;
   if (is_gone) return absolute_path_of(python);
-  const auto path = interpreter_behind(TRY(choose_interpreter(python, "list")).path);
+  const auto path = interpreter_behind(TRY(choose_interpreter(python)).path);
   std::error_code failed;
   const auto real = std::filesystem::canonical(path, failed);
   return failed ? path : real.string();

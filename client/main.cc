@@ -73,10 +73,17 @@ void print_help() {
   kiln::show(text);
 }
 
+std::string with_arguments(std::string command, std::span<char*> arguments) {
+  for (const char* const argument : arguments) command += " " + kiln::shell_argument(argument);
+  return command;
+}
+
 int be_python(const std::string& name, std::span<char*> arguments) {
   const auto interpreter = kiln::choose_behind_link(name);
   if (!interpreter) {
-    kiln::print_error(interpreter.error());
+    kiln::Error missing = interpreter.error();
+    missing.hint = with_arguments("kiln run --python /usr/bin/python3", arguments);
+    kiln::print_error(missing);
     return 127;  // as a shell answers for a program that is not there
   }
   kiln::run_program(*interpreter, arguments);
@@ -93,16 +100,6 @@ std::string command_meant(std::string_view name) {
   std::array<std::string_view, kCommands.size()> names;
   std::ranges::transform(kCommands, names.begin(), &Command::name);
   return kiln::did_you_mean(name, names);
-}
-
-// Options stay options: shell_word() would have them be files.
-std::string with_arguments(std::string command, std::span<char*> arguments) {
-  for (const std::string_view argument : arguments) {
-    std::string word = kiln::shell_word(std::string(argument));
-    if (argument.starts_with('-')) word.erase(word.find("./"), 2);
-    command += " " + word;
-  }
-  return command;
 }
 
 // Of ARGUMENTS the first is neither command nor option.

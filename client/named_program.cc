@@ -3,11 +3,17 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <filesystem>
 #include <optional>
+#include <set>
 #include <string_view>
+#include <vector>
 
 #include "client/program_path.h"
+#include "common/path_text.h"
 #include "common/script_start.h"
+#include "common/shell_word.h"
+#include "common/suggestion.h"
 #include "common/unique_fd.h"
 
 namespace kiln {
@@ -20,6 +26,39 @@ std::optional<std::string> find_program(const std::string& name) {
     if (is_other_program(place)) return place;
   }
   return std::nullopt;
+}
+
+// In an environment that lies here, but is not activated.
+std::optional<std::string> find_in_environment(const std::string& name) {
+  for (const char* const environment : {".venv", "venv", "env"}) {
+    auto place = path_in(path_in(environment, "bin"), name);
+    if (is_other_program(place)) return place;
+  }
+  return std::nullopt;
+}
+
+std::optional<std::string> similar_on_path(const std::string& name) {
+  std::set<std::string> found;
+  for (const auto& place : places_on_path(name)) {
+    std::error_code failed;
+    for (const auto& file : std::filesystem::directory_iterator(directory_of(place), failed))
+      found.insert(file.path().filename());
+  }
+  const std::vector<std::string_view> names(found.begin(), found.end());
+  const auto near = suggestion_for(name, names);
+  return near && find_program(std::string(*near)) ? std::optional(std::string(*near)) : std::nullopt;
+}
+
+Error no_program(const std::string& name) {
+  Error missing{Reason::usage, "no program " + name + " on PATH", "kiln x --help"};
+  if (const auto place = find_in_environment(name)) {
+    missing.message += ", but one in an environment here";
+    missing.hint = "kiln x " + shell_word(*place);
+  } else if (const auto near = similar_on_path(name)) {
+    missing.message += "; did you mean " + *near + "?";
+    missing.hint = "kiln x " + shell_word(*near);
+  }
+  return missing;
 }
 
 std::string read_head(const std::string& path) {
@@ -46,11 +85,11 @@ std::vector<char*> NamedProgram::command_line(std::span<char*> arguments) const 
 
 Result<NamedProgram> find_named_program(const std::string& name) {
   auto path = find_program(name);
-  if (!path) return Error{Reason::usage, "no program " + name + " on PATH", "kiln x /path/to/" + name};
+  if (!path) return no_program(name);
   auto start = script_start(read_head(*path));
   const bool may_run = ::access(path->c_str(), X_OK) == 0;
   auto interpreter = start && may_run && is_python(start->program)
-                         ? choose_interpreter(start->program, "run")
+                         ? choose_interpreter(start->program)
                          : Result<ChosenInterpreter>(Error{Reason::not_python, {}, {}});
   if (interpreter && start->starter == Starter::kernel && !is_own_program(start->program))
     interpreter->script = *path;

@@ -100,10 +100,10 @@ Result<void> check_is_source(const std::string& path) {
 Result<void> add_pythons(const PrecompileArguments& arguments, proto::PrecompileRequest& precompile) {
   if (arguments.pythons.empty()) {
     if (const auto broken = broken_environment()) print_warning(*broken);
-    precompile.add_python(TRY(choose_interpreter(std::nullopt, "precompile")).path);
+    precompile.add_python(TRY(choose_interpreter()).path);
   }
   for (const auto& python : arguments.pythons) {
-    precompile.add_python(TRY(choose_interpreter(python, "precompile")).path);
+    precompile.add_python(TRY(choose_interpreter(python)).path);
   }
   return {};
 }
@@ -232,9 +232,18 @@ std::vector<std::string> with_listed_paths(const std::vector<std::string>& paths
   return all;
 }
 
+// Why the request as a whole could not be served. It is the daemon that asks an interpreter what it is, and
+// we who were told which to take.
+std::optional<Error> failure_of(const proto::PrecompileEvent::Summary& summary) {
+  if (summary.failure().empty()) return std::nullopt;
+  const auto reason = reason_from_word(summary.failure_reason()).value_or(Reason::system);
+  const bool is_of_interpreter = reason == Reason::interpreter || reason == Reason::timeout;
+  const bool needs_hint = summary.failure_hint().empty() && is_of_interpreter;
+  return Error{reason, summary.failure(), needs_hint ? use_another_interpreter() : summary.failure_hint()};
+}
+
 int exit_code(const proto::PrecompileEvent::Summary& summary) {
-  if (!summary.failure().empty())
-    return exit_code(Error{reason_from_word(summary.failure_reason()).value_or(Reason::system), {}, {}});
+  if (const auto failure = failure_of(summary)) return exit_code(*failure);
   return summary.errors() > 0 || summary.stale() > 0 ? kExitFix : kExitDone;
 }
 
@@ -247,7 +256,7 @@ int precompile_command(std::span<char*> arguments) {
     print_error(summary.error());
     return exit_code(summary.error());
   }
-  if (!summary->failure().empty()) print_error({Reason::system, summary->failure(), summary->failure_hint()});
+  if (const auto failure = failure_of(*summary)) print_error(*failure);
   return exit_code(*summary);
 }
 

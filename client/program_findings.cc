@@ -55,13 +55,6 @@ std::string without_line_end(std::string text) {
   return text;
 }
 
-// To start runs by instead of PRESENT.
-std::string use_usual_python(const std::string& present) {
-  constexpr char kUsual[] = "/usr/bin/python3";
-  if (present == kUsual) return "sudo apt-get install --reinstall python3-minimal";
-  return is_program(kUsual) ? std::string("export KILN_PYTHON=") + kUsual : "sudo apt-get install python3";
-}
-
 std::string remove_link(const std::string& link) {
   const bool is_ours = ::access(parent_of(link).c_str(), W_OK | X_OK) == 0;
   return (is_ours ? "rm " : "sudo rm ") + shell_word(link);
@@ -214,18 +207,14 @@ Findings link_findings() {
 Findings interpreter_findings() {
   if (const auto broken = broken_environment())
     return {{Severity::bad, printable(broken->message), broken->hint}};
-  const auto chosen = choose_interpreter({}, "run");
-  if (!chosen) {
-    const bool is_missing = chosen.error().reason == Reason::interpreter_missing;
-    return {{Severity::bad, printable(chosen.error().message),
-             is_missing ? use_usual_python({}) : chosen.error().hint}};
-  }
+  const auto chosen = choose_interpreter();
+  if (!chosen) return {{Severity::bad, printable(chosen.error().message), chosen.error().hint}};
   const std::string path = printable(chosen->path);
   const auto version = program_output({chosen->path, "-ES", "-c",
                                        "import sys; sys.stdout.write(sys.version.split()[0] + ' ' + "
                                        "sys.implementation.name + '\\n' + sys.executable)"});
   if (!version) {
-    return {{Severity::bad, path + " does not start", use_usual_python(chosen->path)}};
+    return {{Severity::bad, path + " does not start", use_another_interpreter(chosen->path)}};
   }
   const auto line_end = version->find('\n');
   const std::string text = path + ", " + printable(version->substr(0, line_end));

@@ -282,8 +282,7 @@ Result<std::optional<std::string>> take_python_option(std::span<char*>& argument
   while (!arguments.empty()) {
     const std::string_view option = arguments[0];
     if (option == "--python" && arguments.size() == 1) {
-      return Error{Reason::usage, "--python needs a value",
-                   "kiln " + command + " --python /usr/bin/python3 script.py"};
+      return Error{Reason::usage, "--python needs a value", "kiln " + command + " --help"};
     }
     if (option == "--python") {
       python = arguments[1];
@@ -312,7 +311,7 @@ int run_command(std::span<char*> arguments) {
     print_error(python.error());
     return kExitUsage;
   }
-  const auto interpreter = choose_interpreter(*python, "run");
+  const auto interpreter = choose_interpreter(*python);
   if (!interpreter) {
     print_error(interpreter.error());
     return exit_code(interpreter.error());

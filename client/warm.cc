@@ -78,8 +78,8 @@ Result<std::vector<proto::MostUsedReply::Program>> most_used() {
 // As whoever names no interpreter would have it, where that is the same: its name is a part of an image's
 // key.
 Result<ChosenInterpreter> interpreter_of(const proto::MostUsedReply::Program& program) {
-  auto usual = choose_interpreter(std::nullopt, "warm");
-  return usual && usual->path == program.python() ? usual : choose_interpreter(program.python(), "warm");
+  auto usual = choose_interpreter();
+  return usual && usual->path == program.python() ? usual : choose_interpreter(program.python());
 }
 
 Result<proto::ExplainRunReply> warm_used(const proto::MostUsedReply::Program& program) {

@@ -30,9 +30,7 @@ namespace {
 Result<void> check_directory(const std::string& path) {
   struct stat status {};
   if (::stat(path.c_str(), &status) != 0) {
-    Error missing = path_error("cannot watch", path, Reason::target_missing);
-    if (missing.hint.empty()) missing.hint = "kiln watch --help";
-    return missing;
+    return path_error("cannot watch", path, Reason::target_missing);
   }
   if (!S_ISDIR(status.st_mode)) {
     const std::string above = path.substr(0, std::max<std::size_t>(path.rfind('/'), 1));
@@ -73,7 +71,7 @@ Result<Config> add_configuration(const std::string& root, const WatchArguments& 
 Result<void> add_pythons(const WatchArguments& arguments, proto::WatchRequest& request) {
   std::vector<std::optional<std::string>> wanted(arguments.pythons.begin(), arguments.pythons.end());
   if (wanted.empty()) wanted.emplace_back();
-  for (const auto& python : wanted) request.add_python(TRY(choose_interpreter(python, "watch")).path);
+  for (const auto& python : wanted) request.add_python(TRY(choose_interpreter(python)).path);
   return {};
 }
 
@@ -97,12 +95,14 @@ bool print_watched(const proto::Status::Root& root) {
   return true;
 }
 
-void warn_of_policy(const std::string& root) {
+void warn_of_policy(const std::string& root, const std::vector<std::string>& pythons) {
+  std::string command = "kiln watch --policy all";
+  for (const auto& python : pythons) command += " --python " + shell_argument(python);
   print_warning(
       {Reason::usage,
        "--python counts with the policy all; else bytecode is kept for the interpreters that it was "
        "made for",
-       "kiln watch --policy all --python PY " + shell_word(root)});
+       command + " " + shell_word(root)});
 }
 
 // With the index goes what is watched.
@@ -135,7 +135,8 @@ Result<int> watch(const WatchArguments& arguments) {
     if (!added && needs_pythons) return added.error();
     const auto reply = TRY(ask(std::move(request)));
     for (const auto& watched : reply.roots()) all_heard = print_watched(watched) && all_heard;
-    if (config.watch_policy != WatchPolicy::all && !arguments.pythons.empty()) warn_of_policy(root);
+    if (config.watch_policy != WatchPolicy::all && !arguments.pythons.empty())
+      warn_of_policy(root, arguments.pythons);
   }
   warn_of_keeper();
   return all_heard ? kExitDone : kExitFix;

@@ -20,6 +20,8 @@ std::string existing(const std::string& path) {
 
 std::string path_hint(int error, const std::string& path) {
   switch (error) {
+    case ENOENT:
+      return "ls " + shell_word(existing(path));
     case ENOSPC:
     case EDQUOT:
       return "df -h " + shell_word(existing(path));

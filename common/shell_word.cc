@@ -4,13 +4,18 @@
 
 namespace kiln {
 
-std::string shell_word(const std::string& path) {
-  std::string word = path.starts_with('-') ? "./" : "";
-  for (const char c : path) word += c == '\'' ? std::string("'\\''") : std::string(1, c);
+std::string shell_argument(const std::string& argument) {
+  std::string word;
+  for (const char c : argument) word += c == '\'' ? std::string("'\\''") : std::string(1, c);
   const bool plain =
+      !word.empty() &&
       word.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-") ==
-      std::string::npos;
+          std::string::npos;
   return plain ? word : "'" + word + "'";
+}
+
+std::string shell_word(const std::string& path) {
+  return shell_argument(path.starts_with('-') ? "./" + path : path);
 }
 
 std::string move_aside(const std::string& path) {

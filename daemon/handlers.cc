@@ -157,7 +157,7 @@ asio::awaitable<void> Handlers::handle(Session& session, const proto::Request& r
   }
   if (names_files(request) && !sees_the_same_files(request)) {
     const Error elsewhere{Reason::namespace_differs, std::string(wording(Reason::namespace_differs)),
-                          "KILN_RUNTIME_DIR=DIRECTORY kiln ..., for a daemon of its own"};
+                          "export KILN_RUNTIME_DIR=\"$(mktemp -d)\""};
     co_return co_await session.refuse(elsewhere);
   }
   switch (request.what_case()) {

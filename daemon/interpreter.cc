@@ -26,15 +26,14 @@ constexpr int kProbeAttempts = 5;
 // More than any probe prints; an "interpreter" such as `yes` must not fill the memory.
 constexpr std::size_t kMaxProbeBytes = 64U << 10;
 
-constexpr char kAnother[] = "kiln precompile --python /usr/bin/python3 ...";
-
+// Whoever asked knows how to ask for another.
 Error not_python(const std::string& path, const std::string& what) {
-  return {Reason::interpreter, path + " is no Python interpreter: " + what, kAnother};
+  return {Reason::interpreter, path + " is no Python interpreter: " + what, {}};
 }
 
 // It may be one: the machine may be busy.
 Error too_slow(const std::string& path) {
-  return {Reason::timeout, "cannot ask " + path + " for its version: no answer in time", kAnother};
+  return {Reason::timeout, "cannot ask " + path + " for its version: no answer in time", {}};
 }
 
 // Everything that comes out of FD up to its end.

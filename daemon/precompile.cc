@@ -88,8 +88,7 @@ class Precompilation {
     const auto start = std::chrono::steady_clock::now();
     failure_ = objection();
     if (!failure_.empty()) {
-      failure_reason_ = Reason::interpreter;
-      failure_hint_ = "kiln precompile --help";
+      failure_reason_ = Reason::interpreter;  // for which the client knows the hint
     } else {
       find_sources();
       lay_out_batches();

@@ -87,11 +87,11 @@ TEST_F(Commands, WrongUsageHasOneForm) {
   EXPECT_THAT(kiln({"run", "--python"}).err, MatchesRegex("error: [^\n]+\n\nhint: kiln run [^\n]+\n"));
 }
 
-TEST_F(Commands, AMissingInterpretersHintNamesTheCommand) {
+TEST_F(Commands, AMissingInterpretersHintGivesTheCommandAgain) {
   for (const std::string command : {"run", "precompile"}) {
     const Outcome outcome = kiln({command, "--python", "no-such-python", "x.py"});
     EXPECT_EQ(outcome.err, "error: no interpreter named no-such-python on PATH\n\nhint: kiln " + command +
-                               " --python /usr/bin/python3 ...\n");
+                               " --python /usr/bin/python3 x.py\n");
     EXPECT_EQ(describe_status(outcome.status), "exit 2");
     EXPECT_EQ(describe_status(kiln({command, "--python", "3.99", "x.py"}).status), "exit 2");
   }

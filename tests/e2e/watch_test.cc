@@ -305,7 +305,8 @@ TEST_F(Watch, MistakesAreTold) {
   EXPECT_EQ(outcome.err, "error: an empty path leads nowhere\n\nhint: kiln --help\n");
   outcome = kiln({"watch", "--policy", "imported", "--python", any_python().path, tree()});
   EXPECT_EQ(describe_status(outcome.status), "exit 0");
-  EXPECT_THAT(outcome.err, HasSubstr("hint: kiln watch --policy all --python PY " + tree() + "\n"));
+  EXPECT_THAT(outcome.err,
+              HasSubstr("hint: kiln watch --policy all --python " + any_python().path + " " + tree() + "\n"));
   EXPECT_EQ(describe_status(kiln({"watch", "--policy", "some", tree()}).status), "exit 2");
   EXPECT_EQ(describe_status(kiln({"watch", "--follow", "--policy", "all"}).status), "exit 2");
 }

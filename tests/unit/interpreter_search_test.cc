@@ -116,11 +116,11 @@ TEST_F(InterpreterSearch, NothingFoundNamesTheVersion) {
 
 TEST_F(InterpreterSearch, ACommandTakesVersionsAndEnvironments) {
   const auto managed = add("pyenv/versions/3.99.9/bin/python3.99");
-  EXPECT_EQ(choose_interpreter("3.99", "run")->path, managed);
+  EXPECT_EQ(choose_interpreter("3.99")->path, managed);
   const auto venv = add("venv/bin/python");
-  EXPECT_EQ(choose_interpreter(scratch_ / "venv", "run")->path, venv);
-  EXPECT_EQ(choose_interpreter(scratch_ / "venv/", "run")->path, venv);
-  EXPECT_EQ(choose_interpreter(scratch_ / "pyenv", "run").error().reason, Reason::interpreter_missing);
+  EXPECT_EQ(choose_interpreter(scratch_ / "venv")->path, venv);
+  EXPECT_EQ(choose_interpreter(scratch_ / "venv/")->path, venv);
+  EXPECT_EQ(choose_interpreter(scratch_ / "pyenv").error().reason, Reason::interpreter_missing);
 }
 
 }  // namespace
