@@ -156,8 +156,9 @@ Result<StoreUsage> Store::sweep(std::uint64_t limit, bool verifies, const std::s
   written_.store(0, std::memory_order_relaxed);
   StoreSweep sweep(directory_);
   TRY_VOID(sweep.scan(stop));
+  // Before anything whole is removed for want of room; of an empty store nothing has to be whole.
+  if (verifies && limit > 0) sweep.remove_damaged(is_damaged, stop);
   sweep.shrink(limit, stop);
-  if (verifies) sweep.remove_damaged(is_damaged, stop);
   bytes_.store(sweep.usage().bytes, std::memory_order_relaxed);
   return sweep.usage();
 }

@@ -39,14 +39,18 @@ Result<std::uint64_t> StoreThread::bytes_here() {
 
 asio::awaitable<Result<StoreUsage>> StoreThread::gc(std::optional<std::uint64_t> limit) {
   const std::uint64_t wanted = limit.value_or(store_.limit());
-  return run_blocking(thread_, [this, wanted] {
+  reads_all_ = true;
+  auto usage = co_await run_blocking(thread_, [this, wanted] {
     behind_.flush();
     return verify_here(wanted);
   });
+  reads_all_ = false;
+  co_return usage;
 }
 
 asio::awaitable<Result<std::uint64_t>> StoreThread::bytes() {
-  return run_blocking(thread_, [this] { return bytes_here(); });
+  if (counted_ && reads_all_) co_return store_.approximate_bytes();  // which takes too long to be waited for
+  co_return co_await run_blocking(thread_, [this] { return bytes_here(); });
 }
 
 asio::awaitable<Result<StoreSample>> StoreThread::examine(std::size_t count) {

@@ -1,6 +1,7 @@
 // The daemon's store, and the thread that keeps it within its limit.
 #pragma once
 
+#include <atomic>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/thread_pool.hpp>
 #include <cstdint>
@@ -52,7 +53,8 @@ class StoreThread {
 
   Store store_;
   WriteBehindStore behind_{store_};
-  bool counted_ = false;  // on the thread
+  std::atomic<bool> counted_ = false;
+  std::atomic<bool> reads_all_ = false;  // what gc() does
   std::stop_source stop_;
   boost::asio::thread_pool thread_{1};
 };

@@ -21,6 +21,7 @@ TEST(PathError, NamesTheCommandThatShowsWhatIsInTheWay) {
   EXPECT_EQ(failed(EROFS, "/").hint, "findmnt -T /");
   EXPECT_EQ(failed(EACCES, "/tmp/it's").hint, R"(namei -l '/tmp/it'\''s')");
   EXPECT_EQ(failed(ENOSPC, "no/such/file").hint, "df -h .");
+  EXPECT_EQ(failed(ENOENT, "/tmp/it's not there/file").hint, "ls /tmp");
 }
 
 TEST(PathError, LimitsAreTheSameEverywhere) {
@@ -31,7 +32,7 @@ TEST(PathError, LimitsAreTheSameEverywhere) {
 }
 
 TEST(PathError, OfOthersNothingIsSaid) {
-  EXPECT_EQ(failed(ENOENT, "/no").hint, "") << "its caller knows better";
+  EXPECT_EQ(failed(ENOTTY, "/no").hint, "") << "its caller knows better";
 }
 
 }  // namespace

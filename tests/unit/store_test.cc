@@ -312,6 +312,13 @@ TEST_F(StoreTest, WhatIsDamagedIsRemovedByWhoVerifies) {
   EXPECT_TRUE(store_.examine(10)->damaged.empty());
 }
 
+TEST_F(StoreTest, NothingWholeMakesRoomForWhatIsDamaged) {
+  fill(10);
+  for (int at = 5; at < 10; ++at) std::ofstream(store_.path_of(key_of(at))) << "damage";
+  EXPECT_EQ(store_.verify(5 * kBlock)->objects, 5U);
+  for (int at = 0; at < 5; ++at) EXPECT_TRUE(has(at)) << at;
+}
+
 TEST_F(StoreTest, GcOfAStoreThatIsNotThereFindsNothing) {
   const auto usage = store_.gc();
   ASSERT_TRUE(usage);
