@@ -42,17 +42,20 @@ Result<void> StoreSweep::scan(const std::stop_token& stop) {
   if (!directory) return path_error("cannot read", directory_);
   while (const dirent* entry = ::readdir(directory.get())) {
     if (stop.stop_requested()) break;
-    if (is_shard(entry->d_name)) scan_shard(entry->d_name);
+    if (is_shard(entry->d_name)) TRY_VOID(scan_shard(entry->d_name));
   }
   return {};
 }
 
-void StoreSweep::scan_shard(const std::string& shard) {
-  const Directory directory(::opendir((directory_ + "/" + shard).c_str()));
-  if (!directory) return;
+Result<void> StoreSweep::scan_shard(const std::string& shard) {
+  const std::string path = directory_ + "/" + shard;
+  const Directory directory(::opendir(path.c_str()));
+  if (!directory && (errno == ENOENT || errno == ENOTDIR)) return {};
+  if (!directory) return path_error("cannot read", path);
   while (const dirent* entry = ::readdir(directory.get())) {
     look_at(::dirfd(directory.get()), shard, entry->d_name);
   }
+  return {};
 }
 
 void StoreSweep::look_at(int shard_fd, const std::string& shard, const char* name) {

@@ -41,7 +41,7 @@ class StoreSweep {
   };
 
   bool remove(const Object& object);
-  void scan_shard(const std::string& shard);
+  Result<void> scan_shard(const std::string& shard);
   void look_at(int shard_fd, const std::string& shard, const char* name);
 
   std::string directory_;

@@ -319,6 +319,25 @@ TEST_F(StoreTest, NothingWholeMakesRoomForWhatIsDamaged) {
   for (int at = 0; at < 5; ++at) EXPECT_TRUE(has(at)) << at;
 }
 
+// What is counted too low would never be kept within the limit.
+TEST_F(StoreTest, GcWithoutADescriptorLeftSaysSo) {
+  fill(5);
+  const pid_t child = ::fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    const int next = ::dup(0);
+    const rlimit limit{static_cast<rlim_t>(next) + 1, static_cast<rlim_t>(next) + 1};
+    ::close(next);
+    ::setrlimit(RLIMIT_NOFILE, &limit);
+    const auto usage = store_.verify(Store::kNoLimit);
+    ::_exit(!usage && usage.error().hint.starts_with("ulimit -n") ? 0 : 1);
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  EXPECT_EQ(status, 0);
+  EXPECT_EQ(count_files(), 5);
+}
+
 TEST_F(StoreTest, GcOfAStoreThatIsNotThereFindsNothing) {
   const auto usage = store_.gc();
   ASSERT_TRUE(usage);
