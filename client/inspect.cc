@@ -27,7 +27,6 @@
 #include <cerrno>
 #include <cinttypes>
 #include <cstdio>
-#include <cstdlib>
 #include <ctime>
 #include <filesystem>
 
@@ -37,12 +36,15 @@
 #include "common/arguments.h"
 #include "common/code_list.h"
 #include "common/json_text.h"
+#include "common/overlay.h"
 #include "common/path_error.h"
+#include "common/paths.h"
 #include "common/print_error.h"
 #include "common/printable.h"
 #include "common/screen.h"
 #include "common/shell_word.h"
 #include "common/surrogate_escape.h"
+#include "common/variables.h"
 
 namespace kiln {
 namespace {
@@ -237,8 +239,8 @@ std::string other_command(const std::string& file) {
 }
 
 int inspect(const std::string& path, const InspectArguments& wanted) {
-  const char* prefix = std::getenv("PYTHONPYCACHEPREFIX");
-  const auto report = report_pyc(path, prefix != nullptr ? prefix : "");
+  const auto cache = cache_dir();
+  const auto report = report_pyc(path, text_of("PYTHONPYCACHEPREFIX"), cache ? overlay_dir(*cache) : "");
   if (!report) {
     Error error = report.error();
     if (error.hint.empty()) error.hint = other_command(path);

@@ -106,6 +106,13 @@ std::string_view without_seal(const PycHeader& header, std::string_view bytes) {
   return unseal_overlay_file(bytes, header.magic).value_or(bytes);
 }
 
+std::string source_of(const std::string& path, const std::string& pycache_prefix,
+                      const std::string& overlay) {
+  const std::string pyc = made_absolute(path);
+  const std::string overlaid = overlay.empty() ? std::string() : overlaid_source(overlay, pyc);
+  return overlaid.empty() ? source_from_cache(pyc, pycache_prefix).value_or("") : overlaid;
+}
+
 }  // namespace
 
 std::string_view word(SourceState state) {
@@ -130,14 +137,15 @@ std::string_view word(SourceState state) {
   return "unknown";
 }
 
-Result<PycReport> report_pyc(const std::string& path, const std::string& pycache_prefix) {
+Result<PycReport> report_pyc(const std::string& path, const std::string& pycache_prefix,
+                             const std::string& overlay) {
   auto bytes = TRY(read_file(path));
   // Not within the braces below: g++ 12 does not destroy the members before it when TRY returns.
   const auto header = TRY(known_header(path, bytes));
   PycReport report{.path = path, .size = bytes.size(), .header = header};
   report.format = *bytecode_format(report.header.magic);
   report.body = without_seal(report.header, bytes).substr(pyc_header_size(report.header.magic));
-  report.source = source_from_cache(made_absolute(path), pycache_prefix).value_or("");
+  report.source = source_of(path, pycache_prefix, overlay);
   report.state = judge(report.header, report.source);
   return report;
 }

@@ -38,7 +38,9 @@ struct PycReport {
 };
 
 // Reads the file PATH. Fails, with a message that names PATH, if it cannot be read (Reason::system), or has
-// no header that is known (Reason::bad_pyc). PYCACHE_PREFIX is the user's PYTHONPYCACHEPREFIX, or empty.
-Result<PycReport> report_pyc(const std::string& path, const std::string& pycache_prefix);
+// no header that is known (Reason::bad_pyc). PYCACHE_PREFIX is the user's PYTHONPYCACHEPREFIX, or empty, and
+// OVERLAY the directory of Kiln's own, or empty: by these the source is found.
+Result<PycReport> report_pyc(const std::string& path, const std::string& pycache_prefix,
+                             const std::string& overlay = {});
 
 }  // namespace kiln

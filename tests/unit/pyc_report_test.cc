@@ -67,6 +67,16 @@ TEST_F(PycReportTest, TheOverlaysSealIsNoCode) {
             tiny_code() + "no seal.");
 }
 
+TEST_F(PycReportTest, OfAnOverlaysFileTheSourceIsThatOfTheTree) {
+  const std::string overlay = scratch_ / "overlay";
+  std::filesystem::create_directories(overlay + "/tree");
+  const auto file =
+      seal_overlay_file(encode_pyc_header(hashed(PycKind::checked_hash, 1)) + tiny_code(), kMagic);
+  const auto path = scratch_.write("overlay/tree/x.cpython-311.pyc", file);
+  EXPECT_EQ(report_pyc(path, {}, overlay).value().source, "/tree/x.py");
+  EXPECT_EQ(report_pyc(path, {}, {}).value().source, overlay + "/tree/x.cpython-311.py");
+}
+
 TEST_F(PycReportTest, OfWhatIsNoneThereIsAReason) {
   const auto reason = [&](const std::string& contents) {
     return report_pyc(scratch_.write("x.pyc", contents), {}).error().reason;
