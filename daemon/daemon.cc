@@ -19,6 +19,7 @@
 #include <csignal>
 #include <ctime>
 #include <optional>
+#include <thread>
 
 #include "common/cache_keeper.h"
 #include "common/file_stamp.h"
@@ -96,6 +97,22 @@ bool ends_with_terminal() {
 // Whose socket it is lives; any other daemon has lost its own and ends, or is about to end already.
 enum class OtherDaemon { lives, ends };
 
+constexpr auto kAskers = std::chrono::seconds(10);
+constexpr auto kAskersPause = std::chrono::milliseconds(1);
+
+// False: another daemon has it. Who asks whether one lives holds it, too, but shared, and for an instant
+// (client/connection.cc); that he has gone is no event.
+bool take_from_askers(const UniqueFd& lock) {
+  const auto end = std::chrono::steady_clock::now() + kAskers;
+  while (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
+    const bool is_asked_for = errno == EWOULDBLOCK && ::flock(lock.get(), LOCK_SH | LOCK_NB) == 0;
+    if (!is_asked_for || std::chrono::steady_clock::now() > end) return false;
+    ::flock(lock.get(), LOCK_UN);
+    std::this_thread::sleep_for(kAskersPause);
+  }
+  return true;
+}
+
 // Empty: another daemon holds it. One that ends is waited for, as long as the service manager has patience.
 Result<std::optional<UniqueFd>> take_lifetime_lock(const std::string& path, OtherDaemon other) {
   UniqueFd lock{::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600)};
@@ -104,8 +121,9 @@ Result<std::optional<UniqueFd>> take_lifetime_lock(const std::string& path, Othe
     error.hint = make_way_for(path, errno, "KILN_RUNTIME_DIR");
     return error;
   }
-  if (::flock(lock.get(), other == OtherDaemon::ends ? LOCK_EX : LOCK_EX | LOCK_NB) == 0)
-    return std::optional(std::move(lock));
+  const bool is_taken =
+      other == OtherDaemon::ends ? ::flock(lock.get(), LOCK_EX) == 0 : take_from_askers(lock);
+  if (is_taken) return std::optional(std::move(lock));
   if (errno == EWOULDBLOCK) return std::optional<UniqueFd>();
   return errno_error("cannot lock " + path);
 }
