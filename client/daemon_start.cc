@@ -173,6 +173,32 @@ UniqueFd hold_starts(const std::string& cache_dir) {
   }
 }
 
+UniqueFd announce_start() {
+  const auto dir = runtime_dir();
+  if (!dir || !open_private_dir(*dir)) return {};
+  UniqueFd lock{::open(starts_lock_path(*dir).c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600)};
+  return lock && ::flock(lock.get(), LOCK_SH | LOCK_NB) == 0 ? std::move(lock) : UniqueFd();
+}
+
+namespace {
+
+// False: it is held by somebody, and stays so.
+bool comes_free(const std::string& lock) {
+  UniqueFd opened{::open(lock.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC)};
+  return !opened || locked_in_time(std::move(opened));
+}
+
+}  // namespace
+
+Result<void> await_starts() {
+  const std::string dir = TRY(runtime_dir());
+  if (::access(dir.c_str(), F_OK) == 0) TRY(open_private_dir(dir));  // in another's, anybody may hold a lock
+  const auto cache = cache_dir();
+  if (comes_free(starts_lock_path(dir)) && comes_free(spawn_lock_path(dir)) && (!cache || comes_free(*cache)))
+    return {};
+  return Error{Reason::timeout, "a daemon is being started, which takes long", "kiln daemon logs"};
+}
+
 Result<void> start_daemon() {
   const std::string dir = TRY(runtime_dir());
   TRY(open_private_dir(dir));
@@ -192,8 +218,6 @@ Result<void> start_daemon() {
   return other_has_ended ? spawn_daemon() : started;
 }
 
-namespace {
-
 Result<void> check_what_a_daemon_needs() {
   TRY(daemon_program());
   const std::string dir = TRY(runtime_dir());
@@ -205,10 +229,13 @@ Result<void> check_what_a_daemon_needs() {
     return Error{Reason::system, socket + " is no socket", {}};
   const std::string cache = TRY(cache_dir());
   TRY(open_private_dir(cache, "KILN_CACHE_DIR"));
-  return {};
+  const std::string log = log_path(cache);
+  if (UniqueFd{::open(log.c_str(), O_WRONLY | O_APPEND | O_NONBLOCK | O_CLOEXEC)} || errno == ENOENT)
+    return {};
+  Error error = errno_error("cannot write the log " + log);
+  error.hint = make_way_for(log, errno, "KILN_CACHE_DIR");
+  return error;
 }
-
-}  // namespace
 
 Result<void> check_daemon_can_start() {
   const auto able = check_what_a_daemon_needs();

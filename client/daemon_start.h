@@ -6,6 +6,10 @@
 // crowd of daemons, who wants to start one takes RUNTIME/spawn.lock first, and who finds it taken only waits
 // for its holder. Then he takes the cache directory itself: of those of several runtime directories, who
 // share it, one starts a daemon, and the others go to that (common/cache_keeper.h).
+//
+// A run that finds no daemon starts one beside its program, and not at once: until then RUNTIME/starts.lock
+// is held, shared by all who are about to start one, so that `kiln daemon stop` right after the run ends what
+// the run has begun.
 #pragma once
 
 #include <string>
@@ -23,8 +27,16 @@ Result<void> start_daemon();
 // long.
 UniqueFd hold_starts(const std::string& cache_dir);
 
-// Fails with Reason::no_daemon if something would keep one from starting, as far as can be told without
-// waiting.
+// Tells that a daemon is about to be started, for as long as it, or a copy in another process, is open.
+// Empty: nobody can be told.
+UniqueFd announce_start();
+
+// Waits for the starts that are under way, announced or begun. Fails with Reason::timeout if they take long.
+Result<void> await_starts();
+
+// Fails if something would keep a daemon from starting, as far as can be told without waiting.
+Result<void> check_what_a_daemon_needs();
+// The same where none is running: with Reason::no_daemon.
 Result<void> check_daemon_can_start();
 
 // Ends the living daemon, of whatever build, and returns when it has let go of socket and index. Programs
