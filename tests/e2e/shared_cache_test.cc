@@ -15,6 +15,8 @@ namespace fs = std::filesystem;
 namespace {
 
 using testing::HasSubstr;
+using testing::Not;
+using testing::StartsWith;
 
 class SharedCache : public testing::Test {
  protected:
@@ -88,6 +90,28 @@ TEST_F(SharedCache, WhoSeesOtherFilesIsNotSentToTheKeeper) {
   if (describe_status(outcome.status) == "exit 126") GTEST_SKIP() << "no namespace can be made here";
   EXPECT_THAT(outcome.err, HasSubstr("/session/kiln, pid "));
   EXPECT_THAT(outcome.err, HasSubstr("hint: unset KILN_CACHE_DIR\n"));
+}
+
+// What it does not know, the keeper may know.
+TEST_F(SharedCache, WhatASecondDaemonListsAndExplainsIsMarked) {
+  write_file(work_dir() + "/a.py", "x = 1\n");
+  const std::vector<std::string> second{"KILN_RUNTIME_DIR=" + work_dir() + "/second"};
+  kiln({"daemon", "start"}, session_);
+  kiln({"precompile", "--force", "a.py"}, second);
+  const std::string note = "note: the daemon of " + work_dir() + "/session/kiln, pid ";
+  for (const auto& command : {std::vector<std::string>{"list"}, {"explain", "a.py"}, {"explain", "b.py"}}) {
+    const std::string err = kiln(command, second).err;
+    EXPECT_THAT(err, StartsWith(note)) << testing::PrintToString(command);
+    EXPECT_THAT(err, HasSubstr("; this one has an index of its own, which is forgotten when it ends\n"));
+    EXPECT_THAT(kiln(command, session_).err, Not(HasSubstr("note: "))) << testing::PrintToString(command);
+  }
+  for (const auto& command : {std::vector<std::string>{"list", "--json"}, {"explain", "--json", "a.py"}}) {
+    const Outcome outcome = kiln(command, second);
+    EXPECT_THAT(outcome.out, HasSubstr("\"own_index\":true")) << testing::PrintToString(command);
+    EXPECT_EQ(outcome.err, "");
+    EXPECT_THAT(kiln(command, session_).out, Not(HasSubstr("own_index"))) << testing::PrintToString(command);
+  }
+  kiln({"daemon", "stop"}, second);
 }
 
 // In a directory below /tmp, which others have made before.
