@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <memory>
 
@@ -112,6 +113,34 @@ TEST_F(SharedCache, WhatASecondDaemonListsAndExplainsIsMarked) {
     EXPECT_THAT(kiln(command, session_).out, Not(HasSubstr("own_index"))) << testing::PrintToString(command);
   }
   kiln({"daemon", "stop"}, second);
+}
+
+// Not so one that watches for somebody, or is run by hand.
+TEST_F(SharedCache, WhenTheKeeperHasEndedAnIdleDaemonMakesWayForTheNext) {
+  const std::vector<std::string> second{"KILN_RUNTIME_DIR=" + work_dir() + "/second"};
+  const std::vector<std::string> watching{"KILN_RUNTIME_DIR=" + work_dir() + "/watching"};
+  const std::vector<std::string> by_hand{"KILN_RUNTIME_DIR=" + work_dir() + "/by_hand"};
+  kiln({"daemon", "start"}, session_);
+  const auto foreground = begin({"daemon", "run"}, by_hand);
+  kiln({"watch", work_dir()}, watching);
+  kiln({"daemon", "start"}, second);
+  const auto pid_of = [](const std::vector<std::string>& side) {
+    const std::string status = kiln({"status", "--json"}, side).out;
+    const std::size_t at = status.find("\"pid\":");
+    return at == std::string::npos ? -1 : std::atoi(status.c_str() + at + 6);
+  };
+  ASSERT_TRUE(await([&] { return pid_of(by_hand) == foreground->pid(); }));
+  const pid_t idle = pid_of(second);
+  const pid_t busy = pid_of(watching);
+  ASSERT_GT(idle, 0);
+  kiln({"daemon", "stop"}, session_);
+  ASSERT_TRUE(wait_gone(idle));
+  kiln({"daemon", "start"}, second);
+  EXPECT_EQ(kiln({"status"}, second).err, "") << "it keeps the index";
+  EXPECT_EQ(pid_of(watching), busy);
+  EXPECT_EQ(pid_of(by_hand), foreground->pid());
+  for (const auto& side : {second, watching, by_hand}) kiln({"daemon", "stop"}, side);
+  EXPECT_EQ(describe_status(foreground->finish().status), "exit 0");
 }
 
 // In a directory below /tmp, which others have made before.
