@@ -20,6 +20,7 @@
 #include "common/quantity.h"
 #include "common/screen.h"
 #include "common/shell_word.h"
+#include "common/start_lock.h"
 
 namespace kiln {
 namespace {

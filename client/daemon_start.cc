@@ -22,6 +22,7 @@
 #include "common/file_stamp.h"
 #include "common/paths.h"
 #include "common/place.h"
+#include "common/start_lock.h"
 #include "common/unique_fd.h"
 
 namespace kiln {
@@ -60,19 +61,6 @@ constexpr unsigned kOtherEnds_s = 10;
   const std::string failure = errno_error("cannot start " + binary).message + "\nkiln doctor";
   (void)!::write(3, failure.data(), failure.size());
   ::_exit(127);
-}
-
-// LOCK, locked. Empty: another holds it beyond the limit.
-UniqueFd locked_in_time(UniqueFd lock) {
-  struct sigaction interrupt {};
-  struct sigaction former {};
-  interrupt.sa_handler = [](int) {};  // without SA_RESTART: flock(2) has no time limit of its own
-  ::sigaction(SIGALRM, &interrupt, &former);
-  ::alarm(kOtherEnds_s);
-  const bool taken = lock && ::flock(lock.get(), LOCK_EX) == 0;
-  ::alarm(0);
-  ::sigaction(SIGALRM, &former, nullptr);
-  return taken ? std::move(lock) : UniqueFd();
 }
 
 // The lifetime lock, which a daemon that is about to end may hold for some time yet.
@@ -141,12 +129,6 @@ UniqueFd hold_starts_here() {
   return {};
 }
 
-bool is_at(const UniqueFd& dir, const std::string& path) {
-  struct stat opened {};
-  const FileStamp there = stamp_of(path);
-  return ::fstat(dir.get(), &opened) == 0 && opened.st_dev == there.device && opened.st_ino == there.inode;
-}
-
 // Else its socket cannot be seen from here, whether it ends or not.
 bool has_our_root(pid_t process) {
   const FileStamp ours = stamp_of("/");
@@ -164,14 +146,6 @@ void await_end_of_keeper() {
 }
 
 }  // namespace
-
-UniqueFd hold_starts(const std::string& cache_dir) {
-  while (true) {
-    UniqueFd dir =
-        locked_in_time(UniqueFd{::open(cache_dir.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)});
-    if (!dir || is_at(dir, cache_dir)) return dir;
-  }
-}
 
 UniqueFd announce_start() {
   const auto dir = runtime_dir();

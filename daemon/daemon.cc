@@ -26,6 +26,7 @@
 #include "common/overlay.h"
 #include "common/paths.h"
 #include "common/place.h"
+#include "common/start_lock.h"
 #include "common/unique_fd.h"
 #include "common/version.h"
 #include "daemon/explain_service.h"
@@ -455,6 +456,7 @@ Result<void> run_daemon(const DaemonOptions& options) {
   TRY_VOID(open_log(log_path(cache), options.foreground));
   spdlog::info("kilnd {} starts", build_id());
   if (::chdir("/") != 0) return errno_error("cannot enter /");
+  UniqueFd starts = options.ready_fd < 0 ? hold_starts(cache) : UniqueFd();  // else who waits for us holds it
   const UniqueFd keeping = keep_cache(cache, {::getpid(), own_mount_namespace(), runtime});
   if (!keeping) warn_of_keeper(cache);
 
@@ -467,6 +469,7 @@ Result<void> run_daemon(const DaemonOptions& options) {
     if (failure) std::rethrow_exception(failure);
   });
   const FileStamp bound = stamp_of(socket_path(runtime));
+  starts.reset();
   tell_ready(options.ready_fd);
   context.run();
   // In a directory that was made anew there may be another daemon's; a socket that was passed is not ours.

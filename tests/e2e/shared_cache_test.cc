@@ -1,7 +1,9 @@
 // Several runtime directories, as of a session and of cron(8), whose daemons share one cache.
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sched.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -9,6 +11,7 @@
 #include <filesystem>
 #include <memory>
 
+#include "common/unique_fd.h"
 #include "tests/e2e/harness.h"
 
 namespace kiln::e2e {
@@ -141,6 +144,31 @@ TEST_F(SharedCache, WhenTheKeeperHasEndedAnIdleDaemonMakesWayForTheNext) {
   EXPECT_EQ(pid_of(by_hand), foreground->pid());
   for (const auto& side : {second, watching, by_hand}) kiln({"daemon", "stop"}, side);
   EXPECT_EQ(describe_status(foreground->finish().status), "exit 0");
+}
+
+// As a client does for the daemon that it starts, or `kiln clean --all`.
+TEST_F(SharedCache, ADaemonByHandWaitsForWhoHoldsTheStarts) {
+  fs::create_directories(cache_dir());
+  fs::permissions(cache_dir(), fs::perms::owner_all);
+  UniqueFd starts(::open(cache_dir().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  ASSERT_EQ(::flock(starts.get(), LOCK_EX), 0);
+  const auto daemon = begin({"daemon", "run"}, {});
+  const std::string process = "/proc/" + std::to_string(daemon->pid());
+  const auto has_come_to_it = [&] {
+    std::error_code gone;
+    if (daemon_pid() > 0) return true;
+    if (fs::read_symlink(process + "/exe", gone).filename() != "kilnd") return false;
+    for (const auto& fd : fs::directory_iterator(process + "/fd", gone)) {
+      if (fs::read_symlink(fd.path(), gone) == cache_dir()) return true;
+    }
+    return false;
+  };
+  EXPECT_TRUE(await(has_come_to_it));
+  EXPECT_LE(daemon_pid(), 0);
+  starts.reset();
+  EXPECT_TRUE(await([] { return daemon_pid() > 0; }));
+  kiln({"daemon", "stop"});
+  EXPECT_EQ(describe_status(daemon->finish().status), "exit 0");
 }
 
 // In a directory below /tmp, which others have made before.
