@@ -27,7 +27,7 @@
 namespace kiln {
 namespace {
 
-constexpr int kChannelFd = 3;  // an image's end of its channel
+constexpr int kChannelFd = 3;  // an image's end of its channel; before that, what announces its start
 constexpr int kLibraryFd = 4;  // what is preloaded; daemon/image/preload.cc closes it
 
 // As a fresh interpreter would find them: Python looks at dispositions when it starts.
@@ -128,8 +128,11 @@ void start_image_in_background(const proto::ImageKey& key, const proto::StartIma
 }
 
 void start_all_in_background(const proto::RunRequest& request) {
-  in_background(-1, HeadStart::program, [&] {
+  const UniqueFd announced = announce_start();
+  in_background(announced.get(), HeadStart::program, [&] {
+    UniqueFd under_way{announced ? kChannelFd : -1};
     auto connection = Connection::open_or_start();
+    under_way.reset();
     if (!connection) return;
     proto::Request wrapped;
     *wrapped.mutable_run() = request;

@@ -21,6 +21,7 @@
 #include "common/quantity.h"
 #include "common/screen.h"
 #include "common/shell_word.h"
+#include "common/start_lock.h"
 
 namespace kiln {
 namespace {
@@ -74,6 +75,7 @@ int clean_orphans(const std::vector<std::string>& paths, RemovalMode mode) {
 Result<CacheRemoval> remove_all(const std::string& dir, RemovalMode mode) {
   const bool is_daemons = static_cast<bool>(check_daemon_cache(dir));
   if (mode == RemovalMode::dry_run || !is_daemons) return remove_cache(dir, mode);
+  TRY_VOID(await_starts());
   const UniqueFd starts = hold_starts(dir);  // of other runtime directories, too
   const UniqueFd away = TRY(stop_daemon_for_good());
   return remove_cache(dir, mode);

@@ -7,6 +7,7 @@
 
 #include "client/connection.h"
 #include "common/cache_keeper.h"
+#include "common/paths.h"
 #include "common/place.h"
 #include "common/printable.h"
 #include "common/shell_word.h"
@@ -74,6 +75,12 @@ std::optional<Error> not_keeping(const proto::Status::Daemon& daemon) {
                "the daemon has an index of its own, not that of " + printable(daemon.cache_dir()) +
                    ", and forgets it when it ends",
                make_way_for_keeper(keeper_lock_path(daemon.cache_dir())) + "kiln daemon restart"};
+}
+
+std::optional<Error> not_keeping_here() {
+  const auto cache = cache_dir();
+  const auto runtime = serving_runtime_dir();
+  return cache && runtime ? kept_by_another(*cache, *runtime) : std::nullopt;
 }
 
 Result<void> check_daemon_cache(const std::string& dir) {

@@ -17,6 +17,7 @@
 #include "client/daemon_start.h"
 #include "client/installation.h"
 #include "common/arguments.h"
+#include "common/config.h"
 #include "common/paths.h"
 #include "common/print_error.h"
 #include "common/screen.h"
@@ -55,19 +56,40 @@ int start() {
   return report(connection ? Result<void>{} : Result<void>{connection.error()}, "the daemon runs");
 }
 
-int stop() {
+// False: none was there. One that a run before this command is starting is ended, too.
+Result<bool> stop_if_any() {
+  const auto awaited = await_starts();
   const auto stopped = stop_daemon();
-  if (!stopped && stopped.error().reason == Reason::no_daemon) {
-    std::puts("no daemon was running");
-    return kExitDone;
-  }
-  return report(stopped, "the daemon has stopped");
+  if (stopped) return true;
+  if (stopped.error().reason != Reason::no_daemon) return stopped.error();
+  if (!awaited) return awaited.error();
+  return false;
+}
+
+int stop() {
+  const auto stopped = stop_if_any();
+  if (!stopped) return report(stopped.error(), "");
+  std::puts(*stopped ? "the daemon has stopped" : "no daemon was running");
+  return kExitDone;
+}
+
+// Else there would be none in the end. A mistake in the configuration keeps none from starting, but from
+// being what the one is that runs.
+Result<void> check_successor() {
+  TRY(load_config("/"));
+  TRY_VOID(check_what_a_daemon_needs());
+  return {};
 }
 
 int restart() {
-  const auto stopped = stop_daemon();
-  if (!stopped && stopped.error().reason != Reason::no_daemon) return report(stopped, "");
-  return start();
+  const auto able = Connection::open_living() ? check_successor() : Result<void>{};
+  if (!able) {
+    const Error& why = able.error();
+    print_error({why.reason, why.message + "; the daemon that is running goes on as it is", why.hint});
+    return exit_code(why);
+  }
+  const auto stopped = stop_if_any();
+  return stopped ? start() : report(stopped.error(), "");
 }
 
 // Returns what mistake it met: then the former settings hold.

@@ -22,6 +22,7 @@
 #include "common/file_stamp.h"
 #include "common/paths.h"
 #include "common/place.h"
+#include "common/start_lock.h"
 #include "common/unique_fd.h"
 
 namespace kiln {
@@ -60,19 +61,6 @@ constexpr unsigned kOtherEnds_s = 10;
   const std::string failure = errno_error("cannot start " + binary).message + "\nkiln doctor";
   (void)!::write(3, failure.data(), failure.size());
   ::_exit(127);
-}
-
-// LOCK, locked. Empty: another holds it beyond the limit.
-UniqueFd locked_in_time(UniqueFd lock) {
-  struct sigaction interrupt {};
-  struct sigaction former {};
-  interrupt.sa_handler = [](int) {};  // without SA_RESTART: flock(2) has no time limit of its own
-  ::sigaction(SIGALRM, &interrupt, &former);
-  ::alarm(kOtherEnds_s);
-  const bool taken = lock && ::flock(lock.get(), LOCK_EX) == 0;
-  ::alarm(0);
-  ::sigaction(SIGALRM, &former, nullptr);
-  return taken ? std::move(lock) : UniqueFd();
 }
 
 // The lifetime lock, which a daemon that is about to end may hold for some time yet.
@@ -141,12 +129,6 @@ UniqueFd hold_starts_here() {
   return {};
 }
 
-bool is_at(const UniqueFd& dir, const std::string& path) {
-  struct stat opened {};
-  const FileStamp there = stamp_of(path);
-  return ::fstat(dir.get(), &opened) == 0 && opened.st_dev == there.device && opened.st_ino == there.inode;
-}
-
 // Else its socket cannot be seen from here, whether it ends or not.
 bool has_our_root(pid_t process) {
   const FileStamp ours = stamp_of("/");
@@ -165,12 +147,30 @@ void await_end_of_keeper() {
 
 }  // namespace
 
-UniqueFd hold_starts(const std::string& cache_dir) {
-  while (true) {
-    UniqueFd dir =
-        locked_in_time(UniqueFd{::open(cache_dir.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)});
-    if (!dir || is_at(dir, cache_dir)) return dir;
-  }
+UniqueFd announce_start() {
+  const auto dir = runtime_dir();
+  if (!dir || !open_private_dir(*dir)) return {};
+  UniqueFd lock{::open(starts_lock_path(*dir).c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600)};
+  return lock && ::flock(lock.get(), LOCK_SH | LOCK_NB) == 0 ? std::move(lock) : UniqueFd();
+}
+
+namespace {
+
+// False: it is held by somebody, and stays so.
+bool comes_free(const std::string& lock) {
+  UniqueFd opened{::open(lock.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC)};
+  return !opened || locked_in_time(std::move(opened));
+}
+
+}  // namespace
+
+Result<void> await_starts() {
+  const std::string dir = TRY(runtime_dir());
+  if (::access(dir.c_str(), F_OK) == 0) TRY(open_private_dir(dir));  // in another's, anybody may hold a lock
+  const auto cache = cache_dir();
+  if (comes_free(starts_lock_path(dir)) && comes_free(spawn_lock_path(dir)) && (!cache || comes_free(*cache)))
+    return {};
+  return Error{Reason::timeout, "a daemon is being started, which takes long", "kiln daemon logs"};
 }
 
 Result<void> start_daemon() {
@@ -192,8 +192,6 @@ Result<void> start_daemon() {
   return other_has_ended ? spawn_daemon() : started;
 }
 
-namespace {
-
 Result<void> check_what_a_daemon_needs() {
   TRY(daemon_program());
   const std::string dir = TRY(runtime_dir());
@@ -205,10 +203,13 @@ Result<void> check_what_a_daemon_needs() {
     return Error{Reason::system, socket + " is no socket", {}};
   const std::string cache = TRY(cache_dir());
   TRY(open_private_dir(cache, "KILN_CACHE_DIR"));
-  return {};
+  const std::string log = log_path(cache);
+  if (UniqueFd{::open(log.c_str(), O_WRONLY | O_APPEND | O_NONBLOCK | O_CLOEXEC)} || errno == ENOENT)
+    return {};
+  Error error = errno_error("cannot write the log " + log);
+  error.hint = make_way_for(log, errno, "KILN_CACHE_DIR");
+  return error;
 }
-
-}  // namespace
 
 Result<void> check_daemon_can_start() {
   const auto able = check_what_a_daemon_needs();

@@ -4,8 +4,12 @@
 // never unlinked, so that two daemons can never hold two files of that name. A kilnd that cannot get the lock
 // ends at once: any number of them may be started, one remains. To keep a crowd of clients from starting a
 // crowd of daemons, who wants to start one takes RUNTIME/spawn.lock first, and who finds it taken only waits
-// for its holder. Then he takes the cache directory itself: of those of several runtime directories, who
-// share it, one starts a daemon, and the others go to that (common/cache_keeper.h).
+// for its holder. Then he takes the cache's lock of starts (common/start_lock.h): of those of several runtime
+// directories, who share it, one starts a daemon, and the others go to that (common/cache_keeper.h).
+//
+// A run that finds no daemon starts one beside its program, and not at once: until then RUNTIME/starts.lock
+// is held, shared by all who are about to start one, so that `kiln daemon stop` right after the run ends what
+// the run has begun.
 #pragma once
 
 #include <string>
@@ -19,12 +23,16 @@ namespace kiln {
 // connections (or another does). Fails if it ends before that; its log tells why.
 Result<void> start_daemon();
 
-// While it is held no client starts a daemon for CACHE_DIR. Empty: it is not there, or is held by another for
-// long.
-UniqueFd hold_starts(const std::string& cache_dir);
+// Tells that a daemon is about to be started, for as long as it, or a copy in another process, is open.
+// Empty: nobody can be told.
+UniqueFd announce_start();
 
-// Fails with Reason::no_daemon if something would keep one from starting, as far as can be told without
-// waiting.
+// Waits for the starts that are under way, announced or begun. Fails with Reason::timeout if they take long.
+Result<void> await_starts();
+
+// Fails if something would keep a daemon from starting, as far as can be told without waiting.
+Result<void> check_what_a_daemon_needs();
+// The same where none is running: with Reason::no_daemon.
 Result<void> check_daemon_can_start();
 
 // Ends the living daemon, of whatever build, and returns when it has let go of socket and index. Programs

@@ -10,6 +10,7 @@
 #include "client/configuration_mistake.h"
 #include "client/connection.h"
 #include "client/current_path.h"
+#include "client/daemon_cache.h"
 #include "client/explain_report.h"
 #include "client/explain_run.h"
 #include "common/arguments.h"
@@ -37,9 +38,11 @@ Result<proto::ExplainReply> ask(const std::string& path) {
   return TRY(connection.receive()).explain();
 }
 
-void print(const proto::ExplainReply& reply, bool as_json) {
+void print(const proto::ExplainReply& reply, bool own_index, bool as_json) {
   if (as_json) {
-    std::puts(json_text(explanation_json(reply)).c_str());
+    auto document = explanation_json(reply);
+    if (own_index) document["own_index"] = true;
+    std::puts(json_text(document).c_str());
     return;
   }
   std::error_code gone;
@@ -59,14 +62,16 @@ int explain_command(std::span<char*> arguments) {
   app.add_option("FILE", path, "a source, or its bytecode")->type_name("")->required();
   app.add_flag("--json", as_json,
                "one JSON document (keys version, source, exists, entries, imported_by, imported_by_count, "
-               "run_as_program, watched)");
+               "run_as_program, watched; own_index, if the daemon's is not the cache's)");
   if (const auto code = parse_arguments(app, arguments)) return *code;
   const auto reply = ask(path);
+  const auto other = not_keeping_here();  // of what it does not know, the keeper may know
+  if (other && !as_json) print_note(other->message);
   if (!reply) {
     print_error(reply.error());
     return exit_code(reply.error());
   }
-  print(*reply, as_json);
+  print(*reply, other.has_value(), as_json);
   return kExitDone;
 }
 

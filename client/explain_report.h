@@ -23,6 +23,7 @@
 //                path, "-m NAME" or "-c"; last_run_s in seconds since 1970
 //   imported_by_count  of all; imported_by has the newest of them
 //   run_as_program     the same of itself: how it was run
+//   own_index    true, and else not there: the daemon that was asked does not keep the cache's index
 //   watched      {how: root | directory | no, path, state, reason, hint}; state, reason and hint of a root
 #pragma once
 

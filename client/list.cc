@@ -12,6 +12,7 @@
 #include "client/configuration_mistake.h"
 #include "client/connection.h"
 #include "client/current_path.h"
+#include "client/daemon_cache.h"
 #include "client/interpreter_choice.h"
 #include "client/interpreter_search.h"
 #include "client/known_path.h"
@@ -95,13 +96,20 @@ ListMeasure measure_of(const std::string& sort) {
   return order == std::end(kOrders) ? ListMeasure::none : order->measure;
 }
 
+// With what is to be known of who was asked.
+void finish(ListReport& report, const ListArguments& arguments) {
+  const auto other = not_keeping_here();
+  report.finish(other.has_value());
+  if (other && !arguments.json) print_note(other->message);
+}
+
 // What comes by path is printed as it comes.
 Result<void> list(const ListArguments& arguments, ListReport& report) {
   auto request = TRY(build_request(arguments));
   const auto* const order = std::ranges::find(kOrders, arguments.sort, &Order::name);
   if (order == std::end(kOrders)) {
     TRY_VOID(ask(std::move(request), [&](const ListEntry& entry) { report.add(entry); }));
-    report.finish();
+    finish(report, arguments);
     return {};
   }
   std::vector<ListEntry> entries;
@@ -109,7 +117,7 @@ Result<void> list(const ListArguments& arguments, ListReport& report) {
   std::ranges::stable_sort(entries, order->is_before);
   if (arguments.limit != 0 && entries.size() > arguments.limit) entries.resize(arguments.limit);
   for (const ListEntry& entry : entries) report.add(entry);
-  report.finish();
+  finish(report, arguments);
   return {};
 }
 
@@ -134,7 +142,9 @@ void define_options(CLI::App& app, ListArguments& parsed) {
       ->check([](const std::string& text) { return check_count(text, 1); });
   app.add_flag("--json", parsed.json,
                "one JSON document (keys version, entries; of each source, pyc, python, tag, optimize, state, "
-               "overlaid, size, modified_ns, made_us, restored, error, warnings)");
+               "overlaid, size, modified_ns, made_us, restored, error, warnings; own_index, if the daemon's "
+               "is not the "
+               "cache's)");
 }
 
 }  // namespace

@@ -145,8 +145,8 @@ void ListReport::add(const ListEntry& entry) {
   text_.clear();
 }
 
-void ListReport::finish() {
-  if (form_ == Form::json) text_ += "]}\n";
+void ListReport::finish(bool own_index) {
+  if (form_ == Form::json) text_ += own_index ? "],\"own_index\":true}\n" : "]}\n";
   write_(text_);
   text_.clear();
 }

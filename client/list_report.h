@@ -1,7 +1,8 @@
 // Bytecode files as `kiln list` prints them: a line each, or as one JSON document that is written while the
 // entries come, for there may be very many.
 //
-// The document, deploy/schema/list.json: {"version": 1, "entries": [{...}, ...]}.
+// The document, deploy/schema/list.json: {"version": 1, "entries": [{...}, ...]}; then "own_index": true if
+// the daemon that was asked does not keep the cache's index.
 #pragma once
 
 #include <cstdint>
@@ -37,7 +38,8 @@ class ListReport {
   ListReport(Form form, const ListLayout& layout, Write write);
 
   void add(const ListEntry& entry);
-  void finish();
+  // OWN_INDEX: the daemon that was asked has an index of its own (common/cache_keeper.h).
+  void finish(bool own_index = false);
   bool is_empty() const { return empty_; }
 
  private:

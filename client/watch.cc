@@ -13,6 +13,7 @@
 #include "client/daemon_cache.h"
 #include "client/follow.h"
 #include "client/interpreter_choice.h"
+#include "client/interrupt_note.h"
 #include "client/known_path.h"
 #include "client/own_umask.h"
 #include "client/patience.h"
@@ -39,12 +40,30 @@ Result<void> check_directory(const std::string& path) {
   return {};
 }
 
-Result<proto::WatchReply> ask(proto::WatchRequest wanted) {
+// Nor does the daemon give up what was asked for with who has asked: it may have been watched before, and
+// what takes long would take as long the next time.
+Error stays_watched(const std::string& root) {
+  return {Reason::system, root + " stays watched: the daemon goes on looking through it",
+          "kiln unwatch " + shell_word(root)};
+}
+
+Result<Connection> send(proto::WatchRequest wanted) {
   Connection connection = TRY(Connection::open_or_start());
   proto::Request request;
   *request.mutable_watch() = std::move(wanted);
   TRY_VOID(connection.send(std::move(request)));
+  return connection;
+}
+
+Result<proto::WatchReply> ask_to_watch(const std::string& root, proto::WatchRequest wanted) {
+  Connection connection = TRY(send(std::move(wanted)));
+  const InterruptNote note(stays_watched(root));
   return TRY(receive_patiently(connection, "watching")).watch();
+}
+
+Result<proto::WatchReply> ask_to_unwatch(proto::WatchRequest wanted) {
+  Connection connection = TRY(send(std::move(wanted)));
+  return TRY(receive_patiently(connection, "unwatching")).watch();
 }
 
 struct WatchArguments {
@@ -105,15 +124,6 @@ void warn_of_policy(const std::string& root, const std::vector<std::string>& pyt
        command + " " + shell_word(root)});
 }
 
-// With the index goes what is watched.
-void warn_of_keeper() {
-  const auto cache = cache_dir();
-  const auto runtime = runtime_dir();
-  const bool has_own = runtime && ::access(socket_path(*runtime).c_str(), F_OK) == 0;
-  const auto other = cache && has_own ? kept_by_another(*cache, *runtime) : std::nullopt;
-  if (other) print_warning(*other);
-}
-
 // Each root by itself, for each may be in another project. The exit code.
 Result<int> watch(const WatchArguments& arguments) {
   const auto roots = TRY(absolute_paths(arguments.paths));
@@ -133,12 +143,12 @@ Result<int> watch(const WatchArguments& arguments) {
     // Else they are for the day on which the configuration says `all`.
     const bool needs_pythons = config.watch_policy == WatchPolicy::all || !arguments.pythons.empty();
     if (!added && needs_pythons) return added.error();
-    const auto reply = TRY(ask(std::move(request)));
+    const auto reply = TRY(ask_to_watch(root, std::move(request)));
     for (const auto& watched : reply.roots()) all_heard = print_watched(watched) && all_heard;
     if (config.watch_policy != WatchPolicy::all && !arguments.pythons.empty())
       warn_of_policy(root, arguments.pythons);
   }
-  warn_of_keeper();
+  if (const auto other = not_keeping_here()) print_warning(*other);  // with the index goes what is watched
   return all_heard ? kExitDone : kExitFix;
 }
 
@@ -153,7 +163,7 @@ Result<int> unwatch(const std::vector<std::string>& paths) {
   proto::WatchRequest request;
   request.set_remove(true);
   for (const auto& path : TRY(absolute_paths(paths))) request.add_paths(path);
-  const auto reply = TRY(ask(request));
+  const auto reply = TRY(ask_to_unwatch(request));
   const std::vector<std::string> known(reply.paths().begin(), reply.paths().end());
   for (const auto& path : known) std::printf("no longer watching %s\n", printable(path).c_str());
   int code = kExitDone;

@@ -14,7 +14,13 @@
 //
 //   CACHE/index.db.lock   locked by its keeper; its pid, mount namespace and runtime directory, a line each
 //
-// Rejected: that others refuse to start, whose users would lose Kiln.
+// When the keeper has ended, another daemon ends, too, as soon as it is idle and watches no roots, and the
+// next in its place keeps the index; but not one by hand in the foreground, for whoever has started that
+// waits for it.
+//
+// Rejected: that others refuse to start, whose users would lose Kiln. Rejected: that another takes the index
+// over as it lives: its images have told it what programs import, and tell no more of it than that it is the
+// same.
 #pragma once
 
 #include <sys/types.h>

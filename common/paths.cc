@@ -103,6 +103,9 @@ std::string lifetime_lock_path(const std::string& runtime_dir) {
 std::string spawn_lock_path(const std::string& runtime_dir) {
   return runtime_dir + "/spawn.lock";
 }
+std::string starts_lock_path(const std::string& runtime_dir) {
+  return runtime_dir + "/starts.lock";
+}
 std::string log_path(const std::string& cache_dir) {
   return cache_dir + "/kilnd.log";
 }
@@ -141,7 +144,9 @@ bool is_for_kiln(const std::string& dir) {
   for (const std::filesystem::directory_iterator end; !failed && at != end; at.increment(failed)) {
     const std::string name = at->path().filename();
     is_empty = false;
-    if (name.starts_with("kilnd.") || name.starts_with("index.db") || name == "spawn.lock") return true;
+    if (name.starts_with("kilnd.") || name.starts_with("index.db") || name == "spawn.lock" ||
+        name == "starts.lock")
+      return true;
   }
   return is_empty && !failed;
 }

@@ -27,7 +27,8 @@ std::string socket_path(const std::string& runtime_dir);  // RUNTIME/kilnd.sock
 std::string lifetime_lock_path(
     const std::string& runtime_dir);                          // RUNTIME/kilnd.lock: held by the living daemon
 std::string spawn_lock_path(const std::string& runtime_dir);  // RUNTIME/spawn.lock: held by who starts one
-std::string log_path(const std::string& cache_dir);           // CACHE/kilnd.log
+std::string starts_lock_path(const std::string& runtime_dir);  // RUNTIME/starts.lock: by who is about to
+std::string log_path(const std::string& cache_dir);            // CACHE/kilnd.log
 
 // Creates DIR (mode 0700, parents with the umask) unless it exists, and returns a descriptor of it. Fails if
 // it is not a directory, belongs to another user, or others may write to it: a socket in such a place could

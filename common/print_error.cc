@@ -10,10 +10,14 @@
 namespace kiln {
 namespace {
 
-void print(const char* label, const Error& told) {
+std::string text_of(const char* label, const Error& told) {
   std::string text = label + printable(told.message, true) + "\n";
   if (!told.hint.empty()) text += "\nhint: " + printable(told.hint, true) + "\n";
-  text = wrapped(text, terminal_columns(STDERR_FILENO), Indented::others, LongWords::whole);
+  return wrapped(text, terminal_columns(STDERR_FILENO), Indented::others, LongWords::whole);
+}
+
+void print(const char* label, const Error& told) {
+  const std::string text = text_of(label, told);
   std::fwrite(text.data(), 1, text.size(), stderr);
 }
 
@@ -25,6 +29,14 @@ void print_error(const Error& error) {
 
 void print_warning(const Error& warning) {
   print("warning: ", warning);
+}
+
+void print_note(const std::string& note) {
+  print("note: ", {Reason::system, note, {}});
+}
+
+std::string warning_text(const Error& warning) {
+  return text_of("warning: ", warning);
 }
 
 }  // namespace kiln

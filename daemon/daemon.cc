@@ -19,6 +19,7 @@
 #include <csignal>
 #include <ctime>
 #include <optional>
+#include <thread>
 
 #include "common/cache_keeper.h"
 #include "common/file_stamp.h"
@@ -26,6 +27,7 @@
 #include "common/path_text.h"
 #include "common/paths.h"
 #include "common/place.h"
+#include "common/start_lock.h"
 #include "common/unique_fd.h"
 #include "common/version.h"
 #include "daemon/explain_service.h"
@@ -93,6 +95,22 @@ bool ends_with_terminal() {
 // Whose socket it is lives; any other daemon has lost its own and ends, or is about to end already.
 enum class OtherDaemon { lives, ends };
 
+constexpr auto kAskers = std::chrono::seconds(10);
+constexpr auto kAskersPause = std::chrono::milliseconds(1);
+
+// False: another daemon has it. Who asks whether one lives holds it, too, but shared, and for an instant
+// (client/connection.cc); that he has gone is no event.
+bool take_from_askers(const UniqueFd& lock) {
+  const auto end = std::chrono::steady_clock::now() + kAskers;
+  while (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
+    const bool is_asked_for = errno == EWOULDBLOCK && ::flock(lock.get(), LOCK_SH | LOCK_NB) == 0;
+    if (!is_asked_for || std::chrono::steady_clock::now() > end) return false;
+    ::flock(lock.get(), LOCK_UN);
+    std::this_thread::sleep_for(kAskersPause);
+  }
+  return true;
+}
+
 // Empty: another daemon holds it. One that ends is waited for, as long as the service manager has patience.
 Result<std::optional<UniqueFd>> take_lifetime_lock(const std::string& path, OtherDaemon other) {
   UniqueFd lock{::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600)};
@@ -101,8 +119,9 @@ Result<std::optional<UniqueFd>> take_lifetime_lock(const std::string& path, Othe
     error.hint = make_way_for(path, errno, "KILN_RUNTIME_DIR");
     return error;
   }
-  if (::flock(lock.get(), other == OtherDaemon::ends ? LOCK_EX : LOCK_EX | LOCK_NB) == 0)
-    return std::optional(std::move(lock));
+  const bool is_taken =
+      other == OtherDaemon::ends ? ::flock(lock.get(), LOCK_EX) == 0 : take_from_askers(lock);
+  if (is_taken) return std::optional(std::move(lock));
   if (errno == EWOULDBLOCK) return std::optional<UniqueFd>();
   return errno_error("cannot lock " + path);
 }
@@ -136,10 +155,12 @@ std::vector<std::string> start_up_bytecode(const std::vector<std::string>& input
 
 class Daemon {
  public:
-  // INDEX: path of the database; empty: it is to be this daemon's alone, and gone with it.
+  // INDEX: path of the database; empty: it is to be this daemon's alone, and gone with it. ENDS_FOR_INDEX: in
+  // that case another may begin in its place, as soon as the cache's index has no keeper.
   Daemon(asio::io_context& context, asio::local::stream_protocol::acceptor socket, DaemonFacts facts,
-         const std::string& index)
+         const std::string& index, bool ends_for_index)
       : socket_path_(facts.socket),
+        unkept_cache_(index.empty() && ends_for_index ? facts.cache_dir : ""),
         tasks_(context.get_executor()),
         watcher_({.watch_limit = watch_limit(settings_.config())}),
         images_(context.get_executor(), tasks_, watcher_, settings_.config().images_limit),
@@ -311,12 +332,14 @@ class Daemon {
   }
 
   // A runtime directory may vanish with its session. Nobody can reach this daemon then, so it ends. So does
-  // one whose package was removed, and one that nobody has used for as long as is configured.
+  // one whose package was removed, one that nobody has used for as long as is configured, and one without the
+  // cache's index, as soon as the next would have it.
   asio::awaitable<void> watch_use() {
     boost::system::error_code failed;
     const auto why_to_end = [&]() -> const char* {
       if (stamp_of(socket_path_).inode != bound_.inode) return "the socket is gone";
       if (is_uninstalled()) return "kilnd is not installed any more";
+      if (can_have_index()) return "the index has no keeper any more: the next daemon is to keep it";
       return is_idle_for_long() ? "not used for as long as daemon.idle_exit says" : nullptr;
     };
     const char* why = nullptr;
@@ -337,7 +360,19 @@ class Daemon {
 
   bool is_idle_for_long() const {
     const Lapse limit = settings_.config().daemon_idle_exit;
-    return limit && server_.idle() >= *limit && images_.running() == 0 && !watch_.has_roots();
+    return limit && is_idle_for(*limit);
+  }
+
+  bool is_idle_for(std::chrono::steady_clock::duration limit) const {
+    return server_.idle() >= limit && images_.running() == 0 && !watch_.has_roots();
+  }
+
+  // To be tried, for it may be that nobody can. From then on who starts a daemon waits for the end of this
+  // one.
+  bool can_have_index() {
+    if (unkept_cache_.empty() || !is_idle_for(kUseCheck)) return false;
+    keeping_ = keep_cache(unkept_cache_, {::getpid(), own_mount_namespace(), directory_of(socket_path_)});
+    return static_cast<bool>(keeping_);
   }
 
   asio::awaitable<void> shrink_later() {
@@ -364,6 +399,8 @@ class Daemon {
   }
 
   std::string socket_path_;
+  const std::string unkept_cache_;  // whose index it does not have, and would end for; empty: none
+  UniqueFd keeping_;                // that cache, while it ends
   const FileStamp bound_ = stamp_of(socket_path_);  // before anybody hears that we are ready
   const std::string binary_ = own_binary();
   const bool ends_with_terminal_ = ends_with_terminal();
@@ -416,6 +453,7 @@ Result<void> run_daemon(const DaemonOptions& options) {
   TRY_VOID(open_log(log_path(cache), options.foreground));
   spdlog::info("kilnd {} starts", build_id());
   if (::chdir("/") != 0) return errno_error("cannot enter /");
+  UniqueFd starts = options.ready_fd < 0 ? hold_starts(cache) : UniqueFd();  // else who waits for us holds it
   const UniqueFd keeping = keep_cache(cache, {::getpid(), own_mount_namespace(), runtime});
   if (!keeping) warn_of_keeper(cache);
 
@@ -423,11 +461,12 @@ Result<void> run_daemon(const DaemonOptions& options) {
   auto socket = TRY(is_passed ? take_over(context.get_executor(), std::move(passed))
                               : listen_on(context.get_executor(), socket_path(runtime)));
   Daemon daemon(context, std::move(socket), facts_of(runtime, cache, is_passed),
-                keeping ? cache + "/index.db" : "");
+                keeping ? cache + "/index.db" : "", is_passed || !options.foreground);
   asio::co_spawn(context, daemon.run(), [](std::exception_ptr failure) {
     if (failure) std::rethrow_exception(failure);
   });
   const FileStamp bound = stamp_of(socket_path(runtime));
+  starts.reset();
   tell_ready(options.ready_fd);
   context.run();
   // In a directory that was made anew there may be another daemon's; a socket that was passed is not ours.

@@ -1,5 +1,8 @@
 // The daemon's life: who starts it, what it survives, and that its end disturbs no program.
+#include <fcntl.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -8,6 +11,7 @@
 #include <algorithm>
 #include <csignal>
 #include <cstring>
+#include <filesystem>
 #include <memory>
 #include <regex>
 
@@ -15,7 +19,11 @@
 #include "tests/e2e/harness.h"
 
 namespace kiln::e2e {
+namespace fs = std::filesystem;
 namespace {
+
+using testing::HasSubstr;
+using testing::IsEmpty;
 
 class Daemon : public testing::Test {
  protected:
@@ -277,6 +285,64 @@ TEST_F(Daemon, CommandsStartStopRestart) {
   EXPECT_EQ(describe_status(kiln({"daemon", "start"}).status), "exit 0");
   EXPECT_GT(daemon_pid(), 0);
   EXPECT_EQ(describe_status(kiln({"daemon", "logs"}).status), "exit 0");
+}
+
+// Which a run begins beside its program, and not at once.
+TEST_F(Daemon, StopEndsTheOneThatARunIsStarting) {
+  stop();
+  kiln({"run", "--python", any_python().path, "-c", "pass"});
+  EXPECT_EQ(kiln({"daemon", "stop"}).out, "the daemon has stopped\n");
+  EXPECT_THAT(own_processes("kilnd"), IsEmpty());
+}
+
+TEST_F(Daemon, WhatARunIsStartingIsGoneAfterCleanAll) {
+  stop();
+  kiln({"run", "--python", any_python().path, "-c", "pass"});
+  EXPECT_EQ(kiln({"clean", "--all"}).err, "");
+  EXPECT_THAT(own_processes("kilnd"), IsEmpty());
+  EXPECT_FALSE(fs::exists(cache_dir()));
+}
+
+TEST_F(Daemon, OneThatCouldHaveNoSuccessorIsNotEnded) {
+  const pid_t first = daemon_pid();
+  write_file(work_dir() + "/file", "");
+  write_file(work_dir() + "/log/kilnd.log/file", "");
+  write_file(work_dir() + "/kiln.toml", "[images]\nlimit = \n");
+  for (const char* change :
+       {"KILN_CACHE_DIR=file", "KILN_CACHE_DIR=log", "KILN_CONFIG=", "KILN_LOG_LEVEL=no"}) {
+    std::string bad = change;
+    if (bad.find("LEVEL") == std::string::npos) bad.insert(bad.find('=') + 1, work_dir() + "/");
+    const Outcome outcome = kiln({"daemon", "restart"}, {bad});
+    EXPECT_THAT(outcome.err, HasSubstr("; the daemon that is running goes on as it is\n\nhint: ")) << bad;
+    EXPECT_EQ(outcome.out, "") << bad;
+    EXPECT_NE(outcome.status, 0) << bad;
+    EXPECT_EQ(daemon_pid(), first) << bad;
+  }
+}
+
+// As `kiln doctor` does, which holds its lock for an instant; here for longer.
+TEST_F(Daemon, IsNotTakenForOneWhileItIsOnlyAskedFor) {
+  stop();
+  UniqueFd asker(::open((runtime_dir() + "/kilnd.lock").c_str(), O_RDONLY | O_CLOEXEC));
+  ASSERT_EQ(::flock(asker.get(), LOCK_SH), 0);
+  Process daemon({.argv = {kiln_binary(), "daemon", "run"}});
+  const std::string process = "/proc/" + std::to_string(daemon.pid());
+  const auto has_asked = [&] {
+    std::error_code gone;
+    if (wait_gone(daemon.pid(), 0)) return true;
+    if (fs::read_symlink(process + "/exe", gone).filename() != "kilnd") return false;
+    for (const auto& fd : fs::directory_iterator(process + "/fd", gone)) {
+      if (fs::read_symlink(fd.path(), gone) == runtime_dir() + "/kilnd.lock") return true;
+    }
+    return false;
+  };
+  EXPECT_TRUE(await(has_asked));
+  ASSERT_FALSE(wait_gone(daemon.pid(), 0));
+  asker.reset();
+  EXPECT_TRUE(await([] { return daemon_pid() > 0; }));
+  EXPECT_EQ(daemon_pid(), daemon.pid());
+  kiln({"daemon", "stop"});
+  EXPECT_EQ(describe_status(daemon.finish().status), "exit 0");
 }
 
 TEST_F(Daemon, SocketIsPrivate) {

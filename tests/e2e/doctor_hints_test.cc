@@ -152,7 +152,7 @@ const Fault kFaults[] = {
      "kiln daemon start > out; export KILN_RUNTIME_DIR=$PWD/run; kiln daemon start > out",
      "keeps the index of", "export KILN_RUNTIME_DIR="},
     {"a_daemon_that_kept_no_index",
-     "kiln daemon start > out; KILN_RUNTIME_DIR=$PWD/run kiln daemon start > out; kiln daemon stop > out; "
+     "kiln daemon start > out; KILN_RUNTIME_DIR=$PWD/run kiln watch . > out 2>&1; kiln daemon stop > out; "
      "export KILN_RUNTIME_DIR=$PWD/run",
      "has an index of its own, not that of", "kiln daemon restart"},
     {"a_lock_of_the_index_that_is_no_file",

@@ -437,7 +437,8 @@ TEST_F(Doctor, AMistakeInTheConfiguration) {
   expect_bad(examine(), line("bad", "configuration",
                              user_config_ + ":3: unknown key store.limits; did you mean store.limit?",
                              "sed -i --follow-symlinks '3s/^/# /' " + user_config_));
-  kiln({"daemon", "restart"});
+  kiln({"daemon", "stop"});
+  kiln({"daemon", "start"});
   fs::remove(user_config_);
   expect_bad(examine(), line("bad", "configuration",
                              "the daemon has met a mistake: " + user_config_ +
