@@ -1,6 +1,5 @@
 // `kiln watch` and `kiln unwatch`: directories whose bytecode is kept up to date.
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -20,7 +19,6 @@
 #include "common/arguments.h"
 #include "common/config.h"
 #include "common/path_error.h"
-#include "common/paths.h"
 #include "common/print_error.h"
 #include "common/printable.h"
 #include "common/shell_word.h"
