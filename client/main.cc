@@ -109,6 +109,7 @@ std::string with_arguments(std::string command, std::span<char*> arguments) {
 kiln::Error unknown(std::span<char*> arguments) {
   constexpr std::array<std::string_view, 2> kOptions{"--version", "--help"};
   const std::string name = arguments[0];
+  if (name.empty()) return {kiln::Reason::usage, "the command's name is empty", "kiln --help"};
   if (kiln::is_python_name(name))
     return {kiln::Reason::usage, name + " is no command of Kiln's",
             with_arguments("kiln run --python", arguments)};

@@ -46,7 +46,7 @@ std::vector<char*> NamedProgram::command_line(std::span<char*> arguments) const 
 
 Result<NamedProgram> find_named_program(const std::string& name) {
   auto path = find_program(name);
-  if (!path) return Error{Reason::usage, "no program " + name + " on PATH", "kiln x /path/to/" + name};
+  if (!path) return Error{Reason::not_found, "no program " + name + " on PATH", "kiln x /path/to/" + name};
   auto start = script_start(read_head(*path));
   const bool may_run = ::access(path->c_str(), X_OK) == 0;
   auto interpreter = start && may_run && is_python(start->program)
