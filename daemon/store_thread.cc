@@ -46,7 +46,10 @@ asio::awaitable<Result<StoreUsage>> StoreThread::gc(std::optional<std::uint64_t>
 }
 
 asio::awaitable<Result<std::uint64_t>> StoreThread::bytes() {
-  return run_blocking(thread_, [this] { return bytes_here(); });
+  return run_blocking(thread_, [this] {
+    behind_.flush();
+    return bytes_here();
+  });
 }
 
 asio::awaitable<Result<StoreSample>> StoreThread::examine(std::size_t count) {
