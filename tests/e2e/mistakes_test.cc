@@ -499,7 +499,8 @@ const Mistake kMistakes[] = {
      "echo 'colour = 1' > user.toml"},
     {"variable",
      {"config"},
-     error("KILN_STORE_LIMIT: store.limit is a size such as \"500MB\" or \"2GiB\"", "unset KILN_STORE_LIMIT"),
+     error("KILN_STORE_LIMIT: store.limit is a size in whole units such as \"500MB\" or \"2GiB\"",
+           "unset KILN_STORE_LIMIT"),
      1,
      {"KILN_STORE_LIMIT=lots"}},
     // Where Kiln keeps its things.
