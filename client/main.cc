@@ -154,7 +154,7 @@ int dispatch(std::span<char*> arguments) {
   if (!arguments.empty() && std::string_view(arguments[0]) == "run") return run_named(arguments);
   kiln::outlive_closed_pipes();
   const int code = run_named(arguments);
-  const auto written = kiln::finish_output();
+  const auto written = kiln::finish_output(with_arguments("kiln", arguments));
   if (written) return code;
   kiln::print_error(written.error());
   return kiln::kExitUnable;

@@ -563,6 +563,10 @@ TEST_F(Commands, OutputThatCannotBeWrittenIsAnError) {
       EXPECT_EQ(describe_status(outcome.status), "exit 3") << what;
     };
     expect_error("No space left on device\n\nhint: df -h /dev/full");
+    std::string again = "kiln";
+    for (const auto& word : command) again += " " + word;
+    invocation.out = Stream::closed;
+    expect_error("Bad file descriptor\n\nhint: " + again + " > /dev/null");
     invocation.out = Stream::broken_pipe;
     const Outcome unread = run(invocation);
     EXPECT_THAT(unread.err, testing::Not(testing::HasSubstr("error"))) << what;
