@@ -12,6 +12,7 @@
 #include "client/configuration_mistake.h"
 #include "client/connection.h"
 #include "client/current_path.h"
+#include "client/interpreter_check.h"
 #include "client/interpreter_choice.h"
 #include "client/interpreter_search.h"
 #include "client/known_path.h"
@@ -95,20 +96,10 @@ ListMeasure measure_of(const std::string& sort) {
   return order == std::end(kOrders) ? ListMeasure::none : order->measure;
 }
 
-// Who has compiled nothing may be no interpreter at all. Whoever compiles finds that out: here, nothing.
-Result<void> check_is_interpreter(const std::string& python) {
+// What has compiled nothing may be no interpreter at all.
+Result<void> check_compiler(const std::string& python) {
   const auto chosen = choose_interpreter(python, "list");
-  if (!chosen) return {};  // it is gone
-  Connection connection = TRY(Connection::open_or_start());
-  proto::Request request;
-  request.mutable_precompile()->add_python(chosen->path);
-  request.mutable_precompile()->set_check(true);
-  TRY_VOID(connection.send(std::move(request)));
-  proto::PrecompileEvent event;
-  while (!event.has_summary()) event = TRY(connection.receive()).precompile();
-  const auto& summary = event.summary();
-  if (summary.failure_reason() != word(Reason::interpreter)) return {};
-  return Error{Reason::interpreter, summary.failure(), "kiln list --python /usr/bin/python3"};
+  return chosen ? check_is_interpreter(chosen->path, "list") : Result<void>();  // it may be gone
 }
 
 // What comes by path is printed as it comes.
@@ -117,13 +108,13 @@ Result<void> list(const ListArguments& arguments, ListReport& report) {
   const auto* const order = std::ranges::find(kOrders, arguments.sort, &Order::name);
   if (order == std::end(kOrders)) {
     TRY_VOID(ask(std::move(request), [&](const ListEntry& entry) { report.add(entry); }));
-    if (report.is_empty() && arguments.python) TRY_VOID(check_is_interpreter(*arguments.python));
+    if (report.is_empty() && arguments.python) TRY_VOID(check_compiler(*arguments.python));
     report.finish();
     return {};
   }
   std::vector<ListEntry> entries;
   TRY_VOID(ask(std::move(request), [&](ListEntry& entry) { entries.push_back(std::move(entry)); }));
-  if (entries.empty() && arguments.python) TRY_VOID(check_is_interpreter(*arguments.python));
+  if (entries.empty() && arguments.python) TRY_VOID(check_compiler(*arguments.python));
   std::ranges::stable_sort(entries, order->is_before);
   if (arguments.limit != 0 && entries.size() > arguments.limit) entries.resize(arguments.limit);
   for (const ListEntry& entry : entries) report.add(entry);
