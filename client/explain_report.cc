@@ -4,9 +4,11 @@
 #include <array>
 #include <boost/json/array.hpp>
 #include <cstdio>
+#include <optional>
 #include <string_view>
 #include <vector>
 
+#include "client/character_columns.h"
 #include "client/error_words.h"
 #include "common/error_type.h"
 #include "common/printable.h"
@@ -121,7 +123,12 @@ std::vector<std::string> characters_of(std::string_view code) {
   return characters;
 }
 
-// Leaves of a LINE that is wider than WIDTH what is around its character CARET, with dots for the rest. A tab
+// Of characters of two columns, each of which has an empty one behind it, half is none.
+void drop_halves(std::vector<std::string>& line, std::size_t at) {
+  if (at > 0 && at < line.size() && line[at].empty()) line[at - 1] = line[at] = " ";
+}
+
+// Leaves of a LINE that is wider than WIDTH what is around its column CARET, with dots for the rest. A tab
 // is one space then: where it would lead to has moved.
 void narrow(std::vector<std::string>& line, std::size_t& caret, std::size_t width) {
   constexpr std::size_t kTab = 8;  // columns at most
@@ -134,18 +141,46 @@ void narrow(std::vector<std::string>& line, std::size_t& caret, std::size_t widt
   const std::size_t begin = std::min(caret > width / 2 ? caret - width / 2 : 0, last);
   const bool has_end = begin == last;
   caret = std::min(caret, line.size()) - begin;
+  if (begin > 0) drop_halves(line, begin + dots.size());
+  if (!has_end) drop_halves(line, begin + width - dots.size());
   line.resize(begin + width);
   line.erase(line.begin(), line.begin() + static_cast<std::ptrdiff_t>(begin));
   if (begin > 0) std::fill_n(line.begin(), dots.size(), ".");
   if (!has_end) std::fill_n(line.end() - static_cast<std::ptrdiff_t>(dots.size()), dots.size(), ".");
 }
 
+// CHARACTERS by columns: an empty one behind each that takes two.
+std::vector<std::string> columns_of(const std::vector<std::string>& characters) {
+  std::vector<std::string> columns;
+  for (const auto& character : characters) {
+    columns.push_back(character);
+    if (character_columns(character) == 2) columns.emplace_back();
+  }
+  return columns;
+}
+
+// Before which of its columns the character of COLUMN, counted from 1, begins. Nothing: there is none, or
+// terminals do not agree on it.
+std::optional<std::size_t> caret_of(const std::vector<std::string>& characters, int column) {
+  if (column <= 0) return std::nullopt;
+  std::size_t caret = 0;
+  for (std::size_t at = 0; at + 1 < static_cast<std::size_t>(column); ++at) {
+    const auto columns =
+        at < characters.size() && characters[at] != "\t" ? character_columns(characters[at]) : 1;
+    if (!columns) return std::nullopt;
+    caret += *columns;
+  }
+  return caret;
+}
+
 // CODE as one line that does not steer the terminal, and is no wider than COLUMNS (0: any), and below it a
 // caret under COLUMN, counted in characters from 1. Tabs stay: the caret's line has the same ones.
 std::string with_caret(std::string_view code, int column, unsigned columns) {
-  std::vector<std::string> shown = characters_of(code);
-  if (shown.empty()) return {};
-  std::size_t caret = static_cast<std::size_t>(std::max(column, 1)) - 1;
+  const auto characters = characters_of(code);
+  if (characters.empty()) return {};
+  std::vector<std::string> shown = columns_of(characters);
+  const auto place = caret_of(characters, column);
+  std::size_t caret = place.value_or(0);
   if (columns > kLeastColumns)
     narrow(shown, caret, columns - kCodeIndent.size() - 1);  // behind it, too, may be the caret
   std::string line;
@@ -155,7 +190,7 @@ std::string with_caret(std::string_view code, int column, unsigned columns) {
     if (at < caret) below += shown[at] == "\t" ? '\t' : ' ';
   }
   const std::string indent(kCodeIndent);
-  return indent + line + "\n" + (column > 0 ? indent + below + "^\n" : "");
+  return indent + line + "\n" + (place ? indent + below + "^\n" : "");
 }
 
 // What the last time cost. Empty: it was Python's, or long ago.

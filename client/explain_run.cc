@@ -2,6 +2,8 @@
 
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <cstdio>
 #include <string_view>
 
@@ -10,10 +12,13 @@
 #include "client/daemon_start.h"
 #include "client/explain_run_report.h"
 #include "client/named_program.h"
+#include "client/python_command.h"
 #include "client/run.h"
 #include "common/json_text.h"
 #include "common/print_error.h"
 #include "common/screen.h"
+#include "common/shell_word.h"
+#include "common/suggestion.h"
 
 namespace kiln {
 namespace {
@@ -63,48 +68,70 @@ int fail(const Error& error) {
   return exit_code(error);
 }
 
+bool take_flag(std::span<char*>& arguments, std::string_view name) {
+  const bool is_there = !arguments.empty() && arguments[0] == name;
+  if (is_there) arguments = arguments.subspan(1);
+  return is_there;
+}
+
+// OPTION is none of Python's. It would end the run that is asked about, so that no answer is of use.
+Error foreign(const RunInquiry& inquiry, const std::string& option) {
+  const std::string name = option.substr(0, option.find('='));
+  const bool is_ours = std::ranges::find(inquiry.options, name) != inquiry.options.end();
+  const std::string what = !is_ours         ? "unknown option " + name + did_you_mean(name, inquiry.options)
+                           : name == option ? name + " must come first"
+                                            : name + " takes no value";
+  return {Reason::usage, what, std::string("kiln ") + inquiry.command + " --help"};
+}
+
 }  // namespace
 
 std::variant<int, proto::ExplainRunReply> tell_of_run(const RunInquiry& inquiry, std::span<char*> arguments) {
   bool as_json = false;
-  for (; !arguments.empty() && std::string_view(arguments[0]) == "--json"; arguments = arguments.subspan(1))
-    as_json = true;
-  if (!arguments.empty() &&
-      (std::string_view(arguments[0]) == "-h" || std::string_view(arguments[0]) == "--help")) {
+  while (take_flag(arguments, "--json")) as_json = true;
+  if (take_flag(arguments, "-h") || take_flag(arguments, "--help")) {
     show(inquiry.help);
     return kExitDone;
   }
   const auto python = take_python_option(arguments, inquiry.command);
   if (!python) return fail(python.error());
+  while (take_flag(arguments, "--json")) as_json = true;
+  if (const auto option = parse_python_command(arguments).foreign_option; !option.empty())
+    return fail(foreign(inquiry, option));
   const bool is_x = !*python && !arguments.empty() && std::string_view(arguments[0]) == "x";
-  const bool is_named = is_x && arguments.size() > 1;
+  const bool is_named = is_x && arguments.size() > 1 && arguments[1][0] != '\0';
   if (is_x && !is_named && ::access("x", F_OK) != 0)
     return fail({Reason::usage, "the name of a program is missing",
                  std::string("kiln ") + inquiry.command + " x pytest"});
-  if (arguments.empty()) return fail({Reason::usage, "which program?", inquiry.hint});
-  const auto program = is_named ? find_named_program(arguments[1]) : Error{Reason::usage, {}, {}};
+  if (arguments.empty() || arguments[0][0] == '\0')
+    return fail({Reason::usage, "which program?", std::string("kiln ") + inquiry.command + " --help"});
+  const auto program = is_named ? find_named_program(arguments[1], std::string(inquiry.command) + " x")
+                                : Error{Reason::usage, {}, {}};
   if (is_named && !program) return fail(program.error());
   const auto interpreter = is_named ? program->interpreter : choose_interpreter(*python);
-  if (!interpreter && interpreter.error().message.empty())
-    return fail({Reason::usage, program->path + ": " + std::string(wording(interpreter.error().reason)),
-                 inquiry.hint});
-  if (!interpreter) return fail(interpreter.error());
+  const bool is_python = interpreter || interpreter.error().reason != Reason::not_python;
+  if (!interpreter && is_python) return fail(interpreter.error());
   std::vector<char*> command(arguments.begin(), arguments.end());
   if (is_named) command = program->command_line(arguments.subspan(2));
-  const auto answer = inquiry.ask(*interpreter, command);
+  const auto answer = is_python ? inquiry.ask(*interpreter, command) : interpreter.error();
   const auto reply = answer ? *answer : executed(answer.error());
   if (as_json) {
     std::puts(json_text(run_explanation_json(reply)).c_str());
   } else {
-    show(run_explanation_text(reply, interpreter->path));
+    show(run_explanation_text(reply, is_python ? interpreter->path : program->path));
   }
   return reply;
 }
 
 int explain_run_command(std::span<char*> arguments) {
-  const auto told = tell_of_run(
-      {"explain run", kHelp, "kiln explain run SCRIPT; for a file of the name run: kiln explain ./run", ask},
-      arguments);
+  constexpr std::array<std::string_view, 3> kOptions{"--json", "--python", "--help"};
+  if (arguments.empty() && ::access("run", F_OK) == 0) {
+    print_error({Reason::usage,
+                 "which program? There is a file called run, but that is a word of kiln explain",
+                 "kiln explain ./run"});
+    return kExitUsage;
+  }
+  const auto told = tell_of_run({"explain run", kHelp, kOptions, ask}, arguments);
   const int* const code = std::get_if<int>(&told);
   return code != nullptr ? *code : kExitDone;
 }

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <span>
+#include <string_view>
 #include <variant>
 
 #include "client/interpreter_choice.h"
@@ -15,7 +16,7 @@ namespace kiln {
 struct RunInquiry {
   const char* command;  // "explain run"
   const char* help;
-  const char* hint;  // where no program is named
+  std::span<const std::string_view> options;
   std::function<Result<proto::ExplainRunReply>(const ChosenInterpreter&, std::span<char* const>)> ask;
 };
 

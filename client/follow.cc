@@ -69,7 +69,7 @@ Result<void> follow(const std::vector<std::string>& paths) {
     const auto reply = connection.receive();
     if (!reply) return Error{Reason::no_daemon, "the daemon has ended", "kiln watch --follow"};
     print(reply->recompiled(), directory);
-    TRY_VOID(finish_output());
+    TRY_VOID(finish_output("kiln watch --follow"));
   }
   return {};
 }

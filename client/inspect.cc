@@ -2,11 +2,11 @@
 //
 // The document of --json, one a file; what does not apply is null:
 //
-//   version  1
+//   version  2
 //   file     as it was given
 //   size     bytes
 //   python   "3.12"
-//   magic    all four bytes, as in `kiln status --json`
+//   magic    the number that Python's documents speak of, as in `kiln status --json`: 3531
 //   header   {size, kind: timestamp | checked-hash | unchecked-hash,
 //             mtime (seconds since 1970, as Python keeps it: modulo 2**32), source_size, source_hash (16
 //             digits)}
@@ -51,7 +51,7 @@ namespace {
 
 namespace json = boost::json;
 
-constexpr int kFormat = 1;  // of the JSON document
+constexpr int kFormat = 2;  // of the JSON document
 
 struct InspectArguments {
   std::vector<std::string> paths;
@@ -77,8 +77,8 @@ try:
         show(marshal.loads(file.read()))
 except Exception as problem:
     sys.stdout.flush()
-    sys.stderr.write('error: %s: %s: %s\n\nhint: %s\n' % (
-        sys.argv[3], type(problem).__name__, problem, sys.argv[4]))
+    sys.stderr.write('%serror: %s: %s: %s\n\nhint: %s\n' % (
+        sys.argv[5], sys.argv[3], type(problem).__name__, problem, sys.argv[4]))
     sys.exit(1)
 )";
 
@@ -145,10 +145,14 @@ json::object code_json(const PycReport& report, const Result<std::vector<CodeObj
 json::object to_json(const PycReport& report, const Result<std::vector<CodeObject>>& code) {
   json::object source{{"path", nullptr}, {"state", word(report.state)}};
   if (!report.source.empty()) source["path"] = escape_surrogates(report.source);
-  return {{"version", kFormat},           {"file", escape_surrogates(report.path)},
-          {"size", report.size},          {"python", version_text({report.format.version})},
-          {"magic", report.header.magic}, {"header", header_json(report)},
-          {"source", std::move(source)},  {"code", code_json(report, code)}};
+  return {{"version", kFormat},
+          {"file", escape_surrogates(report.path)},
+          {"size", report.size},
+          {"python", version_text({report.format.version})},
+          {"magic", report.header.magic & 0xffff},
+          {"header", header_json(report)},
+          {"source", std::move(source)},
+          {"code", code_json(report, code)}};
 }
 
 std::string kind_line(const PycReport& report) {
@@ -205,27 +209,6 @@ std::string screen_text(const PycReport& report, const Result<std::vector<CodeOb
          (code ? code_text(report, *code) : "code    damaged\n");
 }
 
-int fail(Error error, int exit_code) {
-  if (error.hint.empty()) error.hint = "kiln inspect --help";
-  print_error(error);
-  return exit_code;
-}
-
-// Returns only if it fails: the interpreter takes this process's place.
-int disassemble(const PycReport& report) {
-  auto python = find_interpreter({report.format.version});
-  if (!python) return fail(python.error(), kExitUnable);
-  std::puts("");
-  if (std::fflush(stdout) != 0) return kExitUnable;  // main() says so
-  const auto offset = std::to_string(pyc_header_size(report.header.magic));
-  const auto what = printable(report.path) + ": the code is damaged, or is not of Python " +
-                    version_text({report.format.version});
-  const auto hint = "rm " + shell_word(report.path);
-  ::execl(python->c_str(), python->c_str(), "-ESs", "-c", kDisassemble, report.path.c_str(), offset.c_str(),
-          what.c_str(), hint.c_str(), nullptr);
-  return fail(path_error("cannot execute", *python), kExitUnable);
-}
-
 Error damage(const PycReport& report) {
   return {Reason::bad_pyc, report.path + ": what follows the header is no whole code object",
           "rm " + shell_word(report.path)};
@@ -238,50 +221,89 @@ std::string other_command(const std::string& file) {
   return file.ends_with(".py") ? "kiln explain " + shell_word(file) : "";
 }
 
-int inspect(const std::string& path, const InspectArguments& wanted) {
-  const auto cache = cache_dir();
-  const auto report = report_pyc(path, text_of("PYTHONPYCACHEPREFIX"), cache ? overlay_dir(*cache) : "");
-  if (!report) {
-    Error error = report.error();
-    if (error.hint.empty()) error.hint = other_command(path);
-    return fail(error, kExitFix);
-  }
-  const auto code = list_code_objects(report->body, report->header.magic);
-  if (wanted.json) {
-    std::printf("%s\n", json_text(to_json(*report, code)).c_str());
-  } else {
-    show(screen_text(*report, code));
-  }
-  if (!code) return fail(damage(*report), kExitFix);
-  return wanted.dis ? disassemble(*report) : kExitDone;
-}
+// Goes from file to file. On either stream there is an empty line between one and the next.
+class Inspection {
+ public:
+  explicit Inspection(const InspectArguments& wanted) : wanted_(wanted) {}
 
-// In a process that may become another.
-int inspect_apart(const std::string& path, const InspectArguments& wanted) {
-  std::fflush(nullptr);
-  const pid_t child = ::fork();
-  if (child < 0) return fail(errno_error("cannot start a process"), kExitUnable);
-  if (child == 0) {
-    const int code = inspect(path, wanted);
+  // What cannot be shown keeps none of the others from being shown.
+  int all() {
+    int worst = kExitDone;
+    for (const std::string& path : wanted_.paths) worst = std::max(worst, one(path));
+    return worst;
+  }
+
+ private:
+  int one(const std::string& path) {
+    const auto cache = cache_dir();
+    const auto report = report_pyc(path, text_of("PYTHONPYCACHEPREFIX"), cache ? overlay_dir(*cache) : "");
+    if (!report) {
+      Error error = report.error();
+      if (error.hint.empty()) error.hint = other_command(path);
+      return fail(error, kExitFix);
+    }
+    const auto code = list_code_objects(report->body, report->header.magic);
+    print(*report, code);
+    if (!code) return fail(damage(*report), kExitFix);
+    if (!wanted_.dis) return kExitDone;
+    return wanted_.paths.size() > 1 ? disassemble_apart(*report) : disassemble(*report);
+  }
+
+  void print(const PycReport& report, const Result<std::vector<CodeObject>>& code) {
+    if (wanted_.json) {
+      std::printf("%s\n", json_text(to_json(report, code)).c_str());
+      return;
+    }
+    show((has_shown_ ? "\n" : "") + screen_text(report, code));
+    has_shown_ = true;
+  }
+
+  int fail(Error error, int exit_code) {
+    std::fflush(stdout);  // what was shown before comes before it, where both streams are one
+    if (error.hint.empty()) error.hint = "kiln inspect --help";
+    if (has_failed_) std::fputs("\n", stderr);
+    has_failed_ = true;
+    print_error(error);
+    return exit_code;
+  }
+
+  // Returns only if it fails: the interpreter takes this process's place.
+  int disassemble(const PycReport& report) {
+    auto python = find_interpreter({report.format.version});
+    if (!python) return fail(python.error(), kExitUnable);
+    std::puts("");
+    if (std::fflush(stdout) != 0) return kExitUnable;  // main() says so
+    const auto offset = std::to_string(pyc_header_size(report.header.magic));
+    const auto what = printable(report.path) + ": the code is damaged, or is not of Python " +
+                      version_text({report.format.version});
+    const auto hint = "rm " + shell_word(report.path);
+    ::execl(python->c_str(), python->c_str(), "-ESs", "-c", kDisassemble, report.path.c_str(), offset.c_str(),
+            what.c_str(), hint.c_str(), has_failed_ ? "\n" : "", nullptr);
+    return fail(path_error("cannot execute", *python), kExitUnable);
+  }
+
+  // In a process that may become another.
+  int disassemble_apart(const PycReport& report) {
     std::fflush(nullptr);
-    ::_exit(code);
+    const pid_t child = ::fork();
+    if (child < 0) return fail(errno_error("cannot start a process"), kExitUnable);
+    if (child == 0) {
+      const int code = disassemble(report);
+      std::fflush(nullptr);
+      ::_exit(code);
+    }
+    int status = 0;
+    while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
+    }
+    const int code = WIFEXITED(status) ? WEXITSTATUS(status) : kExitUnable;
+    has_failed_ = has_failed_ || code != kExitDone;
+    return code;
   }
-  int status = 0;
-  while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
-  }
-  return WIFEXITED(status) ? WEXITSTATUS(status) : kExitUnable;
-}
 
-// What cannot be shown keeps none of the others from being shown.
-int inspect_all(const InspectArguments& wanted) {
-  const bool apart = wanted.dis && wanted.paths.size() > 1;
-  int worst = kExitDone;
-  for (const std::string& path : wanted.paths) {
-    if (!wanted.json && &path != &wanted.paths.front()) std::puts("");
-    worst = std::max(worst, apart ? inspect_apart(path, wanted) : inspect(path, wanted));
-  }
-  return worst;
-}
+  const InspectArguments& wanted_;
+  bool has_shown_ = false;
+  bool has_failed_ = false;
+};
 
 }  // namespace
 
@@ -295,7 +317,7 @@ int inspect_command(std::span<char*> arguments) {
                "source, code)")
       ->excludes(dis);
   if (const auto code = parse_arguments(app, arguments)) return *code;
-  return inspect_all(wanted);
+  return Inspection(wanted).all();
 }
 
 }  // namespace kiln

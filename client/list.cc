@@ -13,6 +13,7 @@
 #include "client/connection.h"
 #include "client/current_path.h"
 #include "client/daemon_cache.h"
+#include "client/interpreter_check.h"
 #include "client/interpreter_choice.h"
 #include "client/interpreter_search.h"
 #include "client/known_path.h"
@@ -103,17 +104,25 @@ void finish(ListReport& report, const ListArguments& arguments) {
   if (other && !arguments.json) print_note(other->message);
 }
 
+// What has compiled nothing may be no interpreter at all.
+Result<void> check_compiler(const std::string& python) {
+  const auto chosen = choose_interpreter(python);
+  return chosen ? check_is_interpreter(chosen->path, python) : Result<void>();  // it may be gone
+}
+
 // What comes by path is printed as it comes.
 Result<void> list(const ListArguments& arguments, ListReport& report) {
   auto request = TRY(build_request(arguments));
   const auto* const order = std::ranges::find(kOrders, arguments.sort, &Order::name);
   if (order == std::end(kOrders)) {
     TRY_VOID(ask(std::move(request), [&](const ListEntry& entry) { report.add(entry); }));
+    if (report.is_empty() && arguments.python) TRY_VOID(check_compiler(*arguments.python));
     finish(report, arguments);
     return {};
   }
   std::vector<ListEntry> entries;
   TRY_VOID(ask(std::move(request), [&](ListEntry& entry) { entries.push_back(std::move(entry)); }));
+  if (entries.empty() && arguments.python) TRY_VOID(check_compiler(*arguments.python));
   std::ranges::stable_sort(entries, order->is_before);
   if (arguments.limit != 0 && entries.size() > arguments.limit) entries.resize(arguments.limit);
   for (const ListEntry& entry : entries) report.add(entry);

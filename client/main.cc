@@ -106,6 +106,7 @@ std::string command_meant(std::string_view name) {
 kiln::Error unknown(std::span<char*> arguments) {
   constexpr std::array<std::string_view, 2> kOptions{"--version", "--help"};
   const std::string name = arguments[0];
+  if (name.empty()) return {kiln::Reason::usage, "the command's name is empty", "kiln --help"};
   if (kiln::is_python_name(name))
     return {kiln::Reason::usage, name + " is no command of Kiln's",
             with_arguments("kiln run --python", arguments)};
@@ -150,7 +151,7 @@ int dispatch(std::span<char*> arguments) {
   if (!arguments.empty() && std::string_view(arguments[0]) == "run") return run_named(arguments);
   kiln::outlive_closed_pipes();
   const int code = run_named(arguments);
-  const auto written = kiln::finish_output();
+  const auto written = kiln::finish_output(with_arguments("kiln", arguments));
   if (written) return code;
   kiln::print_error(written.error());
   return kiln::kExitUnable;

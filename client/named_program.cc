@@ -19,6 +19,9 @@
 namespace kiln {
 namespace {
 
+// There are so many programs that one of few letters is near to any name.
+constexpr std::size_t kLongName = 4;
+
 // The path by which a shell would start it: relative if PATH is.
 std::optional<std::string> find_program(const std::string& name) {
   if (name.find('/') != std::string::npos) return name;
@@ -45,18 +48,18 @@ std::optional<std::string> similar_on_path(const std::string& name) {
       found.insert(file.path().filename());
   }
   const std::vector<std::string_view> names(found.begin(), found.end());
-  const auto near = suggestion_for(name, names);
+  const auto near = name.size() < kLongName ? std::nullopt : suggestion_for(name, names, 1);
   return near && find_program(std::string(*near)) ? std::optional(std::string(*near)) : std::nullopt;
 }
 
-Error no_program(const std::string& name) {
-  Error missing{Reason::usage, "no program " + name + " on PATH", "kiln x --help"};
+Error no_program(const std::string& name, const std::string& command) {
+  Error missing{Reason::not_found, "no program " + name + " on PATH", "kiln x --help"};
   if (const auto place = find_in_environment(name)) {
     missing.message += ", but one in an environment here";
-    missing.hint = "kiln x " + shell_word(*place);
+    missing.hint = "kiln " + command + " " + shell_word(*place);
   } else if (const auto near = similar_on_path(name)) {
     missing.message += "; did you mean " + *near + "?";
-    missing.hint = "kiln x " + shell_word(*near);
+    missing.hint = "kiln " + command + " " + shell_word(*near);
   }
   return missing;
 }
@@ -83,9 +86,9 @@ std::vector<char*> NamedProgram::command_line(std::span<char*> arguments) const 
   return line;
 }
 
-Result<NamedProgram> find_named_program(const std::string& name) {
+Result<NamedProgram> find_named_program(const std::string& name, const std::string& command) {
   auto path = find_program(name);
-  if (!path) return no_program(name);
+  if (!path) return no_program(name, command);
   auto start = script_start(read_head(*path));
   const bool may_run = ::access(path->c_str(), X_OK) == 0;
   auto interpreter = start && may_run && is_python(start->program)

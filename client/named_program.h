@@ -20,7 +20,8 @@ struct NamedProgram {
   std::vector<char*> command_line(std::span<char*> arguments) const;
 };
 
-// NAME is looked up on PATH, unless there is a slash in it. Fails with Reason::usage where there is none.
-Result<NamedProgram> find_named_program(const std::string& name);
+// NAME is looked up on PATH, unless there is a slash in it. Fails with Reason::not_found where there is
+// none; with COMMAND, which takes it, in the hint.
+Result<NamedProgram> find_named_program(const std::string& name, const std::string& command = "x");
 
 }  // namespace kiln

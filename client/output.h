@@ -2,6 +2,8 @@
 // error, and not seen by printf(3), which fills a buffer.
 #pragma once
 
+#include <string>
+
 #include "common/result.h"
 
 namespace kiln {
@@ -13,7 +15,8 @@ void outlive_closed_pipes();
 // Standard output is a terminal that shows colours, and nobody has forbidden them (no-color.org).
 bool wants_colour();
 
-// Writes what is buffered. An Error if that, or anything written before it, failed.
-Result<void> finish_output();
+// Writes what is buffered. An Error if that, or anything written before it, failed; where it is closed, with
+// the hint to give COMMAND again with somewhere to print.
+Result<void> finish_output(const std::string& command);
 
 }  // namespace kiln

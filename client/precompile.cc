@@ -178,7 +178,6 @@ std::string objection_to(const PrecompileArguments& parsed) {
   if (parsed.legacy && (parsed.levels.size() > 1 || parsed.pythons.size() > 1)) {
     return "--legacy has one place for a source's bytecode: give one --python and one -o";
   }
-  if (std::ranges::find(parsed.paths, "") != parsed.paths.end()) return "an empty PATH";
   if (parsed.check && parsed.force) return "--check writes nothing: it cannot go with --force";
   return {};
 }

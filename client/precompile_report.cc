@@ -82,7 +82,10 @@ void PrecompileReport::add(const proto::PrecompileEvent& event) {
     if (event.has_stale()) stale_.push_back(to_json(event.stale()));
     return;
   }
-  if (event.has_error()) print(error_line(event.error()) + meant_by(event.error()) + "\n");
+  if (event.has_error()) {
+    print(error_line(event.error()) + meant_by(event.error()) + "\n");
+    hints_.add(event.error());
+  }
   if (form_ == Form::errors_only) return;
   if (event.has_warning()) print(event.warning().text());
   if (event.has_stale())
@@ -94,6 +97,7 @@ void PrecompileReport::add(const proto::PrecompileEvent& event) {
 
 void PrecompileReport::finish(const proto::PrecompileEvent::Summary& summary) {
   progress_.clear();
+  write_error(hints_.text());
   if (!summary.not_kept().empty()) print_warning({Reason::system, summary.not_kept(), "kiln doctor"});
   if (!summary.failure().empty() || form_ == Form::errors_only) return;
   if (form_ == Form::lines) {

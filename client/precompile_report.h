@@ -4,6 +4,7 @@
 #include <boost/json/array.hpp>
 #include <string>
 
+#include "client/precompile_hints.h"
 #include "client/progress.h"
 #include "common/result.h"
 #include "proto/kiln.pb.h"
@@ -38,6 +39,7 @@ class PrecompileReport {
   Form form_;
   bool check_;
   Progress progress_;
+  PrecompileHints hints_;
   boost::json::array errors_;
   boost::json::array warnings_;
   boost::json::array stale_;

@@ -97,21 +97,25 @@ std::vector<std::string> known_variables() {
   return names;
 }
 
+constexpr std::string_view kPrefix = "KILN_";
+
 // Of Kiln's, by their name.
 std::vector<std::string> set_variables() {
   std::vector<std::string> names;
   for (char** variable = environ; *variable != nullptr; ++variable) {
     const std::string_view text = *variable;
-    if (text.starts_with("KILN_")) names.emplace_back(text.substr(0, text.find('=')));
+    if (text.starts_with(kPrefix)) names.emplace_back(text.substr(0, text.find('=')));
   }
   return names;
 }
 
 // A misspelt one is silently without effect.
 Finding unknown_variable(const std::string& name, const std::vector<std::string>& names) {
-  const std::vector<std::string_view> all(names.begin(), names.end());
-  return {Severity::warn, printable(name) + " is no variable of Kiln's" + did_you_mean(name, all),
-          "unset " + shell_word(name)};
+  std::vector<std::string_view> tails;  // what all begin with makes none similar
+  for (const std::string_view known : names) tails.push_back(known.substr(kPrefix.size()));
+  const auto near = suggestion_for(std::string_view(name).substr(kPrefix.size()), tails);
+  const std::string meant = near ? "; did you mean " + std::string(kPrefix) + std::string(*near) + "?" : "";
+  return {Severity::warn, printable(name) + " is no variable of Kiln's" + meant, "unset " + shell_word(name)};
 }
 
 // systemd.unit(5), "Unit File Load Path"; of one name the first counts.

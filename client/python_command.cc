@@ -17,6 +17,8 @@ constexpr std::array<std::string_view, 6> kServedSettings{
     "utf8",           "no_debug_ranges",       "int_max_str_digits",
     "pycache_prefix", "warn_default_encoding", "frozen_modules"};
 constexpr std::string_view kCheckHashOption = "--check-hash-based-pycs";
+constexpr std::array<std::string_view, 6> kLongOptions{kCheckHashOption, "--help",          "--help-all",
+                                                       "--help-env",     "--help-xoptions", "--version"};
 
 bool is_served_setting(std::string_view setting) {
   return std::ranges::find(kServedSettings, setting.substr(0, setting.find('='))) != kServedSettings.end();
@@ -51,6 +53,7 @@ class Parser {
   }
 
   void long_option(std::string_view option) {
+    if (std::ranges::find(kLongOptions, option) == kLongOptions.end()) command_.foreign_option = option;
     if (option != kCheckHashOption || next_ == arguments_.size()) return leave_to_python(Reason::option);
     command_.options.emplace_back(option);
     command_.options.emplace_back(arguments_[next_++]);

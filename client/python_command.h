@@ -18,6 +18,7 @@ struct PythonCommand {
   std::string target;
   std::vector<std::string> arguments;  // after the target
   std::optional<Reason> unserved;      // why only the real interpreter can take this command line
+  std::string foreign_option;          // "--jsn": the long option for that, if it is none of Python's
 };
 
 // ARGUMENTS: what follows the interpreter's name.

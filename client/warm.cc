@@ -1,6 +1,9 @@
 // `kiln warm`: has a program run ahead before it is run, and waits until that is done.
 #include <unistd.h>
 
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <array>
 #include <cstdio>
 #include <string>
 #include <string_view>
@@ -13,8 +16,10 @@
 #include "client/patience.h"
 #include "client/process_group.h"
 #include "client/run.h"
+#include "common/arguments.h"
 #include "common/print_error.h"
 #include "common/printable.h"
+#include "common/screen.h"
 
 namespace kiln {
 namespace {
@@ -113,16 +118,36 @@ int warm_most_used(bool quiet) {
   return kExitDone;
 }
 
+// Without what is meant by another command line: a program, and options of Python's.
+int most_used_command(std::span<char*> arguments) {
+  if (std::ranges::find(arguments, std::string_view("--help")) != arguments.end()) {
+    show(kHelp);
+    return kExitDone;
+  }
+  CLI::App app("", "kiln warm");
+  bool quiet = false;
+  auto* const most_used = app.add_flag("--most-used");
+  app.add_flag("--quiet", quiet)->needs(most_used);
+  most_used->excludes(app.add_flag("--json"));
+  if (const auto code = parse_arguments(app, arguments)) return *code;
+  return warm_most_used(quiet);
+}
+
+bool is_of_most_used(std::span<char* const> arguments) {
+  const auto is_program = [](std::string_view argument) { return !argument.starts_with("--"); };
+  const auto options = arguments.first(
+      static_cast<std::size_t>(std::ranges::find_if(arguments, is_program) - arguments.begin()));
+  return std::ranges::any_of(
+      options, [](std::string_view option) { return option == "--most-used" || option == "--quiet"; });
+}
+
 }  // namespace
 
 int warm_command(std::span<char*> arguments) {
-  if (!arguments.empty() && std::string_view(arguments[0]) == "--most-used") {
-    const bool quiet = arguments.size() == 2 && std::string_view(arguments[1]) == "--quiet";
-    if (arguments.size() == 1 || quiet) return warm_most_used(quiet);
-    print_error({Reason::usage, "--most-used takes no program", "kiln warm --most-used --quiet"});
-    return kExitUsage;
-  }
-  const auto told = tell_of_run({"warm", kHelp, "kiln warm SCRIPT", warm}, arguments);
+  if (is_of_most_used(arguments)) return most_used_command(arguments);
+  constexpr std::array<std::string_view, 5> kOptions{"--json", "--python", "--most-used", "--quiet",
+                                                     "--help"};
+  const auto told = tell_of_run({"warm", kHelp, kOptions, warm}, arguments);
   if (const int* const code = std::get_if<int>(&told)) return *code;
   return std::get<proto::ExplainRunReply>(told).how() == "program" ? kExitDone : kExitFix;
 }

@@ -11,6 +11,7 @@
 #include "client/current_path.h"
 #include "client/daemon_cache.h"
 #include "client/follow.h"
+#include "client/interpreter_check.h"
 #include "client/interpreter_choice.h"
 #include "client/interrupt_note.h"
 #include "client/known_path.h"
@@ -88,7 +89,10 @@ Result<Config> add_configuration(const std::string& root, const WatchArguments& 
 Result<void> add_pythons(const WatchArguments& arguments, proto::WatchRequest& request) {
   std::vector<std::optional<std::string>> wanted(arguments.pythons.begin(), arguments.pythons.end());
   if (wanted.empty()) wanted.emplace_back();
-  for (const auto& python : wanted) request.add_python(TRY(choose_interpreter(python)).path);
+  for (const auto& python : wanted) {
+    request.add_python(TRY(choose_interpreter(python)).path);
+    if (python) TRY_VOID(check_is_interpreter(*request.python().rbegin(), *python));
+  }
   return {};
 }
 

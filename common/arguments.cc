@@ -30,6 +30,7 @@ std::string meant(const CLI::App& app, const std::string& option) {
 
 // What nothing takes: of "--jobz=4" the name.
 std::string unexpected(const CLI::App& app, const std::string& argument) {
+  if (argument.empty()) return "unexpected argument ''";
   if (!argument.starts_with("-")) return "unexpected argument " + argument;
   const std::string option = argument.substr(0, argument.find('='));
   return "unknown option " + option + meant(app, option);
@@ -75,9 +76,39 @@ std::optional<std::uint64_t> number_of(const std::string& text) {
   return is_whole ? std::optional(number) : std::nullopt;
 }
 
+// Of a positional that nothing else takes: "PATH is empty".
+std::string empty_argument(const CLI::App& app) {
+  const auto options = app.get_options([](const CLI::Option* option) { return option->get_positional(); });
+  return options.empty() ? unexpected(app, "") : options.front()->get_name() + " is empty";
+}
+
+// What CLI11 lets pass: a value for a flag, which it may take for the opposite, and what is empty, as a
+// variable of a shell is that was never set. Empty: nothing.
+std::string objection_to(const CLI::App& app, std::span<char* const> arguments) {
+  bool may_be_option = true;
+  for (std::size_t i = 0; i < arguments.size(); ++i) {
+    const std::string argument = arguments[i];
+    if (argument.empty()) return empty_argument(app);
+    if (argument == "--") may_be_option = false;
+    const std::string name = argument.substr(0, argument.find('='));
+    const CLI::Option* const option =
+        may_be_option && name.starts_with('-') ? app.get_option_no_throw(name) : nullptr;
+    if (option == nullptr) continue;
+    const bool has_value = name.size() < argument.size();
+    const bool is_flag = option->get_items_expected_max() == 0;
+    if (is_flag && has_value) return name + " takes no value";
+    if (is_flag) continue;
+    const bool is_empty =
+        has_value ? argument.size() == name.size() + 1 : ++i < arguments.size() && arguments[i][0] == '\0';
+    if (is_empty) return option->get_name() + " needs a value";
+  }
+  return {};
+}
+
 }  // namespace
 
 std::optional<int> parse_arguments(CLI::App& app, std::span<char*> arguments) {
+  if (const auto objection = objection_to(app, arguments); !objection.empty()) return fail(app, objection);
   std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());  // CLI11 takes them from the back
   try {
     app.parse(std::move(reversed));

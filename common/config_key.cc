@@ -202,7 +202,7 @@ class Reading {
     const auto number = text->ends_with('%')
                             ? whole_number(std::string_view(*text).substr(0, text->size() - 1))
                             : std::nullopt;
-    if (!number || *number < 0) return false;
+    if (!number || *number < 1) return false;
     out.number = static_cast<std::uint64_t>(*number);
     return out.number <= kWhole;
   }
@@ -292,9 +292,14 @@ class Wording {
   std::string of(std::uint64_t Config::*) const {
     return "a number from " + std::to_string(key_.min) + " to " + std::to_string(key_.max);
   }
-  std::string of(Bytes Config::*) const { return R"(a size such as "500MB" or "2GiB")"; }
-  std::string of(Share Config::*) const { return R"(a number, or a percentage such as "50%")"; }
-  std::string of(Lapse Config::*) const { return R"(a duration such as "90s", "30min" or "2h", or "never")"; }
+  std::string of(Bytes Config::*) const { return R"(a size in whole units such as "500MB" or "2GiB")"; }
+  std::string of(Share Config::*) const {
+    return "a number from " + std::to_string(key_.min) + " to " + std::to_string(key_.max) +
+           R"(, or a percentage from "1%" to "100%")";
+  }
+  std::string of(Lapse Config::*) const {
+    return R"(a duration from "1s" to "36525d" such as "30min" or "2h", or "never")";
+  }
   std::string of(std::string Config::*) const { return "one of " + joined(key_.choices); }
   std::string of(WatchPolicy Config::*) const { return "one of " + joined(key_.choices); }
   std::string of(std::vector<PathPattern> Config::*) const {

@@ -33,13 +33,13 @@ std::size_t distance(std::string_view a, std::string_view b) {
 
 }  // namespace
 
-std::optional<std::string_view> suggestion_for(std::string_view word,
-                                               std::span<const std::string_view> names) {
+std::optional<std::string_view> suggestion_for(std::string_view word, std::span<const std::string_view> names,
+                                               std::size_t most) {
   std::optional<std::string_view> nearest;
   std::size_t least = 0;
   for (const std::string_view name : names) {
     const std::size_t far = distance(word, name);
-    if (far > std::max(word.size(), name.size()) / kRightOfEach) continue;
+    if (far > std::min(std::max(word.size(), name.size()) / kRightOfEach, most)) continue;
     if (nearest && far >= least) continue;
     nearest = name;
     least = far;

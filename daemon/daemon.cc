@@ -371,7 +371,8 @@ class Daemon {
   // one.
   bool can_have_index() {
     if (unkept_cache_.empty() || !is_idle_for(kUseCheck)) return false;
-    keeping_ = keep_cache(unkept_cache_, {::getpid(), own_mount_namespace(), directory_of(socket_path_)});
+    keeping_ = keep_cache(unkept_cache_,
+                          {::getpid(), own_mount_namespace(), std::string(directory_of(socket_path_))});
     return static_cast<bool>(keeping_);
   }
 

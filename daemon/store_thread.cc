@@ -50,7 +50,10 @@ asio::awaitable<Result<StoreUsage>> StoreThread::gc(std::optional<std::uint64_t>
 
 asio::awaitable<Result<std::uint64_t>> StoreThread::bytes() {
   if (counted_ && reads_all_) co_return store_.approximate_bytes();  // which takes too long to be waited for
-  co_return co_await run_blocking(thread_, [this] { return bytes_here(); });
+  co_return co_await run_blocking(thread_, [this] {
+    behind_.flush();
+    return bytes_here();
+  });
 }
 
 asio::awaitable<Result<StoreSample>> StoreThread::examine(std::size_t count) {

@@ -29,7 +29,7 @@ class StoreThread {
   // written is written before.
   boost::asio::awaitable<Result<StoreUsage>> gc(std::optional<std::uint64_t> limit);
   // Bytes that objects take on the disk, about. They are counted at the first call, unless a gc has come
-  // before.
+  // before. What waits to be written is written before: how large it will be, nobody knows.
   boost::asio::awaitable<Result<std::uint64_t>> bytes();
   // As of Store; what waits to be written is none of it.
   boost::asio::awaitable<Result<StoreSample>> examine(std::size_t count);

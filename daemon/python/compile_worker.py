@@ -83,13 +83,25 @@ def decode(line):
     return line if str is bytes else line.decode("utf-8", "replace")
 
 
-def describe(error):
+def is_in_fstring(error, source):
+    """Up to 3.11 an f-string's expressions are compiled by themselves, in parentheses, and columns counted there."""
+    if not isinstance(error, SyntaxError) or sys.version_info >= (3, 12) or not error.text:
+        return False
+    lines = source.splitlines()[error.lineno - 1:error.lineno] if error.lineno else []
+    return error.text.startswith("(") and error.text.strip() not in [decode(line).strip() for line in lines]
+
+
+def describe(error, source):
     """The type, message, line and column of what compile() raised."""
     message = error.msg if isinstance(error, SyntaxError) else error
     if isinstance(error, MemoryError) and not str(error):
         message = "the compiler may not take more memory"
     line = getattr(error, "lineno", None) or 0
     column = getattr(error, "offset", None) or 0
+    if is_in_fstring(error, source):
+        column = 0
+        if error.filename == "<fstring>":  # up to 3.8 the line is counted there, too
+            line, message = 0, "f-string: %s: %s" % (message, error.text.strip())
     return type(error).__name__, str(message), max(line, 0), max(column, 0)
 
 
@@ -106,7 +118,7 @@ def compile_source(source, filename, optimize):
             code = compile(source, filename, "exec", dont_inherit=True, optimize=optimize)
         answer = number(0) + string(marshal.dumps(code))
     except Exception as error:  # also MemoryError, RecursionError, ValueError (NUL bytes up to 3.11)
-        kind, message, line, column = describe(error)
+        kind, message, line, column = describe(error, source)
         answer = number(1) + text(kind) + text(message) + number(line) + number(column)
     return answer + text("".join(collected.printed))
 

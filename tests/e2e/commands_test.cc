@@ -331,8 +331,9 @@ TEST_F(Commands, InspectWritesOneJsonDocument) {
   const auto odd = work_dir() + "/\xff \u00e4.pyc";
   fs::copy_file(work_dir() + "/" + path, odd);
   const std::string script =
-      "import json, os, sys\nd = json.load(sys.stdin)\nprint(list(d))\n"
+      "import importlib.util, json, os, sys\nd = json.load(sys.stdin)\nprint(list(d))\n"
       "print(os.fsencode(d['file']) == os.fsencode(sys.argv[1]), d['source']['state'])\n"
+      "print(d['magic'] == int.from_bytes(importlib.util.MAGIC_NUMBER[:2], 'little'))\n"
       "print(d['header']['kind'], d['header']['mtime'], d['header']['source_size'], "
       "d['header']['source_hash'])\n"
       "print(d['code']['filename'], [(o['name'], o['first_line'], o['depth']) for o in "
@@ -340,9 +341,10 @@ TEST_F(Commands, InspectWritesOneJsonDocument) {
   const Outcome keys = run({.argv = {any_python().path, "-X", "utf8", "-c", script, odd},
                             .in = Stream::file,
                             .input = kiln({"inspect", "--json", odd}).out});
-  EXPECT_EQ(keys.out,
-            "['version', 'file', 'size', 'python', 'magic', 'header', 'source', 'code']\nTrue missing\n"
-            "timestamp 1600000000 57 None\nshop.py [('Shop', 1, 1), ('sell', 2, 2), ('<lambda>', 3, 3)]\n")
+  EXPECT_EQ(
+      keys.out,
+      "['version', 'file', 'size', 'python', 'magic', 'header', 'source', 'code']\nTrue missing\n"
+      "True\ntimestamp 1600000000 57 None\nshop.py [('Shop', 1, 1), ('sell', 2, 2), ('<lambda>', 3, 3)]\n")
       << keys.err;
 }
 
@@ -367,6 +369,23 @@ TEST_F(Commands, InspectSaysWhatIsWrong) {
   }
   EXPECT_THAT(kiln({"inspect", "cut off.pyc"}).out, HasSubstr("code    damaged\n"));
   EXPECT_THAT(kiln({"inspect", "cut off.pyc"}).err, HasSubstr("hint: rm 'cut off.pyc'\n"));
+}
+
+// Between one file and the next, on either stream.
+TEST_F(Commands, InspectLeavesOneEmptyLineBetweenFiles) {
+  const std::string good = compiled_shop(any_python());
+  write_file(work_dir() + "/bad.pyc", "bad");
+  const std::string error = "error: bad.pyc is no bytecode file of Python\n\nhint: kiln inspect --help\n";
+  for (const std::string option : {"", "--dis"}) {
+    std::vector<std::string> command{"inspect", "bad.pyc", "bad.pyc", good, "bad.pyc", good};
+    if (!option.empty()) command.push_back(option);
+    const Outcome outcome = kiln(command);
+    EXPECT_EQ(outcome.err, error + "\n" + error + "\n" + error);
+    EXPECT_TRUE(outcome.out.starts_with("file ")) << outcome.out;
+    EXPECT_THAT(outcome.out, HasSubstr("\n\nfile "));
+    EXPECT_THAT(outcome.out, Not(HasSubstr("\n\n\nfile ")));
+    EXPECT_EQ(describe_status(outcome.status), "exit 1");
+  }
 }
 
 TEST_F(Commands, InspectNamesTheVersionThatIsMissing) {
@@ -544,6 +563,10 @@ TEST_F(Commands, OutputThatCannotBeWrittenIsAnError) {
       EXPECT_EQ(describe_status(outcome.status), "exit 3") << what;
     };
     expect_error("No space left on device\n\nhint: df -h /dev/full");
+    std::string again = "kiln";
+    for (const auto& word : command) again += " " + word;
+    invocation.out = Stream::closed;
+    expect_error("Bad file descriptor\n\nhint: " + again + " > /dev/null");
     invocation.out = Stream::broken_pipe;
     const Outcome unread = run(invocation);
     EXPECT_THAT(unread.err, testing::Not(testing::HasSubstr("error"))) << what;

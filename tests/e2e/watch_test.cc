@@ -302,7 +302,7 @@ TEST_F(Watch, MistakesAreTold) {
   EXPECT_EQ(describe_status(kiln({"watch"}).status), "exit 2");
   outcome = kiln({"watch", ""});
   EXPECT_EQ(describe_status(outcome.status), "exit 2");
-  EXPECT_EQ(outcome.err, "error: an empty path leads nowhere\n\nhint: kiln --help\n");
+  EXPECT_EQ(outcome.err, "error: PATH is empty\n\nhint: kiln watch --help\n");
   outcome = kiln({"watch", "--policy", "imported", "--python", any_python().path, tree()});
   EXPECT_EQ(describe_status(outcome.status), "exit 0");
   EXPECT_THAT(outcome.err,

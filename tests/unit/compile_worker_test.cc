@@ -67,6 +67,24 @@ TEST(CompileWorker, ReportsSyntaxErrorsWithTheirPlace) {
   EXPECT_EQ(error_of(worker, "x = 1\n"), CompileError{});
 }
 
+// Up to 3.11 the column is that in the expression, up to 3.8 the line is, too: no place is better than a
+// wrong one.
+TEST(CompileWorker, ReportsNoPlaceInAnFStringThatIsNotTheSources) {
+  for (const auto& python : all_pythons()) {
+    CompileWorker worker(python, {});
+    const auto expression = error_of(worker, "x = 1\nvalue = f'total {a b} end'\n");
+    EXPECT_EQ(expression.type, "SyntaxError");
+    EXPECT_EQ(expression.line, python.minor >= 9 ? 2 : 0) << python.version;
+    EXPECT_EQ(expression.column, python.minor >= 12 ? 18 : 0) << python.version;
+    if (python.minor < 9) {
+      EXPECT_EQ(expression.message, "f-string: invalid syntax: (a b)");
+    }
+    const auto beside_one = error_of(worker, "x = 1\n(f'total {a}' b) = 1\n");
+    EXPECT_EQ(beside_one.line, 2) << python.version;
+    EXPECT_NE(beside_one.column, 0) << python.version;
+  }
+}
+
 TEST(CompileWorker, KeepsWarningsAsPythonPrintsThem) {
   CompileWorker worker(system_python(), {});
   const auto compiled = worker.compile({"x = 1\n  \nx is 1  \n", "dir/w.py", 0});

@@ -130,12 +130,13 @@ TEST(ConfigFile, RefusesWrongValues) {
       EXPECT_EQ(verdict(key + " = " + value + "\n"), "kiln.toml:1: " + key + " is " + said) << value;
     }
   };
-  each("store.limit", {"-1", "1.5", "true", "\"\"", "\"much\"", "[1]", "1979-05-27"},
-       R"(a size such as "500MB" or "2GiB")");
-  each("watch.limit", {"-1", "1.5", "\"101%\"", "\"-1%\"", "\"%\"", "\"50\"", "2147483648"},
-       R"(a number, or a percentage such as "50%")");
-  each("daemon.idle_exit", {"30", "\"30\"", "\"0s\"", "\"-1s\"", "\"soon\"", "false", "\"\""},
-       R"(a duration such as "90s", "30min" or "2h", or "never")");
+  each("store.limit",
+       {"-1", "1.5", "true", "\"\"", "\"much\"", "\"1.5GiB\"", "\"16777216TiB\"", "[1]", "1979-05-27"},
+       R"(a size in whole units such as "500MB" or "2GiB")");
+  each("watch.limit", {"0", "\"0%\"", "-1", "1.5", "\"101%\"", "\"-1%\"", "\"%\"", "\"50\"", "2147483648"},
+       R"(a number from 1 to 2147483647, or a percentage from "1%" to "100%")");
+  each("daemon.idle_exit", {"30", "\"30\"", "\"0s\"", "\"-1s\"", "\"soon\"", "\"36526d\"", "false", "\"\""},
+       R"(a duration from "1s" to "36525d" such as "30min" or "2h", or "never")");
   each("watch.ignore", {"\"a\"", "[1]", "[\"\"]", "[\"/\"]", "[[\"a\"]]"},
        R"(a list of patterns such as ["build", "src/gen/*.py"])");
 }
@@ -259,6 +260,18 @@ TEST_F(ConfigTest, AVariableWithAMistakeIsNamed) {
   ASSERT_FALSE(config);
   EXPECT_EQ(config.error().message, "KILN_IMAGES_LIMIT: images.limit is a number from 1 to 1024");
   EXPECT_EQ(config.error().hint, "unset KILN_IMAGES_LIMIT");
+}
+
+TEST_F(ConfigTest, AVariableOutOfRangeIsToldTheRange) {
+  for (const std::string value : {"0", "-1", "2147483648", "1.5", "0%", "101%"}) {
+    variables_["KILN_WATCH_LIMIT"] = value;
+    const auto config = load("");
+    ASSERT_FALSE(config) << value;
+    EXPECT_EQ(
+        config.error().message,
+        "KILN_WATCH_LIMIT: watch.limit is a number from 1 to 2147483647, or a percentage from \"1%\" to "
+        "\"100%\"");
+  }
 }
 
 TEST_F(ConfigTest, VariablesHaveEveryType) {

@@ -101,6 +101,51 @@ TEST_F(ExplainReport, AnErrorHasACaret) {
                                 "  It is tried again when the source's time or size changes.\n"));
 }
 
+// By columns: a terminal shows some characters wider than others. Where it is not known how wide, there is no
+// caret.
+TEST_F(ExplainReport, TheCaretIsBelowItsColumn) {
+  entry_.set_state("error");
+  auto& error = *entry_.mutable_error();
+  error.set_line(1);
+  error.set_column(14);
+  error.set_text("x = \"漢字かな\" + ) 1");
+  EXPECT_THAT(text(), HasSubstr("    x = \"漢字かな\" + ) 1\n" + std::string(21, ' ') + "^\n"));
+  error.set_column(12);
+  error.set_text("x = \"😀😀\" + ) 1");
+  EXPECT_THAT(text(), HasSubstr("    x = \"😀😀\" + ) 1\n" + std::string(17, ' ') + "^\n"));
+  error.set_column(14);
+  for (const std::string joined : {"e\u0301e\u0301", "👩\u200d💻a", "☀\ufe0fab"}) {
+    error.set_text("x = \"" + joined + "\" + ) 1");
+    EXPECT_THAT(text(), HasSubstr(error.text() + "\n  It is tried again")) << joined;
+  }
+  error.set_text("x = 123456 + ) 1  # e\u0301 is behind it");
+  EXPECT_THAT(text(),
+              HasSubstr("    x = 123456 + ) 1  # e\u0301 is behind it\n" + std::string(17, ' ') + "^\n"));
+}
+
+TEST_F(ExplainReport, OfALineOfWideCharactersWhatIsAroundTheCaretIsShown) {
+  entry_.set_state("error");
+  auto& error = *entry_.mutable_error();
+  std::string line;
+  for (int i = 0; i < 50; ++i) line += i == 25 ? ")" : "漢";
+  error.set_text(line);
+  error.set_column(26);
+  proto::ExplainReply reply = reply_;
+  *reply.add_entries() = entry_;
+  for (const unsigned columns : {40U, 41U}) {
+    const std::string text = explanation_text(reply, kNow_s, "/app", columns);
+    const std::size_t begin = text.find("    ...");
+    const std::string code = text.substr(begin, text.find('\n', begin) - begin);
+    const std::size_t before = code.find(')');
+    std::size_t at = 0;  // in columns
+    for (std::size_t i = 0; i < before; i += code[i] < 0 ? 3 : 1) at += code[i] < 0 ? 2 : 1;
+    EXPECT_THAT(text, HasSubstr("\n" + std::string(at, ' ') + "^\n")) << columns;
+    std::size_t width = 0;
+    for (std::size_t i = 0; i < code.size(); i += code[i] < 0 ? 3 : 1) width += code[i] < 0 ? 2 : 1;
+    EXPECT_EQ(width, columns - 1) << code;
+  }
+}
+
 TEST_F(ExplainReport, WhatKeepsAFileFromBeingWrittenIsTriedAgainSoon) {
   entry_.set_state("error");
   entry_.mutable_error()->set_type("OSError");

@@ -5,6 +5,7 @@
 
 #include "client/command.h"
 #include "client/precompile.h"
+#include "client/precompile_hints.h"
 #include "client/precompile_report.h"
 #include "client/progress.h"
 
@@ -83,6 +84,29 @@ TEST(PrecompileOutput, AnErrorHasItsPlace) {
   EXPECT_EQ(error_line(error), "src/a.py:3: SyntaxError: invalid syntax");
   error.set_column(7);
   EXPECT_EQ(error_line(error), "src/a.py:3:7: SyntaxError: invalid syntax");
+}
+
+TEST(PrecompileHints, AreOneForEachKindOfTrouble) {
+  PrecompileHints hints;
+  const auto add = [&hints](const std::string& path, const std::string& type, const std::string& message) {
+    proto::PrecompileEvent::Error error;
+    error.set_path(path);
+    error.set_type(type);
+    error.set_message(message);
+    hints.add(error);
+  };
+  EXPECT_EQ(hints.text(), "");
+  add("a.py", "SyntaxError", "No such file or directory");
+  add("a.py", "OSError", "of no known kind");
+  EXPECT_EQ(hints.text(), "");
+  add("/none/b.py", "FileNotFoundError", "No such file or directory");
+  add("/none/c.py", "FileNotFoundError", "No such file or directory");
+  EXPECT_EQ(hints.text(), "\nhint: ls /\n");
+  add("/none/d e.py", "PermissionError", "Permission denied");
+  add("/etc/passwd", "OSError", "No space left on device");
+  add("/etc/group", "OSError", "cannot write it: Read-only file system");
+  EXPECT_EQ(hints.text(),
+            "\nhint: ls /\nhint: namei -l '/none/d e.py'\nhint: df -h /etc\nhint: findmnt -T /etc\n");
 }
 
 TEST(PrecompileCommand, WhatIsNoErrorOfPythonsCompilerHasPlainWords) {

@@ -54,6 +54,15 @@ TEST(PythonCommand, WhatOnlyPythonCanDo) {
   EXPECT_EQ(parse({"-\xff", "x.py"}).unserved, Reason::option);
 }
 
+TEST(PythonCommand, LongOptionsThatPythonDoesNotHave) {
+  EXPECT_EQ(parse({"-B", "--jsn", "x.py"}).foreign_option, "--jsn");
+  EXPECT_EQ(parse({"--json=1", "x.py"}).foreign_option, "--json=1");
+  EXPECT_EQ(parse({"--version"}).foreign_option, "");
+  EXPECT_EQ(parse({"--check-hash-based-pycs"}).foreign_option, "");
+  EXPECT_EQ(parse({"x.py", "--json"}).foreign_option, "");
+  EXPECT_EQ(parse({"--", "--json"}).foreign_option, "");
+}
+
 TEST(PythonCommand, CheckHashBasedPycs) {
   const auto command = parse({"--check-hash-based-pycs", "never", "x.py"});
   EXPECT_FALSE(command.unserved);

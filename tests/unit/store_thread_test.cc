@@ -50,6 +50,13 @@ TEST_F(StoreThreadTest, CountsWhatLiesThereAtTheFirstQuestion) {
   EXPECT_EQ(wait_for(thread_.bytes()).value(), 3 * kBlock);
 }
 
+TEST_F(StoreThreadTest, CountsWhatWaitsToo) {
+  thread_.store().keep(key_of(1), {"code", ""});
+  EXPECT_EQ(wait_for(thread_.bytes()).value(), kBlock);
+  thread_.store().keep(key_of(2), {"code", ""});
+  EXPECT_EQ(wait_for(thread_.bytes()).value(), 2 * kBlock);
+}
+
 TEST_F(StoreThreadTest, ShrinksToTheLimitAskedFor) {
   fill(20);
   EXPECT_EQ(wait_for(thread_.gc(std::nullopt))->objects, 20U);
