@@ -16,6 +16,7 @@ constexpr std::string_view kEllipsis = "...";
 constexpr std::string_view kFourSpaces = "    ";
 constexpr std::size_t kBehindLabel = 2;
 constexpr std::string_view kHint = "hint: ";
+constexpr std::string_view kCommand = ": kiln ";
 
 // Nothing: FD is no terminal, or a dumb one.
 bool get_size(int fd, winsize& size) {
@@ -83,8 +84,20 @@ std::size_t break_of(std::string_view rest, std::size_t indent, std::size_t colu
                   rest.size());  // a word that is longer than the line
 }
 
+// The command that LINE ends with, "..., and so does: kiln precompile a.py". Empty: it ends with none.
+std::string_view command_at_end(std::string_view line) {
+  const std::size_t colon = line.rfind(kCommand);
+  return colon == std::string_view::npos ? std::string_view() : line.substr(colon + 2);
+}
+
 void append_wrapped(std::string& text, std::string_view line, std::size_t columns, LongWords long_words) {
   const std::size_t hanging = hanging_indent(line, columns);
+  if (const auto command = command_at_end(line); !command.empty()) {
+    line.remove_suffix(command.size() + 1);
+    append_wrapped(text, line, columns, long_words);
+    text.append(hanging, ' ').append(command).append("\n");
+    return;
+  }
   std::string rest(line);
   std::size_t indent = std::min(line.find_first_not_of(' '), line.size());
   while (display_width(rest) > columns) {

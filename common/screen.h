@@ -29,8 +29,8 @@ std::string cut_short(std::string_view text, std::size_t width);
 enum class LongWords { shortened, whole };
 
 // TEXT with each line that is longer than COLUMNS broken at spaces, and gone on with below where its last
-// column begins, or a little further in behind a label. Hints stay whole, for they are to be copied. COLUMNS
-// 0: all do.
+// column begins, or a little further in behind a label. Hints stay whole, for they are to be copied, and so
+// do commands with which a line ends, "..., and so does: kiln precompile a.py". COLUMNS 0: all do.
 std::string wrapped(std::string_view text, unsigned columns, Indented indented = Indented::ours,
                     LongWords long_words = LongWords::shortened);
 

@@ -237,7 +237,7 @@ TEST_F(Explain, MistakesAreTold) {
   EXPECT_THAT(outcome.err, HasSubstr("is a directory\n\nhint: kiln list "));
   outcome = kiln({"explain", "run"});
   EXPECT_EQ(describe_status(outcome.status), "exit 2");
-  EXPECT_THAT(outcome.err, HasSubstr("\n\nhint: kiln explain run SCRIPT"));
+  EXPECT_THAT(outcome.err, HasSubstr("\n\nhint: kiln explain run --help"));
   outcome = kiln({"explain", "run", "--python"});
   EXPECT_EQ(describe_status(outcome.status), "exit 2");
 }

@@ -61,6 +61,13 @@ TEST(Screen, HintsAndOthersTextStayWhole) {
   EXPECT_NE(wrapped(source, 12), source);
 }
 
+TEST(Screen, ACommandAtTheEndOfALineStaysWhole) {
+  EXPECT_EQ(wrapped("  The next import compiles it, and so does: kiln precompile /a/long/path.py\n", 40),
+            "  The next import compiles it, and so\n  does:\n  kiln precompile /a/long/path.py\n");
+  EXPECT_EQ(wrapped("  So does: kiln precompile '/a/long path.py'", 20),
+            "  So does:\n  kiln precompile '/a/long path.py'");
+}
+
 TEST(Screen, WhatIsWrappedFits) {
   const std::string text =
       "\x1b[32mok\x1b[0m    a check            a sentence of many words, one of which is "
