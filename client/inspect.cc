@@ -270,7 +270,11 @@ class Inspection {
   // Returns only if it fails: the interpreter takes this process's place.
   int disassemble(const PycReport& report) {
     auto python = find_interpreter({report.format.version});
-    if (!python) return fail(python.error(), kExitUnable);
+    if (!python) {
+      Error missing = python.error();
+      if (missing.hint.empty()) missing.hint = "kiln inspect " + shell_word(report.path);
+      return fail(missing, kExitUnable);
+    }
     std::puts("");
     if (std::fflush(stdout) != 0) return kExitUnable;  // main() says so
     const auto offset = std::to_string(pyc_header_size(report.header.magic));

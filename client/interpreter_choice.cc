@@ -49,9 +49,12 @@ bool is_directory(const std::string& path) {
   return ::stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode);
 }
 
-Result<ChosenInterpreter> of_version(const WantedVersion& version) {
-  const auto path = TRY(find_interpreter(version));
-  return ChosenInterpreter{path, path};
+Result<ChosenInterpreter> of_version(const WantedVersion& version, const std::string& given) {
+  const auto path = find_interpreter(version);
+  if (path) return ChosenInterpreter{*path, *path};
+  Error missing = path.error();
+  if (missing.hint.empty()) missing.hint = use_another_interpreter(given);
+  return missing;
 }
 
 Result<ChosenInterpreter> by_path(const std::string& given) {
@@ -64,7 +67,7 @@ Result<ChosenInterpreter> choose(const std::string& given) {
   if (given.empty())
     return Error{Reason::interpreter_missing, "the interpreter's name is empty", use_another_interpreter()};
   if (given.find('/') != std::string::npos) return by_path(given);
-  if (const auto version = parse_version(given)) return of_version(*version);
+  if (const auto version = parse_version(given)) return of_version(*version, given);
   const auto found = find_on_path(given);
   if (!found && is_directory(given)) return by_path(given);
   if (!found) return missing("named " + given + " on PATH", given);

@@ -110,6 +110,16 @@ std::string version_text(const WantedVersion& wanted) {
   return text;
 }
 
+namespace {
+
+// By a manager that is there. Empty: none is.
+std::string install(const std::string& version) {
+  if (find_on_path("uv")) return "uv python install " + version;
+  return find_on_path("pyenv") ? "pyenv install " + version : "";
+}
+
+}  // namespace
+
 Result<std::string> find_interpreter(const WantedVersion& wanted) {
   for (const auto& candidate : candidates(wanted.version)) {
     if (fits(candidate, wanted)) return made_absolute(candidate.path);
@@ -118,7 +128,7 @@ Result<std::string> find_interpreter(const WantedVersion& wanted) {
   return Error{
       Reason::interpreter_missing,
       "no interpreter of Python " + version + " on PATH, in /usr/local/bin or /usr/bin, of pyenv or uv",
-      "uv python install " + version};
+      install(version)};
 }
 
 std::string interpreter_behind(const std::string& path) {

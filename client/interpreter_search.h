@@ -33,7 +33,8 @@ std::optional<WantedVersion> parse_version(std::string_view text);
 
 std::string version_text(const WantedVersion& wanted);
 
-// The absolute path. Fails with Reason::interpreter_missing, naming the version.
+// The absolute path. Fails with Reason::interpreter_missing, naming the version, and without a hint where no
+// manager of interpreters could install it.
 Result<std::string> find_interpreter(const WantedVersion& wanted);
 
 // What runs when PATH is started: of a version manager's script, which is asked, the interpreter that it

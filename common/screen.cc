@@ -17,6 +17,7 @@ constexpr std::string_view kFourSpaces = "    ";
 constexpr std::size_t kBehindLabel = 2;
 constexpr std::string_view kHint = "hint: ";
 constexpr std::string_view kCommand = ": kiln ";
+constexpr std::string_view kUsage = "Usage: ";
 
 // Nothing: FD is no terminal, or a dumb one.
 bool get_size(int fd, winsize& size) {
@@ -84,10 +85,12 @@ std::size_t break_of(std::string_view rest, std::size_t indent, std::size_t colu
                   rest.size());  // a word that is longer than the line
 }
 
-// The command that LINE ends with, "..., and so does: kiln precompile a.py". Empty: it ends with none.
+// The command that LINE ends with, "..., and so does: kiln precompile a.py". Empty: it ends with none, or
+// with the form of one.
 std::string_view command_at_end(std::string_view line) {
   const std::size_t colon = line.rfind(kCommand);
-  return colon == std::string_view::npos ? std::string_view() : line.substr(colon + 2);
+  if (colon == std::string_view::npos || line.starts_with(kUsage)) return {};
+  return line.substr(colon + 2);
 }
 
 void append_wrapped(std::string& text, std::string_view line, std::size_t columns, LongWords long_words) {
