@@ -11,6 +11,7 @@
 #include "client/connection.h"
 #include "client/daemon_start.h"
 #include "client/explain_run_report.h"
+#include "client/interpreter_check.h"
 #include "client/named_program.h"
 #include "client/python_command.h"
 #include "client/run.h"
@@ -115,6 +116,10 @@ std::variant<int, proto::ExplainRunReply> tell_of_run(const RunInquiry& inquiry,
   if (is_named) command = program->command_line(arguments.subspan(2));
   const auto answer = is_python ? inquiry.ask(*interpreter, command) : interpreter.error();
   const auto reply = answer ? *answer : executed(answer.error());
+  if (*python && reply.how() == "exec" && reply.reason() != word(Reason::no_daemon)) {
+    const auto checked = check_is_interpreter(interpreter->path, **python);
+    if (!checked) return fail(checked.error());
+  }
   if (as_json) {
     std::puts(json_text(run_explanation_json(reply)).c_str());
   } else {

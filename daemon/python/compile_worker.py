@@ -91,13 +91,30 @@ def is_in_fstring(error, source):
     return error.text.startswith("(") and error.text.strip() not in [decode(line).strip() for line in lines]
 
 
+def column_of(error, source):
+    """In characters. From 3.9 to 3.12 that of some errors is in bytes, if the source is given as bytes."""
+    column = getattr(error, "offset", None) or 0
+    if not (3, 9) <= sys.version_info < (3, 13) or not column or not error.text or error.text.isascii():
+        return column
+    import importlib.util
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # they are known
+        try:
+            compile(importlib.util.decode_source(source), error.filename, "exec", dont_inherit=True)
+        except SyntaxError as again:
+            return again.offset or 0 if again.lineno == error.lineno else 0
+        except Exception:
+            pass
+    return 0
+
+
 def describe(error, source):
     """The type, message, line and column of what compile() raised."""
     message = error.msg if isinstance(error, SyntaxError) else error
     if isinstance(error, MemoryError) and not str(error):
         message = "the compiler may not take more memory"
     line = getattr(error, "lineno", None) or 0
-    column = getattr(error, "offset", None) or 0
+    column = column_of(error, source)
     if is_in_fstring(error, source):
         column = 0
         if error.filename == "<fstring>":  # up to 3.8 the line is counted there, too

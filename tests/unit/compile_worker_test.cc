@@ -85,6 +85,16 @@ TEST(CompileWorker, ReportsNoPlaceInAnFStringThatIsNotTheSources) {
   }
 }
 
+// From 3.9 to 3.12 compile() counts bytes.
+TEST(CompileWorker, CountsColumnsInCharacters) {
+  for (const auto& python : all_pythons()) {
+    CompileWorker worker(python, {});
+    EXPECT_EQ(error_of(worker, "变 = '漢字漢字'; y = = 3\n").column, 17) << python.version;
+    EXPECT_EQ(error_of(worker, "# coding: latin-1\n\xe9 = 'x'; y = = 3\n").column, 14) << python.version;
+    EXPECT_EQ(error_of(worker, "变 = '漢字漢字\n").column, python.minor >= 10 ? 5 : 10) << python.version;
+  }
+}
+
 TEST(CompileWorker, KeepsWarningsAsPythonPrintsThem) {
   CompileWorker worker(system_python(), {});
   const auto compiled = worker.compile({"x = 1\n  \nx is 1  \n", "dir/w.py", 0});
