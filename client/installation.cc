@@ -23,7 +23,7 @@ std::string install_again(const std::string& bin_dir, const std::string& part) {
   if (is_there(top + "/CMakeCache.txt"))
     return "rm -f " + shell_word(part) + " && cmake --build " + shell_word(top);
   const std::string as = ::access(bin_dir.c_str(), W_OK) == 0 ? "" : "sudo ";
-  return as + "cmake --install build/release --prefix " + shell_word(top);
+  return as + "cmake --install build/release --prefix " + shell_word(top) + "  # in Kiln's checkout";
 }
 
 }  // namespace kiln

@@ -38,6 +38,13 @@ std::optional<Named> named_at(const std::vector<std::string>& words, std::size_t
 
 }  // namespace
 
+std::string own_command() {
+  std::string command = "kiln";
+  const auto words = own_words();
+  for (std::size_t at = 1; at < words.size(); ++at) command += ' ' + shell_argument(words[at]);
+  return command;
+}
+
 std::optional<std::string> command_with_python(const std::string& python,
                                                const std::optional<std::string>& instead_of) {
   const auto words = own_words();

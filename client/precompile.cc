@@ -18,6 +18,7 @@
 #include "client/connection.h"
 #include "client/current_path.h"
 #include "client/interpreter_choice.h"
+#include "client/own_command.h"
 #include "client/own_umask.h"
 #include "client/precompile_report.h"
 #include "common/arguments.h"
@@ -236,9 +237,11 @@ std::vector<std::string> with_listed_paths(const std::vector<std::string>& paths
 std::optional<Error> failure_of(const proto::PrecompileEvent::Summary& summary) {
   if (summary.failure().empty()) return std::nullopt;
   const auto reason = reason_from_word(summary.failure_reason()).value_or(Reason::system);
-  const bool is_of_interpreter = reason == Reason::interpreter || reason == Reason::timeout;
-  const bool needs_hint = summary.failure_hint().empty() && is_of_interpreter;
-  return Error{reason, summary.failure(), needs_hint ? use_another_interpreter() : summary.failure_hint()};
+  Error failure{reason, summary.failure(), summary.failure_hint()};
+  if (!failure.hint.empty()) return failure;
+  if (reason == Reason::interpreter || reason == Reason::timeout) failure.hint = use_another_interpreter();
+  if (reason == Reason::shutting_down) failure.hint = own_command();
+  return failure;
 }
 
 int exit_code(const proto::PrecompileEvent::Summary& summary) {

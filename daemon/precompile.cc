@@ -476,7 +476,10 @@ class Precompilation {
   }
 
   void summarize(std::chrono::microseconds elapsed) {
-    if (failure_.empty() && cancel_.raised()) failure_ = "cancelled";
+    if (failure_.empty() && cancel_.raised()) {
+      failure_ = "the daemon was stopped before all was done; what was done is kept";
+      failure_reason_ = Reason::shutting_down;
+    }
     auto& summary = done_.summary;
     summary.set_compiled(count(FileOutcome::compiled));
     summary.set_restored(count(FileOutcome::restored));

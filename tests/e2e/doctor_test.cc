@@ -536,7 +536,7 @@ TEST_F(Doctor, AnInstallationOfWhichAPartIsMissing) {
                 .environment = environment_with({"KILN_RUNTIME_DIR=" + work_dir() + "/run"})});
   };
   const std::string prefix = fs::path(bin).parent_path();
-  const std::string again = "cmake --install build/release --prefix " + prefix;
+  const std::string again = "cmake --install build/release --prefix " + prefix + "  # in Kiln's checkout";
   EXPECT_EQ(describe_status(examine_it().status), "exit 0");
   fs::remove(lib + "/probe.py");
   expect_bad(examine_it(), line("bad", "installation", lib + "/probe.py is missing", again));

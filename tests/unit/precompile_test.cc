@@ -354,7 +354,7 @@ TEST_F(PrecompileTest, StopsWhenAsked) {
   std::stop_source stop;
   stop.request_stop();
   const auto before = run(request("src"), system_python(), stop.get_token());
-  EXPECT_EQ(before.summary.failure(), "cancelled");
+  EXPECT_EQ(before.summary.failure_reason(), "shutting-down");
   EXPECT_THAT(before.batches[0].files, IsEmpty());
 
   std::stop_source later;
@@ -365,7 +365,7 @@ TEST_F(PrecompileTest, StopsWhenAsked) {
   asked.set_jobs(1);
   const auto during = run_with(asked, system_python(), sink, later.get_token());
   EXPECT_EQ(during.summary.compiled(), 1U);
-  EXPECT_EQ(during.summary.failure(), "cancelled");
+  EXPECT_EQ(during.summary.failure_reason(), "shutting-down");
 }
 
 // A compile that hangs is killed when the client goes away: the fake compiler itself is what asks for the
@@ -382,7 +382,7 @@ TEST_F(PrecompileTest, AHangingCompileIsStopped) {
     read_file(scratch_ / "started");
     stop.request_stop();
   });
-  EXPECT_EQ(run(request("src"), python, stop.get_token()).summary.failure(), "cancelled");
+  EXPECT_EQ(run(request("src"), python, stop.get_token()).summary.failure_reason(), "shutting-down");
 }
 
 TEST_F(PrecompileTest, AnUnusablePythonFailsTheRequest) {
