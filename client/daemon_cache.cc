@@ -7,6 +7,7 @@
 
 #include "client/connection.h"
 #include "common/cache_keeper.h"
+#include "common/path_text.h"
 #include "common/paths.h"
 #include "common/place.h"
 #include "common/printable.h"
@@ -68,7 +69,7 @@ std::optional<Error> kept_by_another(const std::string& cache_dir, const std::st
 }
 
 std::optional<Error> not_keeping(const proto::Status::Daemon& daemon) {
-  const std::string runtime_dir = daemon.socket().substr(0, daemon.socket().rfind('/'));
+  const std::string runtime_dir(directory_of(daemon.socket()));
   if (auto other = kept_by_another(daemon.cache_dir(), runtime_dir)) return other;
   if (keeper_of(daemon.cache_dir())) return std::nullopt;
   return Error{Reason::config,

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include "common/path_text.h"
 #include "common/printable.h"
 #include "common/shell_word.h"
 
@@ -18,7 +19,7 @@ bool is_there(const std::string& path) {
 
 std::string install_again(const std::string& bin_dir, const std::string& part) {
   if (bin_dir == kOfPackage) return "sudo apt-get install --reinstall kiln";
-  const std::string top = bin_dir.substr(0, bin_dir.rfind('/'));
+  const std::string top(directory_of(bin_dir));
   // What is there is up to date for the build, however broken: it goes by times.
   if (is_there(top + "/CMakeCache.txt"))
     return "rm -f " + shell_word(part) + " && cmake --build " + shell_word(top);

@@ -155,13 +155,12 @@ Result<std::string> own_bin_dir() {
   char buffer[PATH_MAX];
   const ssize_t size = ::readlink("/proc/self/exe", buffer, sizeof buffer);
   if (size < 0) return errno_error("cannot read /proc/self/exe");
-  const std::string path(buffer, static_cast<std::size_t>(size));
-  return path.substr(0, path.rfind('/'));
+  return std::string(directory_of({buffer, static_cast<std::size_t>(size)}));
 }
 
 Result<std::string> own_lib_dir() {
   const std::string bin = TRY(own_bin_dir());
-  return bin.substr(0, bin.rfind('/')) + "/lib/kiln";
+  return path_in(directory_of(bin), "lib/kiln");
 }
 
 Result<std::string> own_lib_file(const std::string& name) {

@@ -82,7 +82,7 @@ bool can_be_used(const std::string& directory, std::uint64_t room) {
 }
 
 std::string make_way_for(const std::string& path, int failure, const std::string& variable) {
-  const std::string directory = path.substr(0, path.rfind('/'));
+  const std::string directory(directory_of(path));
   if (failure == EROFS || failure == ENOSPC) return use_another(variable);
   if (::access(directory.c_str(), W_OK | X_OK) != 0) return "chmod u+rwx " + shell_word(directory);
   return "mv " + shell_word(path) + " " + shell_word(path + ".old");

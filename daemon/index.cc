@@ -260,7 +260,7 @@ std::uint32_t magic_of(const std::string& pyc) {
 
 bool remove_bytecode(const std::string& pyc) {
   if (::unlink(pyc.c_str()) != 0 && errno != ENOENT) return false;
-  const std::string directory = pyc.substr(0, pyc.rfind('/'));
+  const std::string directory(directory_of(pyc));
   if (directory.ends_with("/__pycache__")) ::rmdir(directory.c_str());  // unless others are in it
   return true;
 }

@@ -55,7 +55,7 @@ void OverlaySweep::look_at(const std::string& path) {
   struct stat status {};
   if (::lstat(path.c_str(), &status) != 0 || !S_ISREG(status.st_mode)) return;
   const std::uint64_t bytes = disk_bytes(static_cast<std::uint64_t>(status.st_size));
-  const bool is_temporary = path.substr(path.rfind('/') + 1).starts_with(kTemporaryPrefix);
+  const bool is_temporary = name_of(path).starts_with(kTemporaryPrefix);
   if (is_temporary && status.st_mtim.tv_sec < std::time(nullptr) - kTemporaryStays_s) {
     if (::unlink(path.c_str()) == 0) usage_.removed_bytes += bytes;
   } else if (!overlaid_source(directory_, path).empty()) {

@@ -11,6 +11,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <cerrno>
 
+#include "common/path_text.h"
 #include "common/place.h"
 #include "common/shell_word.h"
 #include "common/unique_fd.h"
@@ -81,7 +82,7 @@ asio::awaitable<void> Server::drain() {
 
 Result<stream_protocol::acceptor> listen_on(asio::any_io_executor executor, const std::string& path) {
   // A path may be too long for an address: go through the directory's descriptor, as clients do.
-  const std::string dir = path.substr(0, path.rfind('/'));
+  const std::string dir(directory_of(path));
   const UniqueFd dir_fd{::open(dir.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)};
   if (::access(dir.c_str(), W_OK | X_OK) != 0) {
     Error error = errno_error("cannot write in " + dir);

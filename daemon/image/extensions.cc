@@ -9,6 +9,7 @@
 #include <string_view>
 #include <unordered_map>
 
+#include "common/path_text.h"
 #include "daemon/image/interpreter_state.h"
 #include "daemon/image/python_ref.h"
 
@@ -96,7 +97,7 @@ bool is_harmless_standard_module(std::string_view name) {
 
 // PATH: of a shared library.
 bool is_harmless(std::string_view path) {
-  std::string_view name = path.substr(path.rfind('/') + 1);
+  std::string_view name = name_of(path);
   name = name.substr(0, name.find('.'));
   if (path.find("/lib-dynload/") != std::string_view::npos) return is_harmless_standard_module(name);
   return std::ranges::any_of(kPackages, [&](std::string_view package) {

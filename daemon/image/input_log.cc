@@ -8,6 +8,8 @@
 #include <climits>
 #include <string_view>
 
+#include "common/path_text.h"
+
 namespace kiln::image {
 namespace {
 
@@ -18,7 +20,7 @@ constexpr std::array<std::string_view, 14> kPlainLibraries{
     "libuuid.", "libdl.",  "libmpdec.", "libgcc_s.", "librt.",    "libpthread.", "libsqlite3."};
 
 bool is_foreign_library(std::string_view path) {
-  const std::string_view name = path.substr(path.rfind('/') + 1);
+  const std::string_view name = name_of(path);
   if (name.find(".so") == std::string_view::npos || path.find("/lib-dynload/") != std::string_view::npos)
     return false;
   return std::ranges::none_of(kPlainLibraries,
