@@ -19,6 +19,7 @@
 #include "client/log_line.h"
 #include "common/path_error.h"
 #include "common/paths.h"
+#include "common/shell_word.h"
 #include "common/unique_fd.h"
 
 namespace kiln {
@@ -123,12 +124,23 @@ class LogPrinter {
   std::string rest_;  // of a line that has not ended
 };
 
+// Why there is nothing of the log at PATH to be printed.
+Error no_log(const std::string& path) {
+  if (const auto directory = find_private_dir(path.substr(0, path.rfind('/')), "KILN_CACHE_DIR"); !directory)
+    return directory.error();
+  if (::access(path.c_str(), R_OK) != 0 && errno == EACCES) {
+    Error error = errno_error("cannot open " + path);
+    error.hint = "chmod u+rw " + shell_word(path);
+    return error;
+  }
+  return {Reason::not_found, "there is no log at " + path,
+          Connection::open_living() ? "kiln daemon restart" : "kiln daemon start"};
+}
+
 // Returns the newest file, whose rest is still to come.
 Result<UniqueFd> print_all(const std::string& path, std::optional<std::size_t> lines, LogPrinter& printer) {
   auto files = open_all(path);
-  if (files.empty())
-    return Error{Reason::not_found, "there is no log at " + path,
-                 Connection::open_living() ? "kiln daemon restart" : "kiln daemon start"};
+  if (files.empty()) return no_log(path);
   std::string text;
   for (const auto& file : files) text += read_rest(file.get());
   printer.print(lines ? last_lines(text, *lines) : std::string_view(text));
@@ -176,6 +188,7 @@ Result<void> DaemonLog::follow(std::optional<std::size_t> lines) const {
   if (!events) return errno_error("cannot follow the log");
   // Before anything is read, so that nothing is added unseen in between.
   const int watch = ::inotify_add_watch(events.get(), directory_.c_str(), kEvents);
+  if (watch < 0 && (errno == EACCES || errno == ENOTDIR)) return no_log(path_);
   if (watch < 0 && errno != ENOENT) return path_error("cannot follow", path_);
   LogPrinter printer(as_json_);
   UniqueFd file = TRY(print_all(path_, lines, printer));

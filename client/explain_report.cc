@@ -213,7 +213,7 @@ std::string fresh_text(const Entry& entry) {
   std::string text = "  Its bytecode, " + printable(entry.pyc()) + ", " + std::string(rule.holds) + ".\n";
   text += tag_text(entry);
   text += "  It is compiled anew when " + std::string(rule.until);
-  if (!entry.python().empty())
+  if (!entry.python().empty() && !entry.interpreter_gone())
     text += ", or when " + printable(entry.python()) + " becomes another version of Python";
   return text + ".\n";
 }
@@ -221,24 +221,41 @@ std::string fresh_text(const Entry& entry) {
 // Python itself goes by what stands in the header, and does not always see that bytecode is old.
 std::string remedy(const Entry& entry) {
   constexpr std::string_view kOnlyKilnSees[] = {"changed", "doubtful", "body"};
-  if (entry.kind() == "unchecked-hash")
+  if (entry.taken() && entry.kind() == "unchecked-hash")
     return "Python takes it all the same, for it is not to be checked; what compiles it anew is";
   if (std::ranges::count(kOnlyKilnSees, entry.why()) != 0)
     return "The next kiln run that imports it compiles it, and so does";
   return "The next import compiles it, and so does";
 }
 
+// What is no regular file is replaced neither by Kiln nor, if it is a directory, by Python.
+std::string in_the_way_text(const Entry& entry) {
+  return "  Where its bytecode, " + printable(entry.pyc()) + ", belongs, " + entry.in_the_way() +
+         " is in the way, over which Kiln writes nothing.\n  What takes that away: " +
+         move_aside(entry.pyc()) + "\n";
+}
+
 std::string stale_text(const proto::ExplainReply& reply, const Entry& entry) {
+  if (!entry.in_the_way().empty()) return in_the_way_text(entry);
   return "  Its bytecode, " + printable(entry.pyc()) + ", " + std::string(why_stale(entry.why())) + ".\n  " +
          remedy(entry) + ": kiln precompile " + shell_word(reply.source()) + "\n";
 }
 
 // What keeps a file from being compiled, or its bytecode from being written, may pass without a change of it.
 std::string retry_text(const proto::ExplainReply& reply, const Entry& entry) {
+  if (!entry.in_the_way().empty()) return in_the_way_text(entry);
   if (!is_system_error(entry.error().type()))
     return "  It is tried again when the source's time or size changes.\n";
   return "  The next import tries it again, and so does: kiln precompile " + shell_word(reply.source()) +
          "\n";
+}
+
+// Of a source that does not compile: its imports fail, were it not for what was compiled before.
+std::string taken_text(const Entry& entry) {
+  if (!entry.taken()) return {};
+  const std::string why = entry.kind() == "unchecked-hash" ? "is not to be checked" : "has its time and size";
+  return "  Older bytecode of it, " + printable(entry.pyc()) + ", is there, and " + why +
+         ": Python takes it all the same, and runs old code.\n";
 }
 
 std::string error_text(const proto::ExplainReply& reply, const Entry& entry, unsigned columns) {
@@ -246,14 +263,18 @@ std::string error_text(const proto::ExplainReply& reply, const Entry& entry, uns
   std::string text = "  ";
   if (error.line() > 0) text += "Line " + std::to_string(error.line()) + ": ";
   text += error_words(error.type(), error.message()) + "\n";
-  return text + with_caret(error.text(), error.column(), columns) + retry_text(reply, entry);
+  return text + with_caret(error.text(), error.column(), columns) + taken_text(entry) +
+         retry_text(reply, entry);
 }
 
 std::string orphan_text(const Entry& entry) {
   const std::string gone =
       "  Its source is gone. The bytecode, " + printable(entry.pyc()) + ", is still there";
   if (entry.sourceless()) return gone + ", and Python imports it without its source.\n";
-  return gone + "; Python does not use it without its source, and kiln clean --orphans removes it.\n";
+  const std::string unused = gone + "; Python does not use it without its source";
+  // Of what it has not met Kiln removes nothing.
+  if (entry.python().empty()) return unused + ". What removes it: rm " + shell_word(entry.pyc()) + "\n";
+  return unused + ", and kiln clean --orphans removes it.\n";
 }
 
 std::string indented(const std::string& text) {
@@ -276,6 +297,9 @@ std::string entry_text(const proto::ExplainReply& reply, const Entry& entry, uns
   std::string text = title(reply, entry) + state_text(reply, entry, columns) + cost_text(entry);
   if (entry.other_version()) {
     text += "  " + printable(entry.python()) + " is another version by now, which does not use this file.\n";
+  }
+  if (entry.interpreter_gone()) {
+    text += "  " + printable(entry.python()) + " is gone: only another interpreter could use this file.\n";
   }
   if (entry.python().empty()) {
     text += "  Kiln has not met it: Python, or something else, has made that.\n";
@@ -320,6 +344,8 @@ std::string importers_text(const proto::ExplainReply& reply, std::int64_t now_s,
 
 std::string watched_text(const proto::ExplainReply::Watched& watched) {
   const std::string path = printable(watched.path());
+  if (watched.how() == "no" && !watched.reason().empty())
+    return "Watched: no: " + printable(watched.reason()) + ".\n";
   if (watched.how() == "no")
     return "Watched: no. To have changes compiled by themselves: kiln watch " + shell_word(watched.path()) +
            "\n";
@@ -366,6 +392,9 @@ json::object to_json(const Entry& entry) {
           {"other_version", entry.other_version()},
           {"sourceless", entry.sourceless()},
           {"magic", entry.magic()},
+          {"taken", entry.taken()},
+          {"in_the_way", text_or_null(entry.in_the_way())},
+          {"interpreter_gone", entry.interpreter_gone()},
           {"made_us", entry.made_us() != 0 ? json::value(entry.made_us()) : json::value(nullptr)},
           {"restored", entry.restored()},
           {"error", entry.has_error() ? to_json(entry.error()) : json::value(nullptr)},
@@ -391,25 +420,29 @@ json::array to_array(const Messages& messages) {
 std::string explanation_text(const proto::ExplainReply& reply, std::int64_t now_s, const std::string& cwd,
                              unsigned columns) {
   std::string text;
+  if (!reply.missing().empty())
+    text += printable(reply.missing()) + ": there is no such file. Of its source there is to say:\n";
   for (const auto& entry : reply.entries()) text += entry_text(reply, entry, columns);
-  if (reply.entries().empty()) text = nothing_text(reply);
+  if (reply.entries().empty()) text += nothing_text(reply);
   return text + runs_text(reply, now_s) + importers_text(reply, now_s, cwd) + watched_text(reply.watched());
 }
 
 json::object explanation_json(const proto::ExplainReply& reply) {
   const auto& watched = reply.watched();
-  return {{"version", 1},
-          {"source", reply.source()},
-          {"exists", reply.source_exists()},
-          {"entries", to_array(reply.entries())},
-          {"imported_by", to_array(reply.importers())},
-          {"imported_by_count", reply.importers_count()},
-          {"run_as_program", to_array(reply.runs())},
-          {"watched", json::object{{"how", watched.how()},
-                                   {"path", watched.path()},
-                                   {"state", text_or_null(watched.state())},
-                                   {"reason", text_or_null(watched.reason())},
-                                   {"hint", text_or_null(watched.hint())}}}};
+  json::object document{{"version", 1},
+                        {"source", reply.source()},
+                        {"exists", reply.source_exists()},
+                        {"entries", to_array(reply.entries())},
+                        {"imported_by", to_array(reply.importers())},
+                        {"imported_by_count", reply.importers_count()},
+                        {"run_as_program", to_array(reply.runs())},
+                        {"watched", json::object{{"how", watched.how()},
+                                                 {"path", watched.path()},
+                                                 {"state", text_or_null(watched.state())},
+                                                 {"reason", text_or_null(watched.reason())},
+                                                 {"hint", text_or_null(watched.hint())}}}};
+  if (!reply.missing().empty()) document["missing"] = reply.missing();
+  return document;
 }
 
 }  // namespace kiln

@@ -17,14 +17,20 @@
 //     magic      the magic number of the bytecode that is wanted
 //     made_us    that Kiln took to make it, the last time; null if others made it, or that is not known
 //     restored   then it was not compiled, but taken from the store
+//     taken      of what is stale or an error: Python imports it all the same
+//     in_the_way of those, too: what is in its place and is not replaced, "a directory"; else null
+//     interpreter_gone  there is nothing at the interpreter's path any more
 //     error      {type, message, line, column, text}, or null
 //     warnings   what compiling it said, or null
 //   imported_by  programs that imported it, newest first: [{entry, python, version, last_run_s}]; entry is a
 //                path, "-m NAME" or "-c"; last_run_s in seconds since 1970
 //   imported_by_count  of all; imported_by has the newest of them
 //   run_as_program     the same of itself: how it was run
+//   missing      the bytecode file that was asked for, where that is not there; else the key is not, either
 //   own_index    true, and else not there: the daemon that was asked does not keep the cache's index
-//   watched      {how: root | directory | no, path, state, reason, hint}; state, reason and hint of a root
+//   watched      {how: root | directory | no, path, state, reason, hint}; state, reason and hint of a root;
+//   reason also of a
+//                file that a root leaves out
 #pragma once
 
 #include <boost/json/object.hpp>

@@ -23,8 +23,9 @@ int trouble_of(const std::string& message) {
 }
 
 // Where a source can be read, it is its bytecode that cannot be written.
-std::string place_of_trouble(const std::string& source) {
-  if (::access(source.c_str(), R_OK) != 0) return source;
+std::string place_of_trouble(const proto::PrecompileEvent::Error& error) {
+  const std::string& source = error.path();
+  if (error.pyc().empty() || ::access(source.c_str(), R_OK) != 0) return source;
   return std::filesystem::path(source).parent_path() / "__pycache__";
 }
 
@@ -39,10 +40,15 @@ std::string listing(const std::string& source) {
 }  // namespace
 
 void PrecompileHints::add(const proto::PrecompileEvent::Error& error) {
-  const int trouble = is_system_error(error.type()) ? trouble_of(error.message()) : 0;
+  // What is no regular file, and not written over.
+  const bool is_in_the_way = error.type() == "FileExistsError" && !error.pyc().empty();
+  const int trouble = is_in_the_way                   ? EEXIST
+                      : is_system_error(error.type()) ? trouble_of(error.message())
+                                                      : 0;
   if (trouble == 0 || std::ranges::find(hints_, trouble, &Hint::trouble) != hints_.end()) return;
-  std::string command =
-      trouble == ENOENT ? listing(error.path()) : path_hint(trouble, place_of_trouble(error.path()));
+  std::string command = trouble == EEXIST   ? move_aside(error.pyc())
+                        : trouble == ENOENT ? listing(error.path())
+                                            : path_hint(trouble, place_of_trouble(error));
   if (!command.empty()) hints_.push_back({trouble, std::move(command)});
 }
 

@@ -249,7 +249,10 @@ void run_program(const ChosenInterpreter& interpreter, std::span<char* const> ar
 
 namespace {
 
+// TARGET is not there, or cannot be reached, by errno. As an image has it.
 Error missing_target(const std::string& target) {
+  if (errno != ENOENT && errno != ENOTDIR)
+    return errno_error("cannot open " + target, Reason::target_unreadable);
   const auto path = absolute_path_of(target);
   const std::string meant = path ? meant_instead_of(*path) : std::string();
   return {Reason::target_missing, std::string(wording(Reason::target_missing)) + meant, {}};

@@ -10,6 +10,7 @@
 #include "client/connection.h"
 #include "client/daemon_cache.h"
 #include "client/status_screen.h"
+#include "common/absence.h"
 #include "common/arguments.h"
 #include "common/json_text.h"
 #include "common/print_error.h"
@@ -28,7 +29,9 @@ Result<proto::Status> ask() {
   proto::Request request;
   request.mutable_status();
   TRY_VOID(connection.send(std::move(request)));
-  return TRY(connection.receive()).status();
+  proto::Status status = TRY(connection.receive()).status();
+  for (auto& one : *status.mutable_interpreters()) one.set_gone(is_gone(one.path()));
+  return status;
 }
 
 void add_stop(const proto::Status::Image& image, json::object& document) {
@@ -59,6 +62,7 @@ json::object to_json(const proto::Status& status) {
   for (const auto& one : status.interpreters()) {
     interpreters.push_back(
         {{"path", one.path()}, {"version", one.version()}, {"tag", one.tag()}, {"magic", one.magic()}});
+    if (one.gone()) interpreters.back().as_object()["gone"] = true;
   }
   json::array& images = (document["images"] = json::array()).as_array();
   for (const auto& one : status.images()) {

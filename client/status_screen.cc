@@ -97,7 +97,8 @@ class Screen {
     for (const auto& one : status.interpreters()) {
       section.items.push_back(line("  ", printable(one.path()),
                                    "  " + one.version() + (one.tag().empty() ? "" : ", " + one.tag()) +
-                                       ", magic " + std::to_string(one.magic())));
+                                       ", magic " + std::to_string(one.magic()) +
+                                       (one.gone() ? ", gone" : "")));
     }
     if (section.items.empty()) section.items.emplace_back("  none yet\n");
     return section;

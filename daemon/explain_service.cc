@@ -1,10 +1,10 @@
 #include "daemon/explain_service.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <utility>
 
 #include "common/absence.h"
-#include "common/path_text.h"
 #include "common/shell_word.h"
 #include "daemon/blocking.h"
 #include "daemon/explanation.h"
@@ -18,6 +18,7 @@ namespace asio = boost::asio;
 namespace {
 
 Error unknown(const std::string& path) {
+  if (const auto reachable = check_reachable(path); !reachable) return reachable.error();
   const std::string nothing = "Kiln knows nothing of " + path;
   const std::string absence = absence_of(path);
   if (!absence.empty()) return {Reason::not_found, nothing + ", and " + absence, "kiln list"};
@@ -38,6 +39,17 @@ Error not_compiled_yet(const std::string& path) {
           "kiln explain " + shell_word(path)};
 }
 
+bool has(const KnownFile& file, const std::vector<std::string>& pycs) {
+  return std::ranges::any_of(file.entries, [&](const IndexEntry& entry) {
+    return std::ranges::find(pycs, entry.pyc) != pycs.end();
+  });
+}
+
+// PATH, which was asked for, is bytecode, and FILE tells of other bytecode of its source.
+bool is_of_other(const KnownFile& file, const std::string& path) {
+  return path.ends_with(".pyc") && !has(file, names_of(path));
+}
+
 }  // namespace
 
 asio::awaitable<void> ExplainService::serve(Session& session, const proto::ExplainRequest& request) {
@@ -46,9 +58,9 @@ asio::awaitable<void> ExplainService::serve(Session& session, const proto::Expla
   if (!file) co_return co_await session.refuse(file.error());
   if (!file->is_known() && watch_.will_compile(path))
     co_return co_await session.refuse(not_compiled_yet(path));
-  auto explained = co_await look(std::move(*file));
+  auto explained = co_await look(std::move(*file), path);
   if (!explained) co_return co_await session.refuse(explained.error());
-  watch_.describe(std::string(directory_of(explained->source())), *explained->mutable_watched());
+  watch_.describe(explained->source(), *explained->mutable_watched());
   proto::Reply reply;
   *reply.mutable_explain() = std::move(*explained);
   co_await session.reply(reply);
@@ -70,10 +82,24 @@ asio::awaitable<Result<std::vector<std::string>>> ExplainService::names(std::str
       thread_, [path = std::move(path)]() -> Result<std::vector<std::string>> { return names_of(path); });
 }
 
-asio::awaitable<Result<proto::ExplainReply>> ExplainService::look(KnownFile file) {
-  return run_blocking(thread_, [this, file = std::move(file)]() -> Result<proto::ExplainReply> {
-    return explain(file, overlay_);
-  });
+asio::awaitable<Result<proto::ExplainReply>> ExplainService::look(KnownFile file, std::string path) {
+  return run_blocking(
+      thread_, [this, file = std::move(file), path = std::move(path)] { return look_here(file, path); });
+}
+
+Result<proto::ExplainReply> ExplainService::look_here(const KnownFile& file, const std::string& path) {
+  TRY_VOID(check_reachable(file.source));
+  if (!is_of_other(file, path)) return explain(file, overlay_);
+  TRY_VOID(check_reachable(path));
+  KnownFile asked = unmet_bytecode(clean_path(path));
+  if (!asked.is_known()) {
+    auto reply = explain(file, overlay_);
+    if (!absence_of(path).empty()) reply.set_missing(clean_path(path));
+    return reply;
+  }
+  asked.importers = file.importers;
+  asked.runs = file.runs;
+  return explain(asked, overlay_);
 }
 
 asio::awaitable<Result<KnownFile>> ExplainService::unmet(std::string path) {

@@ -24,7 +24,9 @@ class ExplainService {
   boost::asio::awaitable<Result<KnownFile>> find(std::string path);
   // Not coroutines themselves, so that no lambda is a temporary of a co_await (see blocking.h).
   boost::asio::awaitable<Result<std::vector<std::string>>> names(std::string path);
-  boost::asio::awaitable<Result<proto::ExplainReply>> look(KnownFile file);
+  boost::asio::awaitable<Result<proto::ExplainReply>> look(KnownFile file, std::string path);
+  // FILE as its files are. PATH is what was asked for.
+  Result<proto::ExplainReply> look_here(const KnownFile& file, const std::string& path);
   // What there is to say of a file that the index has not.
   boost::asio::awaitable<Result<KnownFile>> unmet(std::string path);
 

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <optional>
 
+#include "common/absence.h"
 #include "common/path_text.h"
 #include "common/pyc.h"
 #include "daemon/bytecode_place.h"
@@ -89,6 +90,20 @@ EntryState state_of(const IndexEntry& entry, const Sight& sight) {
   return is_still_error(entry, *sight.source) ? EntryState::error : EntryState::stale;
 }
 
+// What Python goes by says that the bytecode is that of the source, and it is not, or need not be.
+bool is_taken(const PycCheck& check) {
+  if (check.freshness == Freshness::changed || check.freshness == Freshness::doubtful) return true;
+  return check.freshness == Freshness::hash && check.kind == PycKind::unchecked_hash;
+}
+
+// What is at PYC and is not replaced, for it is no regular file. Empty: nothing.
+std::string in_the_way_at(const std::string& pyc) {
+  struct stat status {};
+  if (::lstat(pyc.c_str(), &status) != 0 || S_ISREG(status.st_mode)) return {};
+  if (S_ISDIR(status.st_mode)) return "a directory";
+  return S_ISLNK(status.st_mode) ? "a symbolic link" : "what is no regular file";
+}
+
 void describe(const IndexEntry& entry, const Sight& sight, proto::ExplainReply::Entry& described) {
   const EntryState state = state_of(entry, sight);
   described.set_pyc(entry.pyc);
@@ -102,12 +117,17 @@ void describe(const IndexEntry& entry, const Sight& sight, proto::ExplainReply::
   described.set_sourceless(directory_of(entry.pyc) == directory_of(entry.source));
   described.set_warnings(name_file_in(entry.warnings, entry.source));
   if (sight.check.kind) described.set_kind(kind_word(*sight.check.kind));
+  if (state == EntryState::stale || state == EntryState::error) {
+    described.set_taken(is_taken(sight.check));
+    described.set_in_the_way(in_the_way_at(entry.pyc));
+  }
   if (state == EntryState::stale) described.set_why(std::string(word(sight.check.freshness)));
   if (state == EntryState::error) describe(*entry.error, entry.source, *described.mutable_error());
 }
 
 void add_interpreter(const std::vector<InterpreterInfo>& interpreters, const IndexEntry& entry,
                      proto::ExplainReply::Entry& described) {
+  described.set_interpreter_gone(!entry.executable.empty() && is_gone(entry.executable));
   const auto found = std::ranges::find(interpreters, entry.executable, &InterpreterInfo::executable);
   if (found == interpreters.end()) return;
   described.set_version(found->version);

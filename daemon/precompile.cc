@@ -149,7 +149,7 @@ class Precompilation {
       walk_sources(
           {target.path(), target.spelling()}, exclude, [this] { return cancel_.raised(); }, list);
     }
-    for (const auto& [spelling, error] : list.errors) report_error(spelling, error, {});
+    for (const auto& [spelling, error] : list.errors) report_error(spelling, error, {}, {});
     std::unordered_set<std::string> seen;  // targets may overlap
     for (auto& file : list.files) {
       if (seen.insert(file.path).second) sources_.push_back(std::move(file));
@@ -410,7 +410,7 @@ class Precompilation {
     batch.files[task.source].error = error;
     const auto& interpreter = batch.interpreter;
     const auto& tag = interpreter.cache_tag.empty() ? interpreter.version : interpreter.cache_tag;
-    report_error(sources_[task.source].spelling, error, tag);
+    report_error(sources_[task.source].spelling, error, tag, batch.files[task.source].pyc);
   }
 
   // The request as a whole has failed.
@@ -424,7 +424,8 @@ class Precompilation {
     cancel_.raise();
   }
 
-  void report_error(const std::string& spelling, const CompileError& error, const std::string& tag) {
+  void report_error(const std::string& spelling, const CompileError& error, const std::string& tag,
+                    const std::string& pyc) {
     proto::PrecompileEvent event;
     auto& said = *event.mutable_error();
     said.set_path(spelling);
@@ -432,6 +433,7 @@ class Precompilation {
     said.set_column(error.column);
     said.set_type(error.type);
     said.set_message(error.message);
+    said.set_pyc(pyc);
     // Where there is but one interpreter, there is no other to be told from.
     if (interpreters_.size() > 1) said.set_tag(tag);
     const std::lock_guard lock(mutex_);

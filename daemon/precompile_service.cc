@@ -171,7 +171,8 @@ Result<proto::PrecompileEvent::Summary> PrecompileService::work(Job& job) {
     done.summary.set_overlaid(done.summary.overlaid() + count_existing(overlaid));
   }
   memory_.keep(job.request, interpreters, then, done.summary);
-  if (!job.request.check())
+  const bool has_made_any = done.summary.compiled() + done.summary.restored() > 0;
+  if (has_made_any && !job.request.check())
     done.summary.set_not_kept(why_not_kept(std::string(directory_of(overlay_.dir()))));
   return done.summary;
 }

@@ -65,7 +65,10 @@ class Walk {
     std::vector<std::string> directories;
     for (const auto& name : names) {
       if (is_excluded(exclude_, name, way + name)) continue;
-      if (is_real_directory(::dirfd(dir.get()), name)) {
+      errno = 0;
+      const bool is_directory = is_real_directory(::dirfd(dir.get()), name);
+      if (errno == EACCES) return fail(spelling);  // it can be listed, but not entered
+      if (is_directory) {
         if (!leave_out(name)) directories.push_back(name);
       } else if (name.ends_with(".py")) {
         add_if_regular(::dirfd(dir.get()), name, path, spelling);
@@ -111,13 +114,24 @@ bool is_skipped_directory(std::string_view name) {
   return std::find(kSkipped.begin(), kSkipped.end(), name) != kSkipped.end();
 }
 
-bool is_excluded(const std::vector<std::string>& exclude, const std::string& name, const std::string& way) {
-  return std::ranges::any_of(exclude, [&](const std::string& given) {
+namespace {
+
+// Empty: none does.
+std::string_view what_excludes(const std::vector<std::string>& exclude, const std::string& name,
+                               const std::string& way) {
+  const auto found = std::ranges::find_if(exclude, [&](const std::string& given) {
     const std::string pattern(without_last_slash(given));
     const bool whole = pattern.find('/') != std::string::npos;
     const char* glob = pattern.c_str() + (pattern.starts_with('/') ? 1 : 0);
     return ::fnmatch(glob, (whole ? way : name).c_str(), whole ? FNM_PATHNAME : 0) == 0;
   });
+  return found != exclude.end() ? std::string_view(*found) : std::string_view();
+}
+
+}  // namespace
+
+bool is_excluded(const std::vector<std::string>& exclude, const std::string& name, const std::string& way) {
+  return !what_excludes(exclude, name, way).empty();
 }
 
 CompileError system_error(int error_number) {
@@ -145,15 +159,20 @@ CompileError system_error(int error_number) {
   return {type, std::strerror(error_number)};
 }
 
-bool is_left_out(const std::vector<std::string>& exclude, std::string_view way) {
+std::string_view what_leaves_out(const std::vector<std::string>& exclude, std::string_view way) {
   for (std::size_t start = 0; start < way.size();) {
     const auto end = std::min(way.find('/', start), way.size());
-    const std::string name(way.substr(start, end - start));
-    if (is_skipped_directory(name) && name != "__pycache__") return true;
-    if (is_excluded(exclude, name, std::string(way.substr(0, end)))) return true;
+    const std::string_view name = way.substr(start, end - start);
+    if (is_skipped_directory(name) && name != "__pycache__") return name;
+    const auto pattern = what_excludes(exclude, std::string(name), std::string(way.substr(0, end)));
+    if (!pattern.empty()) return pattern;
     start = end + 1;
   }
-  return false;
+  return {};
+}
+
+bool is_left_out(const std::vector<std::string>& exclude, std::string_view way) {
+  return !what_leaves_out(exclude, way).empty();
 }
 
 std::string clean_path(const std::string& path) {

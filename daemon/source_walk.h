@@ -55,9 +55,10 @@ bool is_skipped_directory(std::string_view name);
 // True if one of the patterns EXCLUDE, as of walk_sources(), matches NAME, to which WAY leads down.
 bool is_excluded(const std::vector<std::string>& exclude, const std::string& name, const std::string& way);
 
-// True if what WAY, relative, leads to from a directory is left out with EXCLUDE: it, or a directory on the
-// way.
-// __pycache__ is none of those.
+// Why what WAY, relative, leads to from a directory is left out with EXCLUDE, it or a directory on the way:
+// the pattern, or the name of a directory that is_skipped_directory(), of which __pycache__ is none here.
+// Empty: it is not.
+std::string_view what_leaves_out(const std::vector<std::string>& exclude, std::string_view way);
 bool is_left_out(const std::vector<std::string>& exclude, std::string_view way);
 
 // A failed system call in Python's words: PermissionError, "Permission denied".

@@ -23,6 +23,8 @@ bool may_be_of(std::uint32_t magic, const std::string& tag) {
 
 // 0: there is no header that the Python of TAG would read.
 std::uint32_t magic_of(const std::string& pyc, const std::string& tag) {
+  std::error_code unknown;
+  if (!fs::is_regular_file(pyc, unknown)) return 0;  // a pipe would hold us up
   char start[kMaxPycHeaderSize];
   std::ifstream file(pyc, std::ios::binary);
   file.read(start, sizeof start);
@@ -40,8 +42,7 @@ KnownFile unmet_file(const std::string& source) {
   for (const fs::directory_iterator end; !failed && at != end; at.increment(failed)) {
     const std::string pyc = at->path();
     const auto name = parse_pyc_name(at->path().filename().native());
-    std::error_code unknown;
-    if (!name || source_from_cache(pyc) != source || !at->is_regular_file(unknown)) continue;
+    if (!name || source_from_cache(pyc) != source) continue;
     IndexEntry entry;
     entry.source = source;
     entry.pyc = pyc;

@@ -432,11 +432,14 @@ void WatchService::forget_missing() {
   tidied_at_ = imported_.size() + indexed_.size();
 }
 
-void WatchService::describe(const std::string& directory, proto::ExplainReply::Watched& watched) const {
+void WatchService::describe(const std::string& source, proto::ExplainReply::Watched& watched) const {
+  const std::string directory(directory_of(source));
   watched.set_how(imported_.contains(directory) ? "directory" : "no");
   watched.set_path(directory);
   watched.set_reason(watcher_.why_unheard(directory));
-  const WatchedRoot* const covering = roots_.covering(directory);
+  if (const std::string why = roots_.why_left_out(source); !why.empty() && watched.how() == "no")
+    watched.set_reason(why);
+  const WatchedRoot* const covering = roots_.covering(source);
   if (covering == nullptr) return;
   for (const auto& root : watcher_.describe().roots) {
     if (root.path != covering->path) continue;

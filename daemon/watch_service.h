@@ -56,7 +56,7 @@ class WatchService {
 
   bool has_roots() const { return !roots_.empty(); }
   // How changes in DIRECTORY are heard of. To be asked after something of the index: it then has the roots.
-  void describe(const std::string& directory, proto::ExplainReply::Watched& watched) const;
+  void describe(const std::string& source, proto::ExplainReply::Watched& watched) const;
 
   // Its roots and limit.
   void describe(proto::Status& status) const;

@@ -12,9 +12,9 @@ bool WatchedRoot::holds(std::string_view path) const {
   return path == this->path || is_below(path, this->path);
 }
 
-bool WatchedRoot::covers(std::string_view path) const {
-  if (path == this->path) return true;
-  return holds(path) && !is_left_out(ignore, path.substr(this->path == "/" ? 1 : this->path.size() + 1));
+std::string_view WatchedRoot::what_leaves_out(std::string_view path) const {
+  if (path == this->path) return {};
+  return kiln::what_leaves_out(ignore, path.substr(this->path == "/" ? 1 : this->path.size() + 1));
 }
 
 void WatchedRoots::add(WatchedRoot root) {
@@ -27,12 +27,26 @@ const WatchedRoot* WatchedRoots::at(const std::string& path) const {
   return found != roots_.end() ? &found->second : nullptr;
 }
 
-const WatchedRoot* WatchedRoots::covering(std::string_view path) const {
+const WatchedRoot* WatchedRoots::innermost(std::string_view path) const {
   for (auto above = path; !above.empty(); above = above == "/" ? "" : directory_of(above)) {
     const auto found = roots_.find(above);
-    if (found != roots_.end()) return found->second.covers(path) ? &found->second : nullptr;
+    if (found != roots_.end()) return &found->second;
   }
   return nullptr;
+}
+
+const WatchedRoot* WatchedRoots::covering(std::string_view path) const {
+  const WatchedRoot* const root = innermost(path);
+  return root != nullptr && root->covers(path) ? root : nullptr;
+}
+
+std::string WatchedRoots::why_left_out(std::string_view path) const {
+  const WatchedRoot* const root = innermost(path);
+  const std::string_view what = root != nullptr ? root->what_leaves_out(path) : std::string_view();
+  if (what.empty()) return {};
+  if (std::ranges::find(root->ignore, what) != root->ignore.end())
+    return "watch.ignore of " + root->path + " has " + std::string(what);
+  return "below " + root->path + ", what is in a directory called " + std::string(what) + " is left out";
 }
 
 bool WatchedRoots::may_hold(std::string_view path) const {

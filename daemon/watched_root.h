@@ -28,7 +28,10 @@ struct WatchedRoot {
   // PATH, absolute, is the root itself or lies below it, whether or not it is left out there.
   bool holds(std::string_view path) const;
   // It holds PATH, and leaves out neither that nor a directory on the way.
-  bool covers(std::string_view path) const;
+  bool covers(std::string_view path) const { return holds(path) && what_leaves_out(path).empty(); }
+  // The pattern, or the name of a directory that is never looked into, by which it leaves PATH, which it
+  // holds, out; empty: it does not.
+  std::string_view what_leaves_out(std::string_view path) const;
 
   bool operator==(const WatchedRoot&) const = default;
 };
@@ -45,6 +48,9 @@ class WatchedRoots {
   const WatchedRoot* at(const std::string& path) const;
   // The root whose rules hold for PATH: the innermost that holds it, null if that leaves it out.
   const WatchedRoot* covering(std::string_view path) const;
+  // What of the innermost root that holds PATH leaves it out, as words: "watch.ignore of /app has vendor";
+  // empty: nothing does.
+  std::string why_left_out(std::string_view path) const;
   // Something at PATH, or below it, may be of a root.
   bool may_hold(std::string_view path) const;
   // Some source at PATH, or below it, may be wanted by a root that keeps all.
@@ -54,6 +60,8 @@ class WatchedRoots {
   auto end() const { return roots_.end(); }
 
  private:
+  const WatchedRoot* innermost(std::string_view path) const;  // that holds PATH
+
   std::map<std::string, WatchedRoot, std::less<>> roots_;  // by path
 };
 

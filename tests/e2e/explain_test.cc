@@ -164,6 +164,56 @@ TEST_F(Explain, ModulesOfAnUnwritableTreeAreRecorded) {
   EXPECT_TRUE(await_text(unwritable / "util.py", "second.py (python3."));
 }
 
+// Of other bytecode of the same source nothing is said as if it were that.
+TEST_F(Explain, BytecodeThatIsNotThereIsSaidToBe) {
+  precompile();
+  const std::string other = tree() + "/__pycache__/shared.cpython-2.pyc";
+  EXPECT_THAT(explain(other).out,
+              AllOf(HasSubstr(other + ": there is no such file."), HasSubstr(module() + ": fresh for ")));
+  EXPECT_THAT(explain(pyc()).out, Not(HasSubstr("there is no such file")));
+  fs::copy(pyc(), other);
+  EXPECT_THAT(explain(other).out, AllOf(HasSubstr("for cpython-2\n"), HasSubstr("Kiln has not met it"),
+                                        Not(HasSubstr("there is no such file"))));
+}
+
+TEST_F(Explain, OldBytecodeThatIsTakenForASourceThatDoesNotCompileIsTold) {
+  kiln({"precompile", "--python", any_python().path, "--invalidation-mode", "unchecked-hash", tree()});
+  write_file(module(), "VALUE = = 3\n");
+  kiln({"precompile", "--python", any_python().path, tree()});
+  EXPECT_THAT(explain(module()).out,
+              AllOf(HasSubstr(module() + ": error for "), HasSubstr("and runs old code")));
+}
+
+TEST_F(Explain, ADirectoryInThePlaceOfBytecodeIsTold) {
+  fs::create_directories(pyc());
+  const std::string hint = "mv " + pyc() + " " + pyc() + ".aside\n";
+  EXPECT_THAT(explain(module()).out, HasSubstr("What takes that away: " + hint)) << "not met";
+  const Outcome outcome = kiln({"precompile", "--python", any_python().path, module()});
+  EXPECT_THAT(outcome.err, HasSubstr("hint: " + hint));
+  EXPECT_THAT(explain(module()).out, HasSubstr("What takes that away: " + hint));
+}
+
+TEST_F(Explain, WhatLeavesAFileOutOfARootIsTold) {
+  precompile();
+  write_file(home_dir() + "/kiln.toml", "watch.ignore = [\"sha*.py\"]\n");
+  kiln({"watch", tree()});
+  EXPECT_THAT(explain(module()).out, HasSubstr("Watched: no: watch.ignore of " + tree() + " has sha*.py.\n"));
+  kiln({"unwatch", tree()});
+  fs::remove(home_dir() + "/kiln.toml");
+}
+
+TEST_F(Explain, AnInterpreterThatIsGoneIsTold) {
+  const std::string gone = work_dir() + "/venv/bin/python";
+  run({.argv = {any_python().path, "-m", "venv", "--without-pip", work_dir() + "/venv"}});
+  kiln({"precompile", "--python", gone, tree()});
+  EXPECT_THAT(explain(module()).out, Not(HasSubstr("is gone")));
+  EXPECT_THAT(kiln({"status"}).out, Not(HasSubstr(", gone")));
+  fs::rename(work_dir() + "/venv", work_dir() + "/moved");
+  EXPECT_THAT(explain(module()).out, HasSubstr("  " + gone + " is gone: "));
+  EXPECT_THAT(kiln({"status"}).out, HasSubstr(", gone\n"));
+  EXPECT_THAT(kiln({"status", "--json"}).out, HasSubstr("\"gone\":true"));
+}
+
 TEST_F(Explain, AFileIsFoundByASymlink) {
   precompile();
   fs::create_directory_symlink(tree(), work_dir() + "/link");

@@ -1,4 +1,5 @@
 // Mistakes that users make, and what each is told: a row a mistake, in the words that are printed.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sched.h>
 #include <sys/mount.h>
@@ -350,8 +351,7 @@ const Mistake kMistakes[] = {
     {"explain_directory", {"explain", "d"}, error("$W/d is a directory", "kiln list $W/d"), 1},
     {"explain_circle",
      {"explain", "circle.py"},
-     error("Kiln knows nothing of $W/circle.py, and it cannot be reached: Too many levels of symbolic links",
-           "kiln list"),
+     error("$W/circle.py cannot be reached: Too many levels of symbolic links", "namei -l $W/circle.py"),
      1,
      {},
      "ln -s circle.py circle.py"},
@@ -705,12 +705,13 @@ TEST(RootMistakes, ACacheOfAnotherUser) {
 }
 
 // In a mount namespace of its own: daemon, COMMAND and a disk of four blocks that are taken.
-Outcome with_a_full_disk(const std::string& command) {
+Outcome with_a_full_disk(const std::string& command, const std::string& prepare = ":") {
   const std::string disk = work_dir() + "/disk";
   fs::create_directories(disk);
-  const std::string script = "mkdir -m 700 disk/cache; cat /dev/zero > disk/all 2>&-; '" + kiln_binary() +
-                             "' daemon start > /dev/null; '" + kiln_binary() + "' " + command +
-                             "; code=$?; '" + kiln_binary() + "' daemon stop > /dev/null; exit $code";
+  const std::string script = "mkdir -m 700 disk/cache; " + prepare + "; cat /dev/zero > disk/all 2>&-; '" +
+                             kiln_binary() + "' daemon start > /dev/null; '" + kiln_binary() + "' " +
+                             command + "; code=$?; '" + kiln_binary() +
+                             "' daemon stop > /dev/null; exit $code";
   Invocation invocation{.argv = {"/bin/sh", "-c", script},
                         .environment = environment_with({"KILN_CACHE_DIR=" + disk + "/cache",
                                                          "KILN_RUNTIME_DIR=" + work_dir() + "/run"})};
@@ -740,6 +741,15 @@ TEST(RootMistakes, AFullDiskWhereNothingIsKept) {
                              "/disk/cache is full: what was compiled is in its place, but Kiln cannot note "
                              "it\n\nhint: kiln doctor\n");
   EXPECT_EQ(describe_status(outcome.status), "exit 0");
+}
+
+TEST(RootMistakes, AFullDiskWhereNothingIsCompiled) {
+  reset_work_dir();
+  const Outcome outcome = with_a_full_disk("precompile disk/a.py", ": > disk/a.py");
+  if (describe_status(outcome.status) == "exit 126") GTEST_SKIP() << "nothing can be mounted here";
+  EXPECT_THAT(outcome.err, testing::HasSubstr(": No space left on device\n"));
+  EXPECT_THAT(outcome.err, testing::Not(testing::HasSubstr("what was compiled is in its place")));
+  EXPECT_THAT(outcome.out, testing::HasSubstr("compiled 0, fresh 0, errors 1"));
 }
 
 TEST(WatchMistakes, ATreeOfWhichNothingIsHeard) {

@@ -216,6 +216,7 @@ TEST_F(ExplainReport, ItIsToldWhatPythonItselfMakesOfStaleBytecode) {
   entry_.set_state("stale");
   entry_.set_why("hash");
   entry_.set_kind("unchecked-hash");
+  entry_.set_taken(true);
   *reply_.add_entries() = entry_;
   EXPECT_THAT(text(), HasSubstr("Python takes it all the same, for it is not to be checked; what compiles it "
                                 "anew is: kiln precompile /app/mod.py\n"));
@@ -237,6 +238,60 @@ TEST_F(ExplainReport, WhatKilnHasNotMetIsOfAVersion) {
   EXPECT_THAT(text(), HasSubstr("Kiln has not met it: Python, or something else, has made that.\n"));
 }
 
+// `kiln clean --orphans` leaves what Kiln has not met.
+TEST_F(ExplainReport, AnOrphanComesWithWhatRemovesIt) {
+  entry_.set_state("orphan");
+  EXPECT_THAT(text(), HasSubstr("and kiln clean --orphans removes it.\n"));
+  entry_.set_python("");
+  EXPECT_THAT(text(), HasSubstr("What removes it: rm /app/__pycache__/mod.cpython-311.pyc\n"));
+  EXPECT_THAT(text(), testing::Not(HasSubstr("--orphans")));
+}
+
+TEST_F(ExplainReport, OldBytecodeThatPythonTakesIsTold) {
+  entry_.set_state("error");
+  entry_.mutable_error()->set_type("SyntaxError");
+  EXPECT_THAT(text(), testing::Not(HasSubstr("Python takes it")));
+  entry_.set_taken(true);
+  EXPECT_THAT(text(), HasSubstr("has its time and size: Python takes it all the same, and runs old code.\n"));
+  entry_.set_kind("unchecked-hash");
+  EXPECT_THAT(text(),
+              HasSubstr("  Older bytecode of it, /app/__pycache__/mod.cpython-311.pyc, is there, and is "
+                        "not to be checked: Python takes it all the same, and runs old code.\n"));
+  entry_.set_state("stale");
+  entry_.set_why("hash");
+  EXPECT_THAT(text(), HasSubstr("Python takes it all the same, for it is not to be checked;"));
+  entry_.set_taken(false);
+  entry_.set_why("magic");
+  EXPECT_THAT(text(), HasSubstr("The next import compiles it"));
+}
+
+TEST_F(ExplainReport, WhatIsInTheWayComesWithWhatTakesItAway) {
+  for (const char* state : {"stale", "error"}) {
+    entry_.set_state(state);
+    entry_.set_in_the_way("a directory");
+    EXPECT_THAT(text(),
+                HasSubstr("  Where its bytecode, /app/__pycache__/mod.cpython-311.pyc, belongs, a directory "
+                          "is in the way, over which Kiln writes nothing.\n"
+                          "  What takes that away: mv /app/__pycache__/mod.cpython-311.pyc "
+                          "/app/__pycache__/mod.cpython-311.pyc.aside\n"));
+    EXPECT_THAT(text(), testing::Not(HasSubstr("kiln precompile")));
+  }
+}
+
+TEST_F(ExplainReport, AnInterpreterThatIsGone) {
+  entry_.set_interpreter_gone(true);
+  EXPECT_THAT(text(),
+              HasSubstr("  /usr/bin/python3 is gone: only another interpreter could use this file.\n"));
+}
+
+TEST_F(ExplainReport, ABytecodeFileThatIsNotThere) {
+  reply_.set_missing("/app/__pycache__/mod.cpython-39.pyc");
+  EXPECT_THAT(text(),
+              StartsWith("/app/__pycache__/mod.cpython-39.pyc: there is no such file. Of its source there "
+                         "is to say:\n/app/mod.py: fresh for "));
+  EXPECT_EQ(explanation_json(reply_).at("missing"), "/app/__pycache__/mod.cpython-39.pyc");
+}
+
 TEST_F(ExplainReport, WithoutBytecodeItIsToldWhatMakesSome) {
   reply_.set_source_exists(true);
   EXPECT_THAT(explanation_text(reply_, kNow_s, "/"),
@@ -256,6 +311,9 @@ TEST_F(ExplainReport, AProgramHasNoBytecode) {
 
 TEST_F(ExplainReport, Watched) {
   auto& watched = *reply_.mutable_watched();
+  watched.set_reason("watch.ignore of /app has *.py");
+  EXPECT_THAT(text(), HasSubstr("Watched: no: watch.ignore of /app has *.py.\n"));
+  watched.clear_reason();
   watched.set_how("directory");
   EXPECT_THAT(text(), HasSubstr("Watched: /app, for what was imported; a change is compiled by itself.\n"));
   watched.set_how("root");
@@ -269,16 +327,16 @@ TEST_F(ExplainReport, Watched) {
 TEST_F(ExplainReport, Json) {
   *reply_.add_entries() = entry_;
   add_importer("-c", 0);
-  EXPECT_EQ(
-      boost::json::serialize(explanation_json(reply_)),
-      R"({"version":1,"source":"/app/mod.py","exists":true,"entries":[{)"
-      R"("pyc":"/app/__pycache__/mod.cpython-311.pyc","python":"/usr/bin/python3","version":"3.11.2",)"
-      R"("tag":"","optimize":0,"state":"fresh","why":null,"kind":"timestamp","overlaid":false,)"
-      R"("other_version":false,"sourceless":false,"magic":0,"made_us":null,"restored":false,"error":null,)"
-      R"("warnings":null}],)"
-      R"("imported_by":[{"entry":"-c","python":"/usr/bin/python3","version":"3.11.2",)"
-      R"("last_run_s":1700000000}],"imported_by_count":1,"run_as_program":[],)"
-      R"("watched":{"how":"no","path":"/app","state":null,"reason":null,"hint":null}})");
+  EXPECT_EQ(boost::json::serialize(explanation_json(reply_)),
+            R"({"version":1,"source":"/app/mod.py","exists":true,"entries":[{)"
+            R"("pyc":"/app/__pycache__/mod.cpython-311.pyc","python":"/usr/bin/python3","version":"3.11.2",)"
+            R"("tag":"","optimize":0,"state":"fresh","why":null,"kind":"timestamp","overlaid":false,)"
+            R"("other_version":false,"sourceless":false,"magic":0,"taken":false,"in_the_way":null,)"
+            R"("interpreter_gone":false,"made_us":null,"restored":false,"error":null,)"
+            R"("warnings":null}],)"
+            R"("imported_by":[{"entry":"-c","python":"/usr/bin/python3","version":"3.11.2",)"
+            R"("last_run_s":1700000000}],"imported_by_count":1,"run_as_program":[],)"
+            R"("watched":{"how":"no","path":"/app","state":null,"reason":null,"hint":null}})");
 }
 
 }  // namespace

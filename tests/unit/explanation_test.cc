@@ -102,6 +102,44 @@ TEST_F(Explanation, AHashIsCompared) {
   EXPECT_EQ(judged(), "fresh ");
   write_source("x = 2\n");
   EXPECT_EQ(judged(), "stale hash");
+  EXPECT_FALSE(explained().entries(0).taken());
+}
+
+TEST_F(Explanation, WhatPythonTakesThoughItIsOldIsTold) {
+  PycHeader header{.magic = kMagic, .kind = PycKind::unchecked_hash};
+  header.source_hash = 1;
+  scratch_.write("__pycache__/a.cpython-311.pyc", encode_pyc_header(header) + tiny_code());
+  EXPECT_EQ(judged(), "stale hash");
+  EXPECT_TRUE(explained().entries(0).taken());
+  entry_.error = CompileError{"SyntaxError", "invalid syntax", 1, 1};
+  const FileStamp stamp = stamp_of(source_);
+  entry_.source_mtime_ns = stamp.modified_ns;
+  entry_.source_size = stamp.size;
+  entry_.made.source_changed_ns = stamp.changed_ns;
+  EXPECT_EQ(judged(), "error ");
+  EXPECT_TRUE(explained().entries(0).taken());
+  header.magic = kMagic + 1;
+  scratch_.write("__pycache__/a.cpython-311.pyc", encode_pyc_header(header) + tiny_code());
+  EXPECT_FALSE(explained().entries(0).taken()) << "of another version";
+}
+
+TEST_F(Explanation, WhatIsInTheWayIsTold) {
+  EXPECT_EQ(explained().entries(0).in_the_way(), "");
+  fs::remove(pyc_);
+  EXPECT_EQ(explained().entries(0).in_the_way(), "");
+  fs::create_directory(pyc_);
+  EXPECT_EQ(explained().entries(0).in_the_way(), "a directory");
+  fs::remove(pyc_);
+  fs::create_symlink("nowhere", pyc_);
+  EXPECT_EQ(explained().entries(0).in_the_way(), "a symbolic link");
+}
+
+TEST_F(Explanation, AnInterpreterThatIsGoneIsTold) {
+  EXPECT_TRUE(explained().entries(0).interpreter_gone());
+  entry_.executable = "/bin/sh";
+  EXPECT_FALSE(explained().entries(0).interpreter_gone());
+  entry_.executable.clear();
+  EXPECT_FALSE(explained().entries(0).interpreter_gone()) << "Kiln has not met it";
 }
 
 TEST_F(Explanation, AnErrorHoldsUntilTheSourceChanges) {

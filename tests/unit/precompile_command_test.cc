@@ -91,6 +91,7 @@ TEST(PrecompileHints, AreOneForEachKindOfTrouble) {
   const auto add = [&hints](const std::string& path, const std::string& type, const std::string& message) {
     proto::PrecompileEvent::Error error;
     error.set_path(path);
+    error.set_pyc(path + "c");
     error.set_type(type);
     error.set_message(message);
     hints.add(error);
@@ -107,6 +108,15 @@ TEST(PrecompileHints, AreOneForEachKindOfTrouble) {
   add("/etc/group", "OSError", "cannot write it: Read-only file system");
   EXPECT_EQ(hints.text(),
             "\nhint: ls /\nhint: namei -l '/none/d e.py'\nhint: df -h /etc\nhint: findmnt -T /etc\n");
+}
+
+TEST(PrecompileHints, WhatIsInTheWayIsMoved) {
+  PrecompileHints hints;
+  proto::PrecompileEvent::Error error;
+  error.set_type("FileExistsError");
+  error.set_pyc("/none/a.pyc");
+  hints.add(error);
+  EXPECT_EQ(hints.text(), "\nhint: mv /none/a.pyc /none/a.pyc.aside\n");
 }
 
 TEST(PrecompileCommand, WhatIsNoErrorOfPythonsCompilerHasPlainWords) {

@@ -58,6 +58,14 @@ TEST_F(UnmetFile, BytecodeOfAnotherVersionThanItsNameSaysIsOfNone) {
   EXPECT_EQ(found.entries[2].magic, kMagic) << "what PyPy writes is not known";
 }
 
+TEST_F(UnmetFile, WhatIsInItsPlaceIsTold) {
+  scratch_.write("mod.py", "x = 1\n");
+  std::filesystem::create_directories(path("__pycache__/mod.cpython-311.pyc"));
+  const KnownFile found = unmet_file(path("mod.py"));
+  ASSERT_EQ(found.entries.size(), 1U);
+  EXPECT_EQ(found.entries[0].magic, 0U);
+}
+
 TEST_F(UnmetFile, MayHaveNone) {
   EXPECT_TRUE(unmet_file(path("mod.py")).entries.empty());
   EXPECT_FALSE(unmet_file(path("mod.py")).is_known());

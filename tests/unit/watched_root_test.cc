@@ -46,6 +46,17 @@ TEST(WatchedRoots, TheWholeSystemMayBeOne) {
   EXPECT_EQ(covering(roots, "/proc/1"), "none");
 }
 
+TEST(WatchedRoots, SayWhatLeavesAPathOut) {
+  WatchedRoots roots;
+  roots.add({.path = "/app", .ignore = {"old_*.py", "/gen"}});
+  EXPECT_EQ(roots.why_left_out("/app/old_a.py"), "watch.ignore of /app has old_*.py");
+  EXPECT_EQ(roots.why_left_out("/app/gen/deep/a.py"), "watch.ignore of /app has /gen");
+  EXPECT_EQ(roots.why_left_out("/app/node_modules/a.py"),
+            "below /app, what is in a directory called node_modules is left out");
+  EXPECT_EQ(roots.why_left_out("/app/a.py"), "");
+  EXPECT_EQ(roots.why_left_out("/other/gen/a.py"), "");
+}
+
 TEST(WatchedRoots, SayWhereAllMayBeKept) {
   WatchedRoots roots;
   roots.add({.path = "/app"});
