@@ -259,7 +259,7 @@ TEST_P(Inspect, ShowsSeveralFilesEachAsAlone) {
   const auto path = compiled_shop(GetParam());
   const std::string one = kiln({"inspect", path}).out;
   const Outcome outcome = kiln({"inspect", path, "missing.pyc", path});
-  EXPECT_EQ(outcome.out, one + "\n\n" + one);
+  EXPECT_EQ(outcome.out, one + "\n" + one);
   EXPECT_THAT(outcome.err, HasSubstr("cannot open missing.pyc"));
   EXPECT_EQ(describe_status(outcome.status), "exit 1") << "though the last one is well";
   const std::string document = kiln({"inspect", "--json", path}).out;
