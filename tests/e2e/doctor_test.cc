@@ -439,7 +439,7 @@ TEST_F(Doctor, AMistakeInTheConfiguration) {
                              "sed -i --follow-symlinks '3s/^/# /' " + user_config_));
   kiln({"daemon", "stop"});
   kiln({"daemon", "start"});
-  fs::remove(user_config_);
+  write_file(user_config_, "");  // which KILN_CONFIG names
   expect_bad(examine(), line("bad", "configuration",
                              "the daemon has met a mistake: " + user_config_ +
                                  ":3: unknown key store.limits; did you mean store.limit?",
