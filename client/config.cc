@@ -11,8 +11,10 @@
 #include <string>
 
 #include "client/command.h"
+#include "client/configuration_mistake.h"
 #include "client/current_path.h"
 #include "client/known_path.h"
+#include "client/program_findings.h"
 #include "common/absence.h"
 #include "common/arguments.h"
 #include "common/config.h"
@@ -165,6 +167,13 @@ void print_description() {
   }
 }
 
+// Of what the environment says in vain.
+void warn_of_variables() {
+  if (const auto missing = missing_configuration()) print_warning(*missing);
+  for (const Finding& finding : unknown_variable_findings())
+    print_warning({Reason::config, finding.what, finding.hint});
+}
+
 int show_paths(const std::string& path, bool as_json) {
   const auto paths = config_paths(path, ::getenv);
   if (!paths) {
@@ -227,6 +236,7 @@ int config_command(std::span<char*> arguments) {
                  "kiln config"});
     return kExitFix;
   }
+  warn_of_variables();
   return only_paths ? show_paths(*absolute, as_json) : show_settings(*absolute, as_json);
 }
 

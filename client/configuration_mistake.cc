@@ -3,10 +3,20 @@
 #include <set>
 
 #include "client/current_path.h"
+#include "common/absence.h"
 #include "common/config.h"
 #include "common/print_error.h"
+#include "common/printable.h"
+#include "common/variables.h"
 
 namespace kiln {
+
+std::optional<Error> missing_configuration() {
+  const std::string path = text_of("KILN_CONFIG");
+  if (!path.starts_with('/') || absence_of(path).empty()) return std::nullopt;
+  return Error{Reason::config, "KILN_CONFIG names " + printable(path) + ": " + absence_of(path),
+               "unset KILN_CONFIG"};
+}
 
 void warn_of_configuration(std::vector<std::string> paths) {
   if (paths.empty()) {

@@ -2,10 +2,16 @@
 // it, and gets his answer.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "common/result.h"
+
 namespace kiln {
+
+// A file that KILN_CONFIG names, and that is not there: what it was to say does not hold.
+std::optional<Error> missing_configuration();
 
 // On standard error, if the files that hold for one of PATHS, absolute, have one. None: for the current
 // directory.

@@ -11,6 +11,7 @@
 #include <fstream>
 
 #include "client/configuration_mending.h"
+#include "client/configuration_mistake.h"
 #include "client/connection.h"
 #include "client/daemon_cache.h"
 #include "client/place_findings.h"
@@ -39,11 +40,23 @@ Findings none_to_ask(const Examined& examined) {
   return {{Severity::skip, none ? "only a running daemon can tell" : "the daemon cannot be asked"}};
 }
 
+// What an image was started with that another of the same interpreter need not have: " -I", " with
+// PYTHONHOME=/nosuch".
+std::string start_of(const proto::Status::Image& image) {
+  std::string text;
+  for (const auto& option : image.options()) text += " " + shell_argument(option);
+  std::string variables;
+  for (const auto& variable : image.environment()) {
+    if (variable.starts_with("PYTHON")) variables += " " + printable(variable);
+  }
+  return printable(text) + (variables.empty() ? "" : " with" + variables);
+}
+
 Finding of_image(const proto::Status::Image& image) {
   const std::string reason = image.state().substr(image.state().find(": ") + 2);
   const auto known = reason_from_word(reason);
   const std::string why = known ? std::string(wording(*known)) : reason;
-  return {Severity::warn, "runs of " + printable(image.python()) + " are executed: " + why,
+  return {Severity::warn, "runs of " + printable(image.python()) + start_of(image) + " are executed: " + why,
           "kiln daemon logs -n 20"};
 }
 
@@ -110,9 +123,13 @@ std::string more_watches(const proto::Status::Limit& limit) {
 Finding of_imports(const proto::Status& status) {
   const auto* limit = find_limit(status, "watches");
   const bool full = limit != nullptr && limit->used() >= limit->limit();
-  return {Severity::warn,
-          count_text(status.unwatched_imports()) + " directories of what was imported are not watched",
-          full ? more_watches(*limit) : ""};
+  const bool one = status.unwatched_imports() == 1;
+  std::string what =
+      count_text(status.unwatched_imports()) + (one ? " directory of what was imported is not watched"
+                                                    : " directories of what was imported are not watched");
+  if (!status.unwatched_directories().empty())
+    what += (one ? ": " : ", such as ") + printable(status.unwatched_directories(0));
+  return {Severity::warn, what, full ? more_watches(*limit) : "kiln status"};
 }
 
 // Whether PATH, a file or directory in Kiln's own cache, can be used: it is there, of the right TYPE, ours,
@@ -203,6 +220,8 @@ Findings configuration_findings(const std::string& path, const Examined& examine
              "the daemon has met a mistake: " + examined->status().daemon().configuration_error(),
              "kiln daemon restart"}};
   }
+  if (const auto missing = missing_configuration())
+    return {{Severity::warn, missing->message, missing->hint}};
   return {{Severity::ok, "no mistakes; kiln config shows all settings"}};
 }
 

@@ -2,9 +2,12 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <array>
 #include <cstdio>
 #include <ctime>
 #include <filesystem>
+#include <optional>
+#include <string_view>
 
 #include "client/command.h"
 #include "client/configuration_mistake.h"
@@ -17,6 +20,8 @@
 #include "common/json_text.h"
 #include "common/print_error.h"
 #include "common/screen.h"
+#include "common/shell_word.h"
+#include "common/suggestion.h"
 
 namespace kiln {
 namespace {
@@ -50,11 +55,26 @@ void print(const proto::ExplainReply& reply, bool own_index, bool as_json) {
   show(explanation_text(reply, std::time(nullptr), cwd, terminal_columns(STDOUT_FILENO)), Indented::others);
 }
 
+// `kiln explain rn main.py`: one file is taken, and the first word is none.
+std::optional<Error> misspelt_run(std::span<char*> arguments) {
+  constexpr std::array<std::string_view, 1> kWords{"run"};
+  if (arguments.size() < 2 || !suggestion_for(arguments[0], kWords)) return std::nullopt;
+  std::error_code ignored;
+  if (std::filesystem::exists(arguments[0], ignored)) return std::nullopt;
+  std::string command = "kiln explain run";
+  for (const char* const argument : arguments.subspan(1)) command += " " + shell_argument(argument);
+  return Error{Reason::usage, std::string(arguments[0]) + " is no file; did you mean run?", command};
+}
+
 }  // namespace
 
 int explain_command(std::span<char*> arguments) {
   if (!arguments.empty() && std::string_view(arguments[0]) == "run")
     return explain_run_command(arguments.subspan(1));
+  if (const auto misspelt = misspelt_run(arguments)) {
+    print_error(*misspelt);
+    return kExitUsage;
+  }
   CLI::App app("Says why a file's bytecode is fresh, stale or missing, and which programs import it",
                "kiln explain");
   std::string path;

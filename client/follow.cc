@@ -27,14 +27,15 @@ std::string spelling(const std::string& path, const std::string& directory) {
 
 void print(const proto::FollowEvent& event, const std::string& directory) {
   const std::string source = spelling(event.source(), directory);
+  const std::string level = event.optimize() > 0 ? " -O" + std::string(event.optimize() > 1 ? "O" : "") : "";
+  const std::string whose = event.tag() + level;
   if (!event.error_type().empty()) {
-    std::printf("error %s%s: %s\n", source.c_str(), source_position(event.line(), event.column()).c_str(),
-                error_words(event.error_type(), event.error_message()).c_str());
+    std::printf("error %s%s %s: %s\n", source.c_str(), source_position(event.line(), event.column()).c_str(),
+                whose.c_str(), error_words(event.error_type(), event.error_message()).c_str());
     return;
   }
   const char* what = event.recovered() ? "recovered" : event.restored() ? "restored" : "compiled";
-  const std::string level = event.optimize() > 0 ? " -O" + std::string(event.optimize() > 1 ? "O" : "") : "";
-  std::printf("%s %s %s%s in %.1f ms\n", what, source.c_str(), event.tag().c_str(), level.c_str(),
+  std::printf("%s %s %s in %.1f ms\n", what, source.c_str(), whose.c_str(),
               static_cast<double>(event.elapsed_us()) / 1000);
 }
 

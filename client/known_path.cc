@@ -5,6 +5,7 @@
 
 #include "client/connection.h"
 #include "common/absence.h"
+#include "common/print_error.h"
 #include "common/printable.h"
 #include "common/suggestion.h"
 
@@ -63,6 +64,22 @@ Result<void> check_known(const std::vector<std::string>& paths, const std::strin
                  hint};
   }
   return {};
+}
+
+Result<std::vector<std::string>> known_ones_of(const std::vector<std::string>& paths,
+                                               const std::string& hint) {
+  std::vector<std::string> known;
+  for (const auto& path : paths) {
+    const auto checked = check_known({path}, hint);
+    if (checked) {
+      known.push_back(path);
+    } else if (checked.error().reason != Reason::not_found) {
+      return checked.error();
+    } else {
+      print_error(checked.error());
+    }
+  }
+  return known;
 }
 
 }  // namespace kiln

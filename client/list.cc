@@ -67,12 +67,10 @@ Result<std::string> binary_of(const std::string& python) {
   return failed ? path : real.string();
 }
 
-Result<proto::Request> build_request(const ListArguments& arguments) {
+Result<proto::Request> build_request(const ListArguments& arguments, const std::vector<std::string>& paths) {
   proto::Request request;
   auto& list = *request.mutable_list();
   list.set_state(arguments.state);
-  const auto paths = TRY(outermost_paths(arguments.paths));
-  TRY_VOID(check_known(paths, "kiln list"));
   warn_of_configuration(paths);
   for (const auto& path : paths) list.add_paths(path);
   if (arguments.python) list.set_python(TRY(binary_of(*arguments.python)));
@@ -110,9 +108,9 @@ Result<void> check_compiler(const std::string& python) {
   return chosen ? check_is_interpreter(chosen->path, python) : Result<void>();  // it may be gone
 }
 
-// What comes by path is printed as it comes.
-Result<void> list(const ListArguments& arguments, ListReport& report) {
-  auto request = TRY(build_request(arguments));
+// What comes by path is printed as it comes. PATHS: absolute; none: everything.
+Result<void> list(const ListArguments& arguments, const std::vector<std::string>& paths, ListReport& report) {
+  auto request = TRY(build_request(arguments, paths));
   const auto* const order = std::ranges::find(kOrders, arguments.sort, &Order::name);
   if (order == std::end(kOrders)) {
     TRY_VOID(ask(std::move(request), [&](const ListEntry& entry) { report.add(entry); }));
@@ -128,6 +126,15 @@ Result<void> list(const ListArguments& arguments, ListReport& report) {
   for (const ListEntry& entry : entries) report.add(entry);
   finish(report, arguments);
   return {};
+}
+
+// As list(), of those paths that are known. The exit code: a path that is not must be mended.
+Result<int> list_known(const ListArguments& arguments, ListReport& report) {
+  const auto paths = TRY(outermost_paths(arguments.paths));
+  const auto known = TRY(known_ones_of(paths, "kiln list"));
+  const bool any = paths.empty() || !known.empty();
+  if (any) TRY_VOID(list(arguments, known, report));
+  return known.size() == paths.size() ? kExitDone : kExitFix;
 }
 
 void define_options(CLI::App& app, ListArguments& parsed) {
@@ -166,15 +173,15 @@ int list_command(std::span<char*> arguments) {
   const auto form = parsed.json ? ListReport::Form::json : ListReport::Form::lines;
   ListReport report(form, {terminal_columns(STDOUT_FILENO), wants_colour(), measure_of(parsed.sort)},
                     [](std::string_view text) { std::fwrite(text.data(), 1, text.size(), stdout); });
-  const auto listed = list(parsed, report);
+  const auto listed = list_known(parsed, report);
   if (!listed) {
     print_error(listed.error());
     return exit_code(listed.error());
   }
-  if (parsed.python && parsed.state.empty() && report.is_empty())
+  if (*listed == kExitDone && parsed.python && parsed.state.empty() && report.is_empty())
     print_warning({Reason::not_found, "Kiln knows nothing there that " + *parsed.python + " has compiled",
                    "kiln status"});
-  return kExitDone;
+  return *listed;
 }
 
 }  // namespace kiln

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "client/command.h"
 #include "client/interpreter_choice.h"
@@ -125,15 +126,32 @@ kiln::Error unknown(std::span<char*> arguments) {
   return {kiln::Reason::usage, "unknown command " + name + meant, "kiln --help"};
 }
 
+const Command* find_command(std::string_view name) {
+  const auto* const found = std::ranges::find(kCommands, name, &Command::name);
+  return found == kCommands.end() ? nullptr : found;
+}
+
+// `kiln help list`, as git and others have it.
+int help_of(std::span<char*> names) {
+  const Command* const command = find_command(names[0]);
+  if (command == nullptr) {
+    kiln::print_error(unknown(names));
+    return kExitUsage;
+  }
+  std::string help = "--help";
+  std::vector<char*> asked(names.begin() + 1, names.end());  // of `kiln help daemon start`, too
+  asked.push_back(help.data());
+  return command->run(asked);
+}
+
 int run_named(std::span<char*> arguments) {
   if (arguments.empty()) {
     print_help();
     return kExitUsage;
   }
   const std::string_view name = arguments[0];
-  for (const auto& command : kCommands) {
-    if (command.name == name) return command.run(arguments.subspan(1));
-  }
+  if (const Command* const command = find_command(name)) return command->run(arguments.subspan(1));
+  if (name == "help" && arguments.size() > 1) return help_of(arguments.subspan(1));
   if (name == "--help" || name == "-h" || name == "help") {
     print_help();
     return kExitDone;

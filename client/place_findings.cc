@@ -61,13 +61,9 @@ bool is_kilns(const std::string& directory, const std::string& variable) {
   return value_of(variable.c_str()) == nullptr || is_for_kiln(directory);
 }
 
-// Where it leads to is named, for that is what the user means.
 Finding linked_directory(const std::string& directory, const std::string& variable) {
-  std::error_code dangling;
-  const auto target = std::filesystem::canonical(directory, dangling).string();
-  const bool is_fit = !dangling && can_be_used(target);
   return {Severity::bad, printable(directory) + " is a symbolic link, which Kiln does not follow",
-          is_fit ? "export " + variable + "=" + shell_word(target) : use_another(variable)};
+          follow_link(directory, variable)};
 }
 
 // What root owns in a user's place was most likely made by sudo(8).
@@ -126,8 +122,8 @@ Findings directory_findings(const std::string& directory, const std::string& var
   }
   if (S_ISLNK(status.st_mode)) return {linked_directory(directory, variable)};
   if (!S_ISDIR(status.st_mode))
-    return {{Severity::bad, printable(directory) + " is no directory",
-             is_kilns(directory, variable) ? move_aside(directory) : use_another(variable)}};
+    return {
+        {Severity::bad, printable(directory) + " is no directory", make_way_for_dir(directory, variable)}};
   if (status.st_uid != ::geteuid()) return {foreign_directory(directory, variable, status.st_uid)};
   if ((status.st_mode & 022) != 0)
     return {{Severity::bad, printable(directory) + " can be written by other users",

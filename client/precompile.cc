@@ -188,7 +188,8 @@ std::string objection_to(const PrecompileArguments& parsed) {
 std::variant<PrecompileArguments, int> parse_precompile_arguments(std::span<char*> arguments) {
   PrecompileArguments parsed;
   CLI::App app(
-      "Compiles Python files, and those below directories, to bytecode, as python -m compileall would.",
+      "Compiles Python files, and those below directories, to bytecode, as python -m compileall would; "
+      "directories such as .git and node_modules are not entered.",
       "kiln precompile");
   define_options(app, parsed);
   if (const auto code = parse_arguments(app, arguments)) return *code;

@@ -227,14 +227,19 @@ Findings interpreter_findings() {
            "export KILN_PYTHON=" + shell_word(version->substr(line_end + 1))}};
 }
 
-Findings variable_findings() {
+Findings unknown_variable_findings() {
   Findings findings;
-  if (const std::string disabled = text_of("KILN_DISABLE"); !disabled.empty() && disabled != "0")
-    findings.push_back({Severity::warn, "KILN_DISABLE is set: every run is executed", "unset KILN_DISABLE"});
   const auto names = known_variables();
   for (const auto& name : set_variables()) {
     if (std::ranges::count(names, name) == 0) findings.push_back(unknown_variable(name, names));
   }
+  return findings;
+}
+
+Findings variable_findings() {
+  Findings findings = unknown_variable_findings();
+  if (const std::string disabled = text_of("KILN_DISABLE"); !disabled.empty() && disabled != "0")
+    findings.push_back({Severity::warn, "KILN_DISABLE is set: every run is executed", "unset KILN_DISABLE"});
   if (findings.empty()) return {{Severity::ok, "none of KILN_* is in the way"}};
   return findings;
 }

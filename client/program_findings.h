@@ -15,6 +15,8 @@ Findings link_findings();
 Findings interpreter_findings();
 // Is a KILN_* variable set that turns Kiln off, or that has no meaning?
 Findings variable_findings();
+// Of those, only the ones without a meaning. Empty: there is none.
+Findings unknown_variable_findings();
 // Does a systemd unit start this installation's daemon?
 Findings unit_findings();
 

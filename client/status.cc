@@ -70,6 +70,8 @@ json::object to_json(const proto::Status& status) {
         {{"python", one.python()},
          {"pid", one.pid()},
          {"options", json::value_from(std::vector<std::string>(one.options().begin(), one.options().end()))},
+         {"environment",
+          json::value_from(std::vector<std::string>(one.environment().begin(), one.environment().end()))},
          {"kind", one.kind()},
          {"state", one.state()},
          {"runs", one.runs()},
@@ -92,6 +94,9 @@ json::object to_json(const proto::Status& status) {
   }
   document["imported_directories"] = status.imported_directories();
   document["unwatched_imports"] = status.unwatched_imports();
+  const auto& unwatched = status.unwatched_directories();
+  document["unwatched_directories"] =
+      json::value_from(std::vector<std::string>(unwatched.begin(), unwatched.end()));
   document["overflows"] = status.overflows();
   const auto& cache = status.cache();
   document["cache"] = {{"entries", cache.entries()}, {"fresh", cache.fresh()},
@@ -111,7 +116,7 @@ int status_command(std::span<char*> arguments) {
   bool as_json = false;
   app.add_flag("--json", as_json,
                "one JSON document (keys version, daemon, interpreters, images, roots, imported_directories, "
-               "unwatched_imports, "
+               "unwatched_imports, unwatched_directories, "
                "overflows, cache, limits)");
   if (const auto code = parse_arguments(app, arguments)) return *code;
   warn_of_configuration();

@@ -127,8 +127,9 @@ class Screen {
       std::string text =
           sentence("  directories of what was imported: " + count_text(status.imported_directories()));
       if (status.unwatched_imports() > 0) {
-        text += sentence("    " + count_text(status.unwatched_imports()) +
-                         " of them not watched: kiln explain FILE tells why");
+        text += sentence("    " + count_text(status.unwatched_imports()) + " of them not watched");
+        for (const auto& directory : status.unwatched_directories())
+          text += sentence("    not watched: " + printable(directory));
       }
       section.items.push_back(std::move(text));
     }

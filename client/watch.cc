@@ -1,4 +1,5 @@
 // `kiln watch` and `kiln unwatch`: directories whose bytecode is kept up to date.
+#include <fcntl.h>
 #include <sys/stat.h>
 
 #include <CLI/CLI.hpp>
@@ -19,10 +20,12 @@
 #include "client/patience.h"
 #include "common/arguments.h"
 #include "common/config.h"
+#include "common/file_system_kind.h"
 #include "common/path_error.h"
 #include "common/print_error.h"
 #include "common/printable.h"
 #include "common/shell_word.h"
+#include "common/unique_fd.h"
 
 namespace kiln {
 namespace {
@@ -96,16 +99,21 @@ Result<void> add_pythons(const WatchArguments& arguments, proto::WatchRequest& r
   return {};
 }
 
+// What comes to lie in the kernel's own file systems is no source.
+std::string by_hand(const std::string& path) {
+  const UniqueFd place{::open(path.c_str(), O_PATH | O_CLOEXEC)};
+  return file_system_kind(place.get()).pseudo ? "kiln watch ." : "kiln precompile " + shell_word(path);
+}
+
 // False: changes there are not heard.
 bool print_watched(const proto::Status::Root& root) {
   const std::string path = printable(root.path());
   if (root.state() == "by-stat") {
     const bool is_kept = !root.hint().empty();  // a limit is in the way, which may be mended
     const std::string kept = is_kept ? ", and it is looked at instead" : "";
-    const std::string by_hand = "kiln precompile " + shell_word(root.path());  // where nothing mends it
     print_error({Reason::system,
                  "changes in " + path + " are not heard" + kept + ": " + printable(root.reason()),
-                 printable(root.hint().empty() ? by_hand : root.hint())});
+                 printable(root.hint().empty() ? by_hand(root.path()) : root.hint())});
     return false;
   }
   std::printf("watching %s%s\n", path.c_str(), root.policy() == "all" ? ", all of it" : "");
@@ -128,15 +136,13 @@ void warn_of_policy(const std::string& root, const std::vector<std::string>& pyt
 
 // Each root by itself, for each may be in another project. The exit code.
 Result<int> watch(const WatchArguments& arguments) {
-  const auto roots = TRY(absolute_paths(arguments.paths));
-  for (const auto& root : roots) {
-    const auto checked = check_directory(root);
-    if (checked) continue;
-    print_error(checked.error());
-    return kExitFix;
-  }
   bool all_heard = true;
-  for (const auto& root : roots) {
+  for (const auto& root : TRY(absolute_paths(arguments.paths))) {
+    if (const auto checked = check_directory(root); !checked) {
+      print_error(checked.error());
+      all_heard = false;
+      continue;
+    }
     proto::WatchRequest request;
     request.add_paths(root);
     request.set_umask(own_umask());

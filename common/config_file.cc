@@ -58,12 +58,18 @@ class Reader {
  private:
   // An empty section is in order if its name is.
   static bool is_section(const toml::node& node, const std::string& name) {
+    return node.is_table() && names_section(name);
+  }
+
+  static bool names_section(const std::string& name) {
     const auto begins = [&](const ConfigKey& key) { return key.name.starts_with(name + "."); };
-    return node.is_table() && std::ranges::any_of(config_keys(), begins);
+    return std::ranges::any_of(config_keys(), begins);
   }
 
   void item(const std::string& name, const toml::node& node, std::uint64_t line) {
     const ConfigKey* key = find_config_key(name);
+    if (key == nullptr && names_section(name))
+      return note(line, name + " is a section, and no key: write [" + name + "]");
     if (key == nullptr) return note(line, "unknown key " + name + config_key_suggestion(name));
     if (key->scope == ConfigScope::user && file_.scope == ConfigScope::project) {
       return note(line, name + " concerns the whole daemon: only the user's own file may set it");

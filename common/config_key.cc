@@ -356,10 +356,27 @@ ConfigValue value_from_text(const ConfigKey& key, const std::string& text) {
   return text;
 }
 
+namespace {
+
+// Of a word that is misspelt, or written in capitals.
+std::string choice_suggestion(const ConfigKey& key, const ConfigValue& value) {
+  const auto* const text = std::get_if<std::string>(&value);
+  if (text == nullptr) return {};
+  std::string word = *text;
+  std::ranges::transform(word, word.begin(), [](char letter) {
+    return letter >= 'A' && letter <= 'Z' ? static_cast<char>(letter - 'A' + 'a') : letter;
+  });
+  return did_you_mean(word, key.choices);
+}
+
+}  // namespace
+
 Result<void> set_value(Config& config, const ConfigKey& key, const ConfigValue& value, const ConfigUse& use) {
   const Reading reading(key, value, use);
   if (std::visit([&](auto member) { return reading.into(config.*member); }, key.member)) return {};
-  return Error{Reason::config, std::string(key.name) + " is " + allowed_values(key), {}};
+  return Error{Reason::config,
+               std::string(key.name) + " is " + allowed_values(key) + choice_suggestion(key, value),
+               {}};
 }
 
 std::string allowed_values(const ConfigKey& key) {

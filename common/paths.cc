@@ -47,13 +47,11 @@ Result<void> make_dirs(const std::string& dir) {
   return {};
 }
 
-// Where it leads to is named, for that is what the user means.
 std::optional<Error> linked_dir(const std::string& dir, const std::string& variable) {
   std::error_code failed;
   if (!std::filesystem::is_symlink(dir, failed)) return std::nullopt;
-  const auto target = std::filesystem::canonical(dir, failed).string();
   return Error{Reason::system, dir + " is a symbolic link, which Kiln does not follow",
-               failed ? use_another(variable) : "export " + variable + "=" + shell_word(target)};
+               follow_link(dir, variable)};
 }
 
 // Without the right to look into it nobody can tell what else it is for: the owner has taken it away.
@@ -67,6 +65,11 @@ Error unusable_dir(const std::string& dir, const std::string& variable) {
   const bool is_shut = errno == EACCES;
   Error unusable = errno_error("cannot open " + dir);
   if (auto linked = linked_dir(dir, variable)) return std::move(*linked);
+  struct stat status {};
+  if (::lstat(dir.c_str(), &status) == 0 && !S_ISDIR(status.st_mode)) {
+    unusable.hint = make_way_for_dir(dir, variable);
+    return unusable;
+  }
   unusable.hint = is_shut && is_own_directory(dir) ? "chmod u+rwx " + shell_word(dir) : use_another(variable);
   return unusable;
 }
@@ -149,6 +152,17 @@ bool is_for_kiln(const std::string& dir) {
       return true;
   }
   return is_empty && !failed;
+}
+
+std::string make_way_for_dir(const std::string& dir, const std::string& variable) {
+  return value_of(variable.c_str()) == nullptr ? move_aside(dir) : use_another(variable);
+}
+
+std::string follow_link(const std::string& dir, const std::string& variable) {
+  std::error_code dangling;
+  const auto target = std::filesystem::canonical(dir, dangling).string();
+  const bool is_fit = !dangling && can_be_used(target) && is_for_kiln(target);
+  return is_fit ? "export " + variable + "=" + shell_word(target) : use_another(variable);
 }
 
 Result<std::string> own_bin_dir() {

@@ -42,6 +42,13 @@ Result<UniqueFd> find_private_dir(const std::string& dir, const std::string& var
 // lock that.
 bool is_for_kiln(const std::string& dir);
 
+// The command by which VARIABLE leads to a directory where at DIR lies something else: what VARIABLE names
+// may be a file of the system's, which is not to be moved.
+std::string make_way_for_dir(const std::string& dir, const std::string& variable);
+// The same where DIR is a symbolic link: where it leads to is named, for that is what the user means, but not
+// if that is a project, into which nothing of Kiln's belongs.
+std::string follow_link(const std::string& dir, const std::string& variable);
+
 // Directory of the running binary, by /proc/self/exe, and of what kilnd loads: ../lib/kiln from there.
 Result<std::string> own_bin_dir();
 Result<std::string> own_lib_dir();

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "common/absence.h"
+#include "common/printable.h"
 #include "common/shell_word.h"
 #include "daemon/blocking.h"
 #include "daemon/explanation.h"
@@ -19,14 +20,14 @@ namespace {
 
 Error unknown(const std::string& path) {
   if (const auto reachable = check_reachable(path); !reachable) return reachable.error();
-  const std::string nothing = "Kiln knows nothing of " + path;
+  const std::string nothing = "Kiln knows nothing of " + printable(path);
   const std::string absence = absence_of(path);
   if (!absence.empty()) return {Reason::not_found, nothing + ", and " + absence, "kiln list"};
   std::error_code ignored;
   if (std::filesystem::is_directory(path, ignored))
-    return {Reason::not_found, path + " is a directory", "kiln list " + shell_word(path)};
-  const std::string command = path.ends_with(".pyc") ? "kiln inspect " : "kiln precompile ";
-  return {Reason::not_found, nothing, command + shell_word(path)};
+    return {Reason::not_found, printable(path) + " is a directory", "kiln list " + shell_word(path)};
+  if (path.ends_with(".pyc")) return {Reason::not_found, nothing, "kiln inspect " + shell_word(path)};
+  return {Reason::not_found, nothing + ", which is not named *.py", "kiln list"};
 }
 
 bool is_source(const std::string& path) {
@@ -34,9 +35,10 @@ bool is_source(const std::string& path) {
 }
 
 Error not_compiled_yet(const std::string& path) {
-  return {Reason::not_found,
-          path + " is not compiled yet: it will be, as all that is below a watched root of policy all",
-          "kiln explain " + shell_word(path)};
+  return {
+      Reason::not_found,
+      printable(path) + " is not compiled yet: it will be, as all that is below a watched root of policy all",
+      "kiln explain " + shell_word(path)};
 }
 
 bool has(const KnownFile& file, const std::vector<std::string>& pycs) {

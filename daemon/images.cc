@@ -337,6 +337,7 @@ void Images::describe(proto::Status& status) const {
     auto& described = *status.add_images();
     described.set_python(image.key.python());
     for (const auto& option : image.key.options()) described.add_options(option);
+    for (const auto& variable : image.key.environment()) described.add_environment(variable);
     described.set_pid(static_cast<int>(image.greeting.pid));
     described.set_kind("bare");
     described.set_state(state_text(image));

@@ -78,6 +78,10 @@ std::uint64_t count_existing(const std::vector<std::string>& files) {
 
 void keep_results(PrecompiledBatch batch, std::uint32_t umask, IndexThread& index, Overlay& overlay) {
   fill_overlay(batch, umask, overlay);
+  // A file of another name that is no Python was named by mistake: nobody is to be told of it for ever.
+  std::erase_if(batch.files, [](const FileResult& file) {
+    return file.outcome == FileOutcome::error && !file.source.ends_with(".py");
+  });
   index.record(std::move(batch.interpreter), batch.optimize, std::move(batch.files));
 }
 

@@ -18,6 +18,7 @@
 #include <memory>
 #include <utility>
 
+#include "common/imported_sources.h"
 #include "common/path_pattern.h"
 #include "common/path_text.h"
 #include "common/pyc.h"
@@ -33,6 +34,7 @@ namespace {
 
 constexpr std::size_t kMaxDirectories = 16'384;
 constexpr std::size_t kTidy = 256;  // so many new ones are a reason to forget those that are gone
+constexpr int kUnwatchedShown = 5;  // of what was imported
 constexpr std::chrono::milliseconds kSettle{10'000};
 constexpr std::chrono::milliseconds kTell{250};
 
@@ -398,10 +400,9 @@ bool WatchService::is_watched(const std::string& path) const {
 }
 
 void WatchService::watch_imports(const std::vector<std::string>& files) {
-  for (const auto& file : files) {
-    const auto source = file.ends_with(".py") ? std::optional(file) : source_from_cache(file);
-    if (!source || !source->starts_with('/') || !has_room()) continue;
-    const std::string directory = clean_path(std::string(directory_of(*source)));
+  for (const auto& source : imported_sources(files)) {
+    if (!source.ends_with(".py") || !has_room()) continue;
+    const std::string directory = clean_path(std::string(directory_of(source)));
     const bool is_new = imported_.insert(directory).second;
     if (is_new && indexed_.erase(directory) == 0) watcher_.add_files_of(directory);
   }
@@ -468,12 +469,21 @@ void WatchService::describe(const RootReport& root, proto::Status::Root& shown) 
   if (mistake != mistakes_.end()) shown.set_configuration_error(mistake->second);
 }
 
+void WatchService::describe_imports(proto::Status& status) const {
+  status.set_imported_directories(imported_.size());
+  for (const auto& directory : imported_) {
+    const std::string reason = watcher_.why_unheard(directory);
+    if (reason.empty()) continue;
+    status.set_unwatched_imports(status.unwatched_imports() + 1);
+    if (status.unwatched_directories_size() < kUnwatchedShown)
+      status.add_unwatched_directories(directory + ": " + reason);
+  }
+}
+
 void WatchService::describe(proto::Status& status) const {
   const WatchReport report = watcher_.describe();
   for (const auto& root : report.roots) describe(root, *status.add_roots());
-  status.set_imported_directories(imported_.size());
-  status.set_unwatched_imports(static_cast<std::uint64_t>(std::ranges::count_if(
-      imported_, [this](const std::string& directory) { return !watcher_.why_unheard(directory).empty(); })));
+  describe_imports(status);
   status.set_overflows(report.epoch - 1);
   auto& limit = *status.add_limits();
   limit.set_name("watches");

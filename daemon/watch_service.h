@@ -74,6 +74,7 @@ class WatchService {
   WatchedRoot configured(const WatchedRoot& root);
   void watch(WatchedRoot root);
   void describe(const RootReport& root, proto::Status::Root& shown) const;
+  void describe_imports(proto::Status& status) const;
   void pass_on(Changes changes);
   bool is_watched(const std::string& path) const;
   bool is_compiled(const std::string& directory) const;

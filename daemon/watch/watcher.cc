@@ -393,8 +393,10 @@ std::string reason_of(const Directory& directory) {
   }
 }
 
+// One that is missing is heard of when it comes.
 bool is_unwatched(const Directory& directory) {
-  return directory.coverage != Coverage::watched && directory.coverage != Coverage::pending;
+  return directory.coverage != Coverage::watched && directory.coverage != Coverage::pending &&
+         directory.coverage != Coverage::missing;
 }
 
 }  // namespace

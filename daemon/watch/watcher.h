@@ -149,8 +149,8 @@ class Watcher {
   // the first time.
   Changes take_changes();
 
-  // Why changes in DIRECTORY are not heard, for people. Empty: they are, or nobody wants them, or it is yet
-  // to be looked at.
+  // Why changes in DIRECTORY are not heard, for people. Empty: they are, or nobody wants them, or it is not
+  // there, or yet to be looked at.
   std::string why_unheard(const std::string& directory) const;
   WatchReport describe() const;
 

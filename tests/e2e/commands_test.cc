@@ -47,6 +47,28 @@ TEST_F(Commands, HelpOnEverything) {
   }
 }
 
+TEST_F(Commands, HelpOfACommand) {
+  const Outcome outcome = kiln({"help", "list"});
+  EXPECT_EQ(outcome.out, kiln({"list", "--help"}).out);
+  EXPECT_EQ(describe_status(outcome.status), "exit 0");
+}
+
+TEST_F(Commands, WhatIsNoPythonIsNotKept) {
+  write_file(work_dir() + "/text", "this is no program\n");
+  EXPECT_EQ(describe_status(kiln({"precompile", "text"}).status), "exit 1");
+  EXPECT_EQ(kiln({"list", "text"}).out, "");
+}
+
+TEST_F(Commands, ListGoesOnBehindWhatIsNotThere) {
+  write_file(work_dir() + "/a.py", "");
+  kiln({"precompile", "a.py"});
+  const Outcome outcome = kiln({"list", "nope", "a.py", "nor"});
+  EXPECT_THAT(outcome.out, HasSubstr("/a.py"));
+  EXPECT_THAT(outcome.err, HasSubstr("/nope, and"));
+  EXPECT_THAT(outcome.err, HasSubstr("/nor, and"));
+  EXPECT_EQ(describe_status(outcome.status), "exit 1");
+}
+
 TEST_F(Commands, WrongUsageExitsWithTwo) {
   const std::vector<std::vector<std::string>> commands{{"no-such-command"},
                                                        {"status", "--no-such-option"},
@@ -138,7 +160,7 @@ TEST_F(Commands, StatusIsOneJsonDocument) {
                             .input = status.out});
   EXPECT_EQ(keys.out,
             "['cache', 'daemon', 'images', 'imported_directories', 'interpreters', 'limits', 'overflows', "
-            "'roots', 'unwatched_imports', 'version']\n"
+            "'roots', 'unwatched_directories', 'unwatched_imports', 'version']\n"
             "['entries', 'error', 'fresh', 'orphan', 'stale', 'store_bytes']\nTrue\nTrue True\n")
       << keys.err << status.out;
   EXPECT_NE(kiln({"status"}).out, "");

@@ -145,6 +145,7 @@ TEST_F(ConfigFiles, TheDescriptionIsAConfigurationOfAllDefaults) {
 }
 
 TEST_F(ConfigFiles, AMistakeIsAnErrorWithItsLine) {
+  write_user("");
   write_project("\n[watch]\npolicies = \"all\"\n");
   for (const std::vector<std::string>& command :
        {std::vector<std::string>{"config"}, {"config", "--json"}, {"precompile", "."}}) {

@@ -48,6 +48,7 @@ class Doctor : public testing::Test {
   void SetUp() override {
     reset_work_dir();
     fs::remove_all(user_config_);
+    write_file(user_config_, "");  // which KILN_CONFIG names
     kiln({"daemon", "start"});
   }
   void TearDown() override {
@@ -439,7 +440,7 @@ TEST_F(Doctor, AMistakeInTheConfiguration) {
                              "sed -i --follow-symlinks '3s/^/# /' " + user_config_));
   kiln({"daemon", "stop"});
   kiln({"daemon", "start"});
-  fs::remove(user_config_);
+  write_file(user_config_, "");  // which KILN_CONFIG names
   expect_bad(examine(), line("bad", "configuration",
                              "the daemon has met a mistake: " + user_config_ +
                                  ":3: unknown key store.limits; did you mean store.limit?",
@@ -502,9 +503,16 @@ TEST_F(Doctor, AnInterpreterThatNoImageIsOf) {
   }));
   expect_warning(examine(),
                  line("warn", "images",
-                      "runs of " + any_python().path +
+                      "runs of " + any_python().path + " with PYTHONPATH=" + work_dir() +
                           " are executed: start-up code does what an image cannot do once for all runs",
                       "kiln daemon logs -n 20"));
+}
+
+TEST_F(Doctor, AConfigurationThatIsNotThere) {
+  fs::remove(user_config_);
+  expect_warning(examine(),
+                 line("warn", "configuration",
+                      "KILN_CONFIG names " + user_config_ + ": there is no such file", "unset KILN_CONFIG"));
 }
 
 TEST_F(Doctor, AVariableThatTurnsKilnOff) {

@@ -348,6 +348,27 @@ const Mistake kMistakes[] = {
      {"explain", "nope.py"},
      error("Kiln knows nothing of $W/nope.py, and there is no such file", "kiln list"),
      1},
+    {"explain_of_two_lines",
+     {"explain", "no\npe.py"},
+     error("Kiln knows nothing of $W/no\\x0ape.py, and there is no such file", "kiln list"),
+     1},
+    {"explain_no_source",
+     {"explain", "/etc/passwd"},
+     error("Kiln knows nothing of /etc/passwd, which is not named *.py", "kiln list"),
+     1},
+    {"explain_misspelt_run",
+     {"explain", "rn", "a.py"},
+     error("rn is no file; did you mean run?", "kiln explain run a.py"),
+     2},
+    {"help_of_a_misspelt_command",
+     {"help", "lst"},
+     error("unknown command lst; did you mean list?", "kiln --help"),
+     2},
+    {"watch_several_missing",
+     {"watch", "nope", "nor"},
+     error("cannot watch $W/nope: No such file or directory", "ls $W") +
+         error("cannot watch $W/nor: No such file or directory", "ls $W"),
+     1},
     {"explain_directory", {"explain", "d"}, error("$W/d is a directory", "kiln list $W/d"), 1},
     {"explain_circle",
      {"explain", "circle.py"},
@@ -473,6 +494,17 @@ const Mistake kMistakes[] = {
      1,
      {"KILN_CACHE_DIR=$W/d"}},
     // The configuration.
+    {"configuration_that_is_not_there",
+     {"config", "--path"},
+     "warning: KILN_CONFIG names $W/nope.toml: there is no such file\n\nhint: unset KILN_CONFIG\n",
+     0,
+     {"KILN_CONFIG=$W/nope.toml"}},
+    {"misspelt_variable",
+     {"config", "--path"},
+     "warning: KILN_STORE_LIMT is no variable of Kiln's; did you mean KILN_STORE_LIMIT?\n\n"
+     "hint: unset KILN_STORE_LIMT\n",
+     0,
+     {"KILN_STORE_LIMT=1"}},
     {"key",
      {"config"},
      error("$W/kiln.toml:2: unknown key store.limt; did you mean store.limit?", "kiln config --describe"),
@@ -646,6 +678,7 @@ const Mistake kMistakes[] = {
 class Mistakes : public testing::TestWithParam<Mistake> {
  protected:
   void SetUp() override {
+    write_file(home_dir() + "/kiln.toml", "watch.policy = \"none\"\n");  // which KILN_CONFIG names
     kiln({"daemon", "start"});
     reset_work_dir();
     write_file(work_dir() + "/a.py", "x = 1\n");
@@ -756,7 +789,7 @@ TEST(WatchMistakes, ATreeOfWhichNothingIsHeard) {
   const Outcome outcome = kiln({"watch", "/proc/sys/fs"});
   EXPECT_EQ(outcome.err,
             error("changes in /proc/sys/fs are not heard: proc file system: not all changes are heard",
-                  "kiln precompile /proc/sys/fs"));
+                  "kiln watch ."));
   EXPECT_EQ(describe_status(outcome.status), "exit 1");
   EXPECT_EQ(kiln({"unwatch", "/proc/sys/fs"}).err, error("/proc/sys/fs is not watched", "kiln status"));
 }

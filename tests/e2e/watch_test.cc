@@ -225,7 +225,7 @@ TEST_F(Watch, ImportsForWhichNoWatchIsLeftAreTold) {
   write_file(tree() + "/pkg/inner.py", "");
   write_file(tree() + "/main.py", "import module, pkg.inner\n");
   ASSERT_TRUE(run_until_bare(any_python(), {tree() + "/main.py"}, environment_with({})).is_served());
-  EXPECT_TRUE(await([] { return kiln({"status"}).out.find("of them not watched: ") != std::string::npos; }));
+  EXPECT_TRUE(await([] { return kiln({"status"}).out.find("    not watched: ") != std::string::npos; }));
   const std::string told = kiln({"explain", module()}).out + kiln({"explain", tree() + "/pkg/inner.py"}).out;
   EXPECT_THAT(told,
               HasSubstr("though something was imported from it: no watch is left: watch.limit grants 1"));
@@ -260,7 +260,7 @@ TEST_F(Watch, WhatIsDoneCanBeFollowed) {
   EXPECT_TRUE(follower.wait_for_output("compiled tree/module.py cpython-3")) << follower.output();
   EXPECT_THAT(follower.output(), HasSubstr(" ms\n"));
   write_file(module(), "VALUE = = 1\n");
-  EXPECT_TRUE(follower.wait_for_output("error tree/module.py:1:9: SyntaxError: ")) << follower.output();
+  EXPECT_TRUE(follower.wait_for_output("error tree/module.py:1:9 cpython-3")) << follower.output();
   write_file(module(), "VALUE = 'mended'\n");
   EXPECT_TRUE(follower.wait_for_output("recovered tree/module.py cpython-3")) << follower.output();
   follower.signal(SIGINT);

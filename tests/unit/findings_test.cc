@@ -68,7 +68,25 @@ TEST(Findings, ImportsThatAreNotWatched) {
   EXPECT_TRUE(watch_findings(watched(1U << 31, 1U << 31))
                   .back()
                   .hint.starts_with("sudo sysctl fs.inotify.max_user_watches="));
-  EXPECT_EQ(watch_findings(watched(10, 100)).back().hint, "") << "for another reason";
+  auto other = watched(10, 100);
+  EXPECT_EQ(watch_findings(other).back().hint, "kiln status") << "for another reason";
+  other.mutable_status()->set_unwatched_imports(1);
+  other.mutable_status()->add_unwatched_directories("/m: cannot be read: Permission denied");
+  EXPECT_EQ(watch_findings(other).back().what,
+            "1 directory of what was imported is not watched: /m: cannot be read: Permission denied");
+}
+
+TEST(Findings, AnInterpreterThatFailsIsToldWithWhatItWasStartedWith) {
+  proto::ExamineReply reply;
+  auto& image = *reply.mutable_status()->add_images();
+  image.set_python("/usr/bin/python3");
+  image.set_state("failed: image-failed");
+  image.add_options("-I");
+  image.add_environment("LANG=C");
+  image.add_environment("PYTHONHOME=/nosuch");
+  EXPECT_TRUE(image_findings(reply).front().what.starts_with(
+      "runs of /usr/bin/python3 -I with PYTHONHOME=/nosuch are executed: "))
+      << image_findings(reply).front().what;
 }
 
 TEST(Findings, AnIndexThatCannotBeOpened) {

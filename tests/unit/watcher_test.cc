@@ -327,6 +327,17 @@ TEST_F(WatcherTest, ADirectoryBehindASymlinkBelowARootIsCheckedByStat) {
   expect_heard_behind([&] { append(scratch_ / "v0/pkg/x.py"); });
 }
 
+TEST_F(WatcherTest, WhatWasMovedAwayIsNotUnheard) {
+  const auto directory = scratch_ / "m";
+  scratch_.write("m/x.py", "x");
+  watcher_.add_files_of(directory);
+  settle();
+  fs::rename(directory, scratch_ / "other");
+  settle();
+  EXPECT_TRUE(watcher_.is_missing(directory));
+  EXPECT_EQ(watcher_.why_unheard(directory), "");
+}
+
 TEST_F(WatcherTest, ARootMayVanishAndReturn) {
   const auto root = scratch_ / "r";
   const auto file = scratch_.write("r/p/x.py", "x");
