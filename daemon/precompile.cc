@@ -523,6 +523,17 @@ class Precompilation {
 
 }  // namespace
 
+void remember_errors(const PrecompiledBatch& batch, KnownErrors& known_errors) {
+  for (const auto& file : batch.files) {
+    if (file.error && is_of_source(*file.error)) {
+      known_errors[file.pyc] = {file.source_stamp.modified_ns, file.source_stamp.changed_ns,
+                                file.source_stamp.size, batch.interpreter.magic, *file.error};
+    } else if (file.outcome != FileOutcome::skipped && !known_errors.empty()) {
+      known_errors.erase(file.pyc);
+    }
+  }
+}
+
 Precompiled precompile(const proto::PrecompileRequest& request, std::span<const InterpreterInfo> interpreters,
                        const PrecompileServices& services, const PrecompileSink& sink,
                        const std::stop_token& stop) {

@@ -46,6 +46,9 @@ struct PrecompiledBatch {
       uncached;  // sources whose bytecode can lie in the overlay only, and is not there yet
 };
 
+// Notes in KNOWN_ERRORS what BATCH has shown not to compile, or to compile by now.
+void remember_errors(const PrecompiledBatch& batch, KnownErrors& known_errors);
+
 struct Precompiled {
   std::vector<PrecompiledBatch> batches;
   proto::PrecompileEvent::Summary summary;

@@ -165,7 +165,7 @@ Result<proto::PrecompileEvent::Summary> PrecompileService::work(Job& job) {
                done.summary.restored(), done.summary.fresh(), done.summary.errors());
   std::vector<std::string> overlaid;
   for (auto& batch : done.batches) {
-    remember_errors(batch);
+    remember_errors(batch, *known_errors_);
     add_overlaid(batch, overlay_.dir(), overlaid);
     if (!job.request.check()) index_.add_work(work_counts(WorkOf::precompile, batch.files));
     keep_results(std::move(batch), job.request.umask(), index_, overlay_);
@@ -195,17 +195,6 @@ const KnownErrors& PrecompileService::known_errors() {
 
 void PrecompileService::forget_known_errors() {
   asio::post(thread_, [this] { known_errors_.reset(); });
-}
-
-void PrecompileService::remember_errors(const PrecompiledBatch& batch) {
-  for (const auto& file : batch.files) {
-    if (file.error && is_of_source(*file.error)) {
-      (*known_errors_)[file.pyc] = {file.source_stamp.modified_ns, file.source_stamp.changed_ns,
-                                    file.source_stamp.size, batch.interpreter.magic, *file.error};
-    } else if (file.outcome != FileOutcome::skipped && !known_errors_->empty()) {
-      known_errors_->erase(file.pyc);
-    }
-  }
 }
 
 void PrecompileService::tend() {

@@ -53,7 +53,6 @@ class PrecompileService {
   Result<proto::PrecompileEvent::Summary> work(Job& job);
   MadeFiles made_files(const proto::PrecompileRequest& request);
   const KnownErrors& known_errors();
-  void remember_errors(const PrecompiledBatch& batch);
 
   IndexThread& index_;
   WriteBehindStore& store_;

@@ -284,20 +284,21 @@ void Recompiler::examine_interpreter(const std::string& executable) {
   const auto entries = index_.entries({.state = {}, .path = {}, .executable = executable});
   spdlog::info("{} is Python {} by now: {} entries are looked at", executable, interpreter->version,
                entries.size());
-  if (recompile(*interpreter, entries, {})) index_.set_examined(executable, interpreter->binary);
+  KnownErrors none;  // of the binary that was there before
+  if (recompile(*interpreter, entries, none)) index_.set_examined(executable, interpreter->binary);
 }
 
 void Recompiler::examine_sources(const Pending& pending) {
   if (pending.sources.empty()) return;
-  const auto known_errors = index_.known_errors();
+  auto known_errors = index_.known_errors();
   for (const auto& [path, extent] : pending.sources) {
-    const bool done = examine_entries(path, extent, known_errors) && examine_kept(path, extent);
+    const bool done = examine_entries(path, extent, known_errors) && examine_kept(path, extent, known_errors);
     if (!done) return;
   }
 }
 
 // False: it was stopped.
-bool Recompiler::examine_entries(const std::string& path, Extent extent, const KnownErrors& known_errors) {
+bool Recompiler::examine_entries(const std::string& path, Extent extent, KnownErrors& known_errors) {
   IndexFilter filter{.state = {}, .path = path == "/" ? "" : path, .executable = {}};
   filter.direct = extent == Extent::directory;
   std::map<std::string, std::vector<IndexEntry>> by_interpreter;
@@ -310,7 +311,7 @@ bool Recompiler::examine_entries(const std::string& path, Extent extent, const K
 }
 
 // What the policy `all` wants of it. False: it was stopped.
-bool Recompiler::examine_kept(const std::string& path, Extent extent) {
+bool Recompiler::examine_kept(const std::string& path, Extent extent, KnownErrors& known_errors) {
   const auto roots = [this] {
     const std::lock_guard lock(mutex_);
     return roots_;
@@ -322,7 +323,6 @@ bool Recompiler::examine_kept(const std::string& path, Extent extent) {
     if (root != nullptr && root->keeps_all()) wanted[root].push_back(std::move(source));
   }
   const MadeFiles made_files = index_.made_files(path == "/" ? "" : path);
-  const KnownErrors known_errors = index_.known_errors();  // with what its entries have just shown
   for (const auto& [root, sources] : wanted) {
     for (const auto& python : root->pythons) {
       const auto interpreter = identify(python);
@@ -361,7 +361,7 @@ Result<InterpreterInfo> Recompiler::identify(const std::string& executable) {
 
 // False: it was stopped before all was done.
 bool Recompiler::recompile(const InterpreterInfo& interpreter, const std::vector<IndexEntry>& entries,
-                           const KnownErrors& known_errors) {
+                           KnownErrors& known_errors) {
   MadeFiles made_files;
   for (const auto& entry : entries) made_files[entry.pyc] = entry.made;
   for (const auto& [group, targets] : grouped(interpreter, entries, overlay_.dir())) {
@@ -371,7 +371,7 @@ bool Recompiler::recompile(const InterpreterInfo& interpreter, const std::vector
 }
 
 bool Recompiler::recompile(const InterpreterInfo& interpreter, const Group& group,
-                           const std::vector<Target>& targets, const KnownErrors& known_errors,
+                           const std::vector<Target>& targets, KnownErrors& known_errors,
                            const MadeFiles& made_files) {
   auto request = request_for(interpreter, group);
   for (const Target& target : targets) {
@@ -384,7 +384,7 @@ bool Recompiler::recompile(const InterpreterInfo& interpreter, const Group& grou
 }
 
 bool Recompiler::recompile(const InterpreterInfo& interpreter, const proto::PrecompileRequest& request,
-                           const KnownErrors& known_errors, const MadeFiles& made_files) {
+                           KnownErrors& known_errors, const MadeFiles& made_files) {
   requested_.wait_until_idle();
   const PrecompileServices services{
       compilers_,   store_,     overlay_.dir(),
@@ -400,6 +400,7 @@ bool Recompiler::recompile(const InterpreterInfo& interpreter, const proto::Prec
   }
   for (const auto& batch : done.batches) {
     tell(batch, known_errors);
+    remember_errors(batch, known_errors);
     index_.add_work(work_counts(WorkOf::background, batch.files));
   }
   for (auto& batch : done.batches) keep_results(std::move(batch), request.umask(), index_, overlay_);

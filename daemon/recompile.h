@@ -99,16 +99,16 @@ class Recompiler {
   void examine_changed_interpreters();
   void examine_interpreter(const std::string& executable);
   void examine_sources(const Pending& pending);
-  bool examine_entries(const std::string& path, Extent extent, const KnownErrors& known_errors);
-  bool examine_kept(const std::string& path, Extent extent);
+  bool examine_entries(const std::string& path, Extent extent, KnownErrors& known_errors);
+  bool examine_kept(const std::string& path, Extent extent, KnownErrors& known_errors);
   Result<InterpreterInfo> identify(const std::string& executable);
   bool recompile(const InterpreterInfo& interpreter, const std::vector<IndexEntry>& entries,
-                 const KnownErrors& known_errors);
+                 KnownErrors& known_errors);
   bool recompile(const InterpreterInfo& interpreter, const RecompileGroup& group,
-                 const std::vector<proto::PrecompileRequest::Target>& targets,
-                 const KnownErrors& known_errors, const MadeFiles& made_files);
+                 const std::vector<proto::PrecompileRequest::Target>& targets, KnownErrors& known_errors,
+                 const MadeFiles& made_files);
   bool recompile(const InterpreterInfo& interpreter, const proto::PrecompileRequest& request,
-                 const KnownErrors& known_errors, const MadeFiles& made_files);
+                 KnownErrors& known_errors, const MadeFiles& made_files);
   void tell(const PrecompiledBatch& batch, const KnownErrors& known_errors);
   bool may_write(const std::string& pyc);
   bool is_unwatched(const std::string& path);

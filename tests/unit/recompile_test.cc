@@ -315,6 +315,20 @@ TEST_F(RecompilerTest, ASourceWithSeveralNamesIsCompiledForAll) {
   EXPECT_TRUE(is_fresh(cached(one, system_python()), one, system_python()));
 }
 
+TEST_F(RecompilerTest, AnErrorIsToldOnceThoughTheSourceIsMeantTwice) {
+  link_to(system_python());
+  const auto source = scratch_.write("src/a.py", "x = 1\n");
+  precompile("src");
+  scratch_.write("src/a.py", "x = = 1\n");
+  Recompiler recompiler(index_, store_, overlay_, requested_);
+  int told = 0;
+  recompiler.set_listener([&](const RecompiledFile& file) { told += file.file.error ? 1 : 0; });
+  recompiler.look_at({.files = {source}, .directories = {scratch_ / "src"}});
+  recompiler.drain();
+  EXPECT_EQ(told, 1);
+  EXPECT_EQ(entries_of(source).at(0).state, EntryState::error);
+}
+
 TEST_F(RecompilerTest, ManySourcesAtOnce) {
   link_to(system_python());
   constexpr int kFiles = 100;
