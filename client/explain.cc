@@ -80,9 +80,11 @@ int explain_command(std::span<char*> arguments) {
   std::string path;
   bool as_json = false;
   app.add_option("FILE", path, "a source, or its bytecode")->type_name("")->required();
-  app.add_flag("--json", as_json,
-               "one JSON document (keys version, source, exists, entries, imported_by, imported_by_count, "
-               "run_as_program, watched; own_index, if the daemon's is not the cache's)");
+  app.add_flag(
+      "--json", as_json,
+      "one JSON document (keys version, source, exists, entries, imported_by, imported_by_count, "
+      "run_as_program, watched; own_index, if the daemon's is not the cache's; missing, if FILE is bytecode "
+      "that is not there)");
   if (const auto code = parse_arguments(app, arguments)) return *code;
   const auto reply = ask(path);
   const auto other = not_keeping_here();  // of what it does not know, the keeper may know
