@@ -10,6 +10,7 @@
 #include "daemon/bytecode_place.h"
 #include "daemon/freshness.h"
 #include "daemon/shown_tag.h"
+#include "daemon/source_encoding.h"
 #include "daemon/source_text.h"
 #include "daemon/source_walk.h"
 
@@ -40,7 +41,7 @@ const char* kind_word(PycKind kind) {
   return "";
 }
 
-// Without its end. Empty: there is no such line.
+// Without its end, in UTF-8. Empty: there is no such line.
 std::string line_of(const std::string& source, int line) {
   const auto text = line > 0 ? read_source(source) : ReadResult(CompileError{});
   if (!text) return {};
@@ -50,7 +51,9 @@ std::string line_of(const std::string& source, int line) {
     rest.remove_prefix(std::min(rest.find('\n'), rest.size() - 1) + 1);
   }
   rest = rest.substr(0, rest.find_first_of("\r\n"));
-  return std::string(rest.substr(0, kMaxLine));
+  const std::string encoding = declared_encoding(text->bytes);
+  const std::string_view shown = rest.substr(0, kMaxLine);
+  return encoding.empty() ? std::string(shown) : in_utf8(shown, encoding);
 }
 
 void describe(const CompileError& error, const std::string& source, proto::ExplainReply::Error& described) {
