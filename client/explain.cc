@@ -16,6 +16,7 @@
 #include "client/daemon_cache.h"
 #include "client/explain_report.h"
 #include "client/explain_run.h"
+#include "client/interpreter_choice.h"
 #include "common/arguments.h"
 #include "common/json_text.h"
 #include "common/print_error.h"
@@ -51,8 +52,11 @@ void print(const proto::ExplainReply& reply, bool own_index, bool as_json) {
     return;
   }
   std::error_code gone;
-  const std::string cwd = std::filesystem::current_path(gone).string();
-  show(explanation_text(reply, std::time(nullptr), cwd, terminal_columns(STDOUT_FILENO)), Indented::others);
+  const auto usual = choose_interpreter();
+  const ExplainReader reader{std::time(nullptr), std::filesystem::current_path(gone).string(),
+                             usual ? std::filesystem::canonical(usual->path, gone).string() : "",
+                             terminal_columns(STDOUT_FILENO)};
+  show(explanation_text(reply, reader), Indented::others);
 }
 
 // `kiln explain rn main.py`: one file is taken, and the first word is none.

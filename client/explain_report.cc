@@ -4,6 +4,7 @@
 #include <array>
 #include <boost/json/array.hpp>
 #include <cstdio>
+#include <filesystem>
 #include <optional>
 #include <string_view>
 #include <vector>
@@ -219,6 +220,17 @@ std::string fresh_text(const Entry& entry) {
 }
 
 // Python itself goes by what stands in the header, and does not always see that bytecode is old.
+// Which compiles just ENTRY anew.
+std::string precompile_command(const proto::ExplainReply& reply, const Entry& entry,
+                               const ExplainReader& reader) {
+  std::error_code gone;
+  std::string command = "kiln precompile";
+  const bool is_usual = std::filesystem::canonical(entry.python(), gone) == reader.usual_python;
+  if (!entry.python().empty() && !is_usual) command += " --python " + shell_word(entry.python());
+  if (entry.optimize() != 0) command += " -o " + std::to_string(entry.optimize());
+  return command + " " + shell_word(reply.source());
+}
+
 std::string remedy(const Entry& entry) {
   constexpr std::string_view kOnlyKilnSees[] = {"changed", "doubtful", "body"};
   if (entry.taken() && entry.kind() == "unchecked-hash")
@@ -235,19 +247,18 @@ std::string in_the_way_text(const Entry& entry) {
          move_aside(entry.pyc()) + "\n";
 }
 
-std::string stale_text(const proto::ExplainReply& reply, const Entry& entry) {
+std::string stale_text(const proto::ExplainReply& reply, const Entry& entry, const ExplainReader& reader) {
   if (!entry.in_the_way().empty()) return in_the_way_text(entry);
   return "  Its bytecode, " + printable(entry.pyc()) + ", " + std::string(why_stale(entry.why())) + ".\n  " +
-         remedy(entry) + ": kiln precompile " + shell_word(reply.source()) + "\n";
+         remedy(entry) + ": " + precompile_command(reply, entry, reader) + "\n";
 }
 
 // What keeps a file from being compiled, or its bytecode from being written, may pass without a change of it.
-std::string retry_text(const proto::ExplainReply& reply, const Entry& entry) {
+std::string retry_text(const proto::ExplainReply& reply, const Entry& entry, const ExplainReader& reader) {
   if (!entry.in_the_way().empty()) return in_the_way_text(entry);
   if (!is_system_error(entry.error().type()))
     return "  It is tried again when the source's time or size changes.\n";
-  return "  The next import tries it again, and so does: kiln precompile " + shell_word(reply.source()) +
-         "\n";
+  return "  The next import tries it again, and so does: " + precompile_command(reply, entry, reader) + "\n";
 }
 
 // Of a source that does not compile: its imports fail, were it not for what was compiled before.
@@ -258,13 +269,13 @@ std::string taken_text(const Entry& entry) {
          ": Python takes it all the same, and runs old code.\n";
 }
 
-std::string error_text(const proto::ExplainReply& reply, const Entry& entry, unsigned columns) {
+std::string error_text(const proto::ExplainReply& reply, const Entry& entry, const ExplainReader& reader) {
   const auto& error = entry.error();
   std::string text = "  ";
   if (error.line() > 0) text += "Line " + std::to_string(error.line()) + ": ";
   text += error_words(error.type(), error.message()) + "\n";
-  return text + with_caret(error.text(), error.column(), columns) + taken_text(entry) +
-         retry_text(reply, entry);
+  return text + with_caret(error.text(), error.column(), reader.columns) + taken_text(entry) +
+         retry_text(reply, entry, reader);
 }
 
 std::string orphan_text(const Entry& entry) {
@@ -287,14 +298,14 @@ std::string indented(const std::string& text) {
   return lines;
 }
 
-std::string state_text(const proto::ExplainReply& reply, const Entry& entry, unsigned columns) {
+std::string state_text(const proto::ExplainReply& reply, const Entry& entry, const ExplainReader& reader) {
   if (entry.state() == "fresh") return fresh_text(entry);
-  if (entry.state() == "stale") return stale_text(reply, entry);
-  return entry.state() == "error" ? error_text(reply, entry, columns) : orphan_text(entry);
+  if (entry.state() == "stale") return stale_text(reply, entry, reader);
+  return entry.state() == "error" ? error_text(reply, entry, reader) : orphan_text(entry);
 }
 
-std::string entry_text(const proto::ExplainReply& reply, const Entry& entry, unsigned columns) {
-  std::string text = title(reply, entry) + state_text(reply, entry, columns) + cost_text(entry);
+std::string entry_text(const proto::ExplainReply& reply, const Entry& entry, const ExplainReader& reader) {
+  std::string text = title(reply, entry) + state_text(reply, entry, reader) + cost_text(entry);
   if (entry.other_version()) {
     text += "  " + printable(entry.python()) + " is another version by now, which does not use this file.\n";
   }
@@ -417,14 +428,14 @@ json::array to_array(const Messages& messages) {
 
 }  // namespace
 
-std::string explanation_text(const proto::ExplainReply& reply, std::int64_t now_s, const std::string& cwd,
-                             unsigned columns) {
+std::string explanation_text(const proto::ExplainReply& reply, const ExplainReader& reader) {
   std::string text;
   if (!reply.missing().empty())
     text += printable(reply.missing()) + ": there is no such file. Of its source there is to say:\n";
-  for (const auto& entry : reply.entries()) text += entry_text(reply, entry, columns);
+  for (const auto& entry : reply.entries()) text += entry_text(reply, entry, reader);
   if (reply.entries().empty()) text += nothing_text(reply);
-  return text + runs_text(reply, now_s) + importers_text(reply, now_s, cwd) + watched_text(reply.watched());
+  return text + runs_text(reply, reader.now_s) + importers_text(reply, reader.now_s, reader.cwd) +
+         watched_text(reply.watched());
 }
 
 json::object explanation_json(const proto::ExplainReply& reply) {

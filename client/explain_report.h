@@ -41,10 +41,16 @@
 
 namespace kiln {
 
-// Sentences. NOW_S: since the epoch. Programs below CWD are named as seen from there. Of a source's line only
-// what is around its caret is shown where it is wider than COLUMNS; 0: all of it.
-std::string explanation_text(const proto::ExplainReply& reply, std::int64_t now_s, const std::string& cwd,
-                             unsigned columns = 0);
+// Whom an explanation is for.
+struct ExplainReader {
+  std::int64_t now_s = 0;    // since the epoch
+  std::string cwd;           // programs below it are named as seen from there
+  std::string usual_python;  // what `kiln precompile` compiles for; resolved
+  unsigned columns = 0;  // of a wider line of a source only what is around its caret is shown; 0: all of it
+};
+
+// Sentences.
+std::string explanation_text(const proto::ExplainReply& reply, const ExplainReader& reader);
 
 boost::json::object explanation_json(const proto::ExplainReply& reply);
 

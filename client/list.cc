@@ -130,10 +130,11 @@ Result<void> list(const ListArguments& arguments, const std::vector<std::string>
 
 // As list(), of those paths that are known. The exit code: a path that is not must be mended.
 Result<int> list_known(const ListArguments& arguments, ListReport& report) {
-  const auto paths = TRY(outermost_paths(arguments.paths));
+  const auto paths = TRY(absolute_paths(arguments.paths));
   const auto known = TRY(known_ones_of(paths, "kiln list"));
   const bool any = paths.empty() || !known.empty();
-  if (any) TRY_VOID(list(arguments, known, report));
+  const auto outermost = TRY(outermost_paths(known));
+  if (any) TRY_VOID(list(arguments, outermost, report));
   return known.size() == paths.size() ? kExitDone : kExitFix;
 }
 

@@ -134,13 +134,18 @@ const Command* find_command(std::string_view name) {
 // `kiln help list`, as git and others have it.
 int help_of(std::span<char*> names) {
   const Command* const command = find_command(names[0]);
+  if (std::string_view(names[0]) == "help") {
+    print_help();
+    return kExitDone;
+  }
   if (command == nullptr) {
     kiln::print_error(unknown(names));
     return kExitUsage;
   }
+  std::string run = "run";
   std::string help = "--help";
-  std::vector<char*> asked(names.begin() + 1, names.end());  // of `kiln help daemon start`, too
-  asked.push_back(help.data());
+  std::vector<char*> asked{help.data()};  // nothing else: run and x would take it for a program's
+  if (command->name == "explain" && names.size() > 1 && names[1] == run) asked = {run.data(), help.data()};
   return command->run(asked);
 }
 

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdio>
 #include <cstdlib>
 
@@ -16,7 +17,7 @@ constexpr std::string_view kEllipsis = "...";
 constexpr std::string_view kFourSpaces = "    ";
 constexpr std::size_t kBehindLabel = 2;
 constexpr std::string_view kHint = "hint: ";
-constexpr std::string_view kCommand = ": kiln ";
+constexpr std::array<std::string_view, 3> kCommands{": kiln ", ": mv ", ": rm "};
 constexpr std::string_view kUsage = "Usage: ";
 
 // Nothing: FD is no terminal, or a dumb one.
@@ -88,9 +89,12 @@ std::size_t break_of(std::string_view rest, std::size_t indent, std::size_t colu
 // The command that LINE ends with, "..., and so does: kiln precompile a.py". Empty: it ends with none, or
 // with the form of one.
 std::string_view command_at_end(std::string_view line) {
-  const std::size_t colon = line.rfind(kCommand);
-  if (colon == std::string_view::npos || line.starts_with(kUsage)) return {};
-  return line.substr(colon + 2);
+  if (line.starts_with(kUsage)) return {};
+  for (const std::string_view command : kCommands) {
+    const std::size_t colon = line.rfind(command);
+    if (colon != std::string_view::npos) return line.substr(colon + 2);
+  }
+  return {};
 }
 
 void append_wrapped(std::string& text, std::string_view line, std::size_t columns, LongWords long_words) {

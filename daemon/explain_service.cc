@@ -106,7 +106,8 @@ Result<proto::ExplainReply> ExplainService::look_here(const KnownFile& file, con
 
 asio::awaitable<Result<KnownFile>> ExplainService::unmet(std::string path) {
   return run_blocking(thread_, [path = std::move(path)]() -> Result<KnownFile> {
-    if (is_source(path)) return unmet_file(clean_path(path));
+    std::error_code ignored;
+    if (is_source(path) && !std::filesystem::is_directory(path, ignored)) return unmet_file(clean_path(path));
     auto of_bytecode = unmet_bytecode(clean_path(path));
     return of_bytecode.is_known() ? std::move(of_bytecode) : Result<KnownFile>(unknown(path));
   });

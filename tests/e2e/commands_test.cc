@@ -48,6 +48,10 @@ TEST_F(Commands, HelpOnEverything) {
 }
 
 TEST_F(Commands, HelpOfACommand) {
+  EXPECT_THAT(kiln({"help", "run", "main.py"}).out, HasSubstr("Usage: kiln run ")) << "nothing is run";
+  EXPECT_THAT(kiln({"help", "x", "ls"}).out, HasSubstr("Usage: kiln x "));
+  EXPECT_THAT(kiln({"help", "explain", "run", "main.py"}).out, HasSubstr("Usage: kiln explain run "));
+  EXPECT_THAT(kiln({"help", "help"}).out, HasSubstr("Usage: kiln COMMAND"));
   const Outcome outcome = kiln({"help", "list"});
   EXPECT_EQ(outcome.out, kiln({"list", "--help"}).out);
   EXPECT_EQ(describe_status(outcome.status), "exit 0");

@@ -12,6 +12,7 @@ namespace fs = std::filesystem;
 namespace {
 
 using testing::AllOf;
+using testing::ContainsRegex;
 using testing::HasSubstr;
 using testing::MatchesRegex;
 using testing::Not;
@@ -207,11 +208,18 @@ TEST_F(Explain, AnInterpreterThatIsGoneIsTold) {
   run({.argv = {any_python().path, "-m", "venv", "--without-pip", work_dir() + "/venv"}});
   kiln({"precompile", "--python", gone, tree()});
   EXPECT_THAT(explain(module()).out, Not(HasSubstr("is gone")));
-  EXPECT_THAT(kiln({"status"}).out, Not(HasSubstr(", gone")));
+  EXPECT_THAT(kiln({"status"}).out, Not(ContainsRegex(gone + "  [^\n]*, gone\n")));
   fs::rename(work_dir() + "/venv", work_dir() + "/moved");
   EXPECT_THAT(explain(module()).out, HasSubstr("  " + gone + " is gone: "));
-  EXPECT_THAT(kiln({"status"}).out, HasSubstr(", gone\n"));
+  EXPECT_THAT(kiln({"status"}).out, ContainsRegex(gone + "  [^\n]*, gone\n"));
   EXPECT_THAT(kiln({"status", "--json"}).out, HasSubstr("\"gone\":true"));
+}
+
+TEST_F(Explain, ADirectoryOfASourcesNameIsNone) {
+  fs::create_directory(work_dir() + "/d.py");
+  const Outcome outcome = explain(work_dir() + "/d.py");
+  EXPECT_THAT(outcome.err, HasSubstr("/d.py is a directory\n\nhint: kiln list "));
+  EXPECT_EQ(describe_status(outcome.status), "exit 1");
 }
 
 TEST_F(Explain, AFileIsFoundByASymlink) {

@@ -4,12 +4,15 @@
 #include <gtest/gtest.h>
 
 #include <boost/json/serialize.hpp>
+#include <filesystem>
 
 namespace kiln {
 namespace {
 
 using testing::HasSubstr;
 using testing::StartsWith;
+
+const std::string kUsual = std::filesystem::canonical("/usr/bin/python3");
 
 class ExplainReport : public testing::Test {
  protected:
@@ -37,7 +40,7 @@ class ExplainReport : public testing::Test {
   std::string text() {
     proto::ExplainReply reply = reply_;
     *reply.add_entries() = entry_;
-    return explanation_text(reply, kNow_s, "/app");
+    return explanation_text(reply, {kNow_s, "/app", kUsual});
   }
 
   static constexpr std::int64_t kNow_s = 1'700'000'000;
@@ -133,7 +136,7 @@ TEST_F(ExplainReport, OfALineOfWideCharactersWhatIsAroundTheCaretIsShown) {
   proto::ExplainReply reply = reply_;
   *reply.add_entries() = entry_;
   for (const unsigned columns : {40U, 41U}) {
-    const std::string text = explanation_text(reply, kNow_s, "/app", columns);
+    const std::string text = explanation_text(reply, {kNow_s, "/app", kUsual, columns});
     const std::size_t begin = text.find("    ...");
     const std::string code = text.substr(begin, text.find('\n', begin) - begin);
     const std::size_t before = code.find(')');
@@ -166,7 +169,7 @@ TEST_F(ExplainReport, OfALongLineWhatIsAroundTheCaretIsShown) {
     error.set_column(column);
     proto::ExplainReply reply = reply_;
     *reply.add_entries() = entry_;
-    const std::string text = explanation_text(reply, kNow_s, "/app", 40);
+    const std::string text = explanation_text(reply, {kNow_s, "/app", kUsual, 40});
     const std::size_t end = text.find("^\n");
     const std::size_t caret_line = text.rfind('\n', end) + 1;
     const std::size_t code_line = text.rfind('\n', caret_line - 2) + 1;
@@ -210,6 +213,15 @@ TEST_F(ExplainReport, Importers) {
                         " -c (python3.11, 2 hours ago)\n"));
   for (int i = 0; i < 6; ++i) add_importer("/z.py", 86'400);
   EXPECT_THAT(text(), HasSubstr("/z.py (python3.11, 1 day ago) and 2 more\n"));
+}
+
+TEST_F(ExplainReport, TheCommandIsForTheInterpreterAndLevelOfTheEntry) {
+  entry_.set_state("stale");
+  entry_.set_why("mtime");
+  EXPECT_THAT(text(), HasSubstr(": kiln precompile /app/mod.py\n"));
+  entry_.set_python("/opt/python/bin/python3.12");
+  entry_.set_optimize(2);
+  EXPECT_THAT(text(), HasSubstr(": kiln precompile --python /opt/python/bin/python3.12 -o 2 /app/mod.py\n"));
 }
 
 TEST_F(ExplainReport, ItIsToldWhatPythonItselfMakesOfStaleBytecode) {
@@ -294,7 +306,7 @@ TEST_F(ExplainReport, ABytecodeFileThatIsNotThere) {
 
 TEST_F(ExplainReport, WithoutBytecodeItIsToldWhatMakesSome) {
   reply_.set_source_exists(true);
-  EXPECT_THAT(explanation_text(reply_, kNow_s, "/"),
+  EXPECT_THAT(explanation_text(reply_, {kNow_s, "/", kUsual}),
               StartsWith("/app/mod.py: Kiln knows of no bytecode of it.\n"
                          "  The next import compiles it, and so does: kiln precompile /app/mod.py\n"));
 }
@@ -303,7 +315,7 @@ TEST_F(ExplainReport, AProgramHasNoBytecode) {
   auto& run = *reply_.add_runs();
   run.set_python("/opt/pypy3");
   run.set_last_run_s(kNow_s - 5);
-  EXPECT_THAT(explanation_text(reply_, kNow_s, "/"),
+  EXPECT_THAT(explanation_text(reply_, {kNow_s, "/", kUsual}),
               StartsWith("/app/mod.py: Kiln knows of no bytecode of it.\n"
                          "  It is a program's main file, of which Python keeps none.\n"
                          "Run as a program: pypy3, 5 seconds ago\n"));

@@ -64,6 +64,8 @@ TEST(Screen, HintsAndOthersTextStayWhole) {
 TEST(Screen, ACommandAtTheEndOfALineStaysWhole) {
   EXPECT_EQ(wrapped("  The next import compiles it, and so does: kiln precompile /a/long/path.py\n", 40),
             "  The next import compiles it, and so\n  does:\n  kiln precompile /a/long/path.py\n");
+  EXPECT_EQ(wrapped("  What takes that away: mv /a/long/path /a/long/path.aside\n", 30),
+            "  What takes that away:\n  mv /a/long/path /a/long/path.aside\n");
   EXPECT_EQ(wrapped("  So does: kiln precompile '/a/long path.py'", 20),
             "  So does:\n  kiln precompile '/a/long path.py'");
 }
