@@ -23,6 +23,7 @@ namespace {
 constexpr std::uint64_t kBlock = 512;                    // unit of st_blocks: stat(2)
 constexpr std::string_view kTemporaryPrefix = ".kiln-";  // daemon/temporary_file.h
 constexpr std::size_t kObjectName = 62;  // daemon/store.h: a SHA-256 in hexadecimal, less two digits
+constexpr long kForeign = 1;             // fts_number of a directory that is not Kiln's
 enum Part : std::uint8_t { kIndex, kStore, kOverlay, kLogs };
 
 struct CloseWalk {
@@ -75,10 +76,11 @@ class Removal {
       case FTS_D:
         if (entry.fts_level == 0 || is_own_directory(entry)) return;
         ::fts_set(walk, &entry, FTS_SKIP);
+        entry.fts_number = kForeign;  // it comes once more, as one that is done
         done_.foreign.emplace_back(entry.fts_path);
         return;
       case FTS_DP:
-        return remove_directory(entry);
+        return entry.fts_number == kForeign ? void() : remove_directory(entry);
       case FTS_DNR:
       case FTS_ERR:
       case FTS_NS:

@@ -130,21 +130,27 @@ void add_place(proto::Request& request) {
   request.set_root_inode(status.st_ino);
 }
 
+// Of what failed with ERROR: a peer that is gone is a daemon that has ended.
+Error of_daemon(const Error& error) {
+  if (error.reason != Reason::image_lost) return error;
+  return {Reason::no_daemon, "the daemon has ended before it answered", "the same again starts another"};
+}
+
 }  // namespace
 
 Result<void> Connection::send(proto::Request request) {
   add_place(request);
   request.set_protocol(kProtocolVersion);
   request.set_build_id(std::string(build_id()));
-  return send_with_fds(fd_.get(), encode_frame(FrameType::request, request.SerializeAsString()), {});
+  const auto sent =
+      send_with_fds(fd_.get(), encode_frame(FrameType::request, request.SerializeAsString()), {});
+  return sent ? sent : of_daemon(sent.error());
 }
 
 Result<proto::Reply> Connection::receive(std::vector<UniqueFd>* fds) {
   auto answer = receive_frame(fd_.get());
-  if (!answer && answer.error().reason == Reason::image_lost)
-    return Error{Reason::no_daemon, "the daemon has ended before it answered",
-                 "the same again starts another"};
-  ReceivedFrame received = TRY(std::move(answer));
+  if (!answer) return of_daemon(answer.error());
+  ReceivedFrame received = std::move(*answer);
   proto::Reply reply;
   if (received.frame.type != FrameType::reply || !reply.ParseFromString(received.frame.payload)) {
     return Error{Reason::protocol, "the daemon sent something that is not a reply", "kiln daemon restart"};
@@ -182,10 +188,7 @@ Result<void> ask_for_an_answer(Connection& connection, std::chrono::milliseconds
 
 Result<void> Connection::ping(std::chrono::milliseconds limit) {
   Connection connection = TRY(open());
-  const auto answered = ask_for_an_answer(connection, limit);
-  const bool is_cut =
-      !answered && answered.error().reason == Reason::system;  // its daemon has just been killed
-  return is_cut ? Error{Reason::no_daemon, "no daemon is running", {}} : answered;
+  return ask_for_an_answer(connection, limit);
 }
 
 Result<Connection> Connection::open_or_start() {

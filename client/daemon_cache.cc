@@ -81,7 +81,11 @@ std::optional<Error> not_keeping(const proto::Status::Daemon& daemon) {
 std::optional<Error> not_keeping_here() {
   const auto cache = cache_dir();
   const auto runtime = serving_runtime_dir();
-  return cache && runtime ? kept_by_another(*cache, *runtime) : std::nullopt;
+  if (!cache || !runtime) return std::nullopt;
+  if (auto other = kept_by_another(*cache, *runtime)) return other;
+  if (keeper_of(*cache)) return std::nullopt;
+  const auto daemon = living_daemon();  // the keeper may be gone, and have left it with an index of its own
+  return daemon ? not_keeping(*daemon) : std::nullopt;
 }
 
 Result<void> check_daemon_cache(const std::string& dir) {

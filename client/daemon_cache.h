@@ -20,8 +20,8 @@ std::optional<Error> kept_by_another(const std::string& cache_dir, const std::st
 // The same of DAEMON, which has answered, and so is known not to keep it where nobody does.
 std::optional<Error> not_keeping(const proto::Status::Daemon& daemon);
 
-// The same of the daemon that this environment leads to, without asking it: it keeps its cache where the
-// environment says, as all but a few do.
+// The same of the daemon that this environment leads to. It is asked only where nobody keeps the index: it
+// keeps its cache where the environment says, as all but a few do.
 std::optional<Error> not_keeping_here();
 
 // Fails if a daemon is running whose cache is not DIR. One that does not answer is passed over.

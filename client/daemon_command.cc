@@ -1,4 +1,5 @@
 // `kiln daemon start|stop|restart|reload|run|logs`.
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -17,10 +18,13 @@
 #include "client/daemon_start.h"
 #include "client/installation.h"
 #include "common/arguments.h"
+#include "common/cache_keeper.h"
 #include "common/config.h"
 #include "common/paths.h"
 #include "common/print_error.h"
+#include "common/printable.h"
 #include "common/screen.h"
+#include "common/shell_word.h"
 #include "common/suggestion.h"
 
 namespace kiln {
@@ -73,11 +77,23 @@ int stop() {
   return kExitDone;
 }
 
+// A daemon starts without its index, too, but has nothing to answer from.
+Result<void> check_index() {
+  const std::string cache = TRY(cache_dir());
+  for (const std::string& path : {cache + "/index.db", keeper_lock_path(cache)}) {
+    struct stat status {};
+    if (::stat(path.c_str(), &status) == 0 && !S_ISREG(status.st_mode))
+      return Error{Reason::system, printable(path) + " is no file", move_aside(path)};
+  }
+  return {};
+}
+
 // Else there would be none in the end. A mistake in the configuration keeps none from starting, but from
 // being what the one is that runs.
 Result<void> check_successor() {
   TRY(load_config("/"));
   TRY_VOID(check_what_a_daemon_needs());
+  TRY_VOID(check_index());
   return {};
 }
 

@@ -18,6 +18,7 @@
 #include "client/program_output.h"
 #include "common/cache_keeper.h"
 #include "common/config.h"
+#include "common/overlay.h"
 #include "common/paths.h"
 #include "common/place.h"
 #include "common/printable.h"
@@ -273,7 +274,8 @@ bool is_out_of_descriptors(const std::string& problem) {
 Findings store_findings(const std::string& cache_dir, const Examined& examined) {
   if (!examined) return none_to_ask(examined);
   const std::string store = cache_dir + "/store";
-  if (const auto fault = fault_of(store, S_IFDIR, "700")) return {*fault};
+  for (const auto& directory : {store, overlay_dir(cache_dir)})
+    if (const auto fault = fault_of(directory, S_IFDIR, "700")) return {*fault};
   if (!examined->store_problem().empty())
     return {{Severity::bad, printable(examined->store_problem()),
              is_out_of_descriptors(examined->store_problem())

@@ -11,9 +11,14 @@ namespace {
 
 constexpr std::size_t kControlSize = CMSG_SPACE(kMaxPassedFds * sizeof(int));
 
+Error peer_gone() {
+  return {Reason::image_lost, "the peer closed the connection", {}};
+}
+
 // Reads errno. Of a socket with a time limit it says by EAGAIN that this has passed (socket(7), SO_RCVTIMEO).
 Error socket_error(const char* what) {
   if (errno == EAGAIN) return {Reason::timeout, "no answer came in time", {}};
+  if (errno == ECONNRESET || errno == EPIPE) return peer_gone();
   return errno_error(what);
 }
 
@@ -87,7 +92,7 @@ Result<ReceivedFrame> receive_frame(int socket) {
   const auto read_exactly = [&](std::string& out, std::size_t size) -> Result<void> {
     while (size > 0) {
       Received part = TRY(receive_with_fds(socket, size));
-      if (part.bytes.empty()) return Error{Reason::image_lost, "the peer closed the connection", {}};
+      if (part.bytes.empty()) return peer_gone();
       size -= part.bytes.size();
       out += part.bytes;
       for (auto& fd : part.fds) result.fds.push_back(std::move(fd));

@@ -2,6 +2,7 @@
 
 #include <spdlog/spdlog.h>
 #include <sys/eventfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <boost/asio/post.hpp>
@@ -16,6 +17,7 @@
 #include "common/overlay.h"
 #include "common/paths.h"
 #include "common/pyc.h"
+#include "common/shell_word.h"
 #include "daemon/background.h"
 #include "daemon/blocking.h"
 #include "daemon/caught.h"
@@ -86,17 +88,32 @@ void Overlay::fill(OverlayWish wish) {
   });
 }
 
-void Overlay::drain() {
-  asio::post(thread_, asio::use_future([] {})).get();
+Result<void> Overlay::drain() {
+  const auto failure = asio::post(thread_, asio::use_future([this] { return failure_; })).get();
+  if (!failure || limit_ == 0) return {};
+  return *failure;
 }
 
 void Overlay::work(const OverlayWish& wish) {
   Work work(wish);
   const auto done = caught([&] { return fill_all(work); });
+  failure_.reset();
   if (!done && done.error().reason != Reason::shutting_down) {
-    spdlog::warn("cannot fill the overlay: {}", done.error().message);
+    failure_ =
+        Error{done.error().reason, "cannot fill the overlay: " + done.error().message, done.error().hint};
+    spdlog::warn("{}", failure_->message);
   }
   keep(work);
+}
+
+Result<void> Overlay::open_dir() const {
+  const auto opened = open_private_dir(dir_, "KILN_CACHE_DIR");
+  if (opened) return {};
+  Error error = opened.error();
+  struct stat status {};
+  const bool is_in_the_way = ::lstat(dir_.c_str(), &status) == 0 && !S_ISDIR(status.st_mode);
+  if (is_in_the_way) error.hint = move_aside(dir_);
+  return error;
 }
 
 // The index first: what a sweep removes must leave it, and not come in afterwards.
@@ -109,7 +126,7 @@ void Overlay::keep(Work& work) {
 }
 
 Result<void> Overlay::fill_all(Work& work) {
-  TRY(open_private_dir(dir_, "KILN_CACHE_DIR"));
+  TRY_VOID(open_dir());
   for (const std::string& source : work.wish.sources.paths) {
     if (stopped_) break;
     TRY_VOID(fill_one(work, source));
@@ -149,7 +166,7 @@ Result<void> Overlay::fill_one(Work& work, const std::string& source) {
   }
   const auto body = std::string_view(sealed).substr(header->size());
   const auto written = write_pyc(file.pyc, *header, body, text->mode, file.umask);
-  if (!written) return Error{Reason::system, written.error().message, {}};
+  if (!written) return Error{Reason::system, written.error().message, "kiln doctor"};
   file.pyc_stamp = *written;
   work.written_bytes += disk_bytes(written->size);
   file.outcome = FileOutcome::compiled;

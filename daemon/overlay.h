@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <vector>
@@ -46,13 +47,15 @@ class Overlay {
 
   // Returns at once. Too many wishes at a time are forgotten: the next runs will have them again.
   void fill(OverlayWish wish);
-  // Blocks until all that was wished for until now is there, or is not going to be.
-  void drain();
+  // Blocks until all that was wished for until now is there, or is not going to be. Fails as the last wish
+  // did: what makes one fail, such as a file where the directory belongs, makes all fail.
+  Result<void> drain();
 
   // Removes orphans, and what is beyond the limit.
   boost::asio::awaitable<Result<OverlayUsage>> gc();
   // Removes orphans of sources at or below SOURCES, absolute; none: all. The files that were removed.
-  boost::asio::awaitable<Result<std::vector<std::string>>> remove_orphans(std::vector<std::string> sources, CleanMode mode);
+  boost::asio::awaitable<Result<std::vector<std::string>>> remove_orphans(std::vector<std::string> sources,
+                                                                          CleanMode mode);
   // Bytes that files take, about.
   boost::asio::awaitable<Result<std::uint64_t>> bytes();
   // Removes what is beyond the limit some time soon; what fails is logged.
@@ -66,6 +69,7 @@ class Overlay {
  private:
   struct Work;
   void work(const OverlayWish& wish);
+  Result<void> open_dir() const;
   Result<void> fill_all(Work& work);
   Result<void> fill_one(Work& work, const std::string& source);
   bool is_refused(const FileResult& file) const;
@@ -81,6 +85,7 @@ class Overlay {
   std::atomic<bool> stopped_{false};
   std::atomic<std::size_t> pending_{0};
   std::map<std::string, FileStamp> refused_;  // by path in the overlay: the source as it was; on the thread
+  std::optional<Error> failure_;              // of the last wish; on the thread
   std::atomic<std::uint64_t> bytes_{0};
   std::atomic<std::uint64_t> written_{0};  // since the last sweep
   bool counted_ = false;                   // on the sweeper

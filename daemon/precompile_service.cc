@@ -171,7 +171,7 @@ Result<proto::PrecompileEvent::Summary> PrecompileService::work(Job& job) {
     keep_results(std::move(batch), job.request.umask(), index_, overlay_);
   }
   if (!overlaid.empty()) {
-    overlay_.drain();
+    TRY_VOID(overlay_.drain());
     done.summary.set_overlaid(done.summary.overlaid() + count_existing(overlaid));
   }
   memory_.keep(job.request, interpreters, then, done.summary);

@@ -68,10 +68,12 @@ TEST_F(CleanAll, WhatIsNotKilnsStays) {
   write_file(cache_dir() + "/notes.txt", "2");
   write_file(cache_dir() + "/store/articles/1", "3");
   write_file(cache_dir() + "/store/cd/readme", "4");
+  fs::create_directory(cache_dir() + "/empty");
   const Outcome outcome = kiln({"clean", "--all"});
   for (const std::string foreign :
-       {"notes.txt", "overlay", "store/ab", "store/articles", "store/cd/readme"}) {
+       {"notes.txt", "overlay", "store/ab", "store/articles", "store/cd/readme", "empty"}) {
     EXPECT_THAT(outcome.out, HasSubstr("kept " + cache_dir() + "/" + foreign + ", which is not Kiln's\n"));
+    EXPECT_TRUE(fs::exists(cache_dir() + "/" + foreign)) << foreign;
   }
   EXPECT_EQ(outcome.err, "");
   EXPECT_EQ(describe_status(outcome.status), "exit 0");

@@ -307,9 +307,12 @@ TEST_F(Daemon, OneThatCouldHaveNoSuccessorIsNotEnded) {
   const pid_t first = daemon_pid();
   write_file(work_dir() + "/file", "");
   write_file(work_dir() + "/log/kilnd.log/file", "");
+  write_file(work_dir() + "/index/index.db/file", "");
+  write_file(work_dir() + "/lock/index.db.lock/file", "");
+  for (const char* cache : {"index", "lock"}) ::chmod((work_dir() + "/" + cache).c_str(), 0700);
   write_file(work_dir() + "/kiln.toml", "[images]\nlimit = \n");
-  for (const char* change :
-       {"KILN_CACHE_DIR=file", "KILN_CACHE_DIR=log", "KILN_CONFIG=", "KILN_LOG_LEVEL=no"}) {
+  for (const char* change : {"KILN_CACHE_DIR=file", "KILN_CACHE_DIR=log", "KILN_CACHE_DIR=index",
+                             "KILN_CACHE_DIR=lock", "KILN_CONFIG=", "KILN_LOG_LEVEL=no"}) {
     std::string bad = change;
     if (bad.find("LEVEL") == std::string::npos) bad.insert(bad.find('=') + 1, work_dir() + "/");
     const Outcome outcome = kiln({"daemon", "restart"}, {bad});

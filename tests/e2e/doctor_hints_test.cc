@@ -183,6 +183,7 @@ const Fault kFaults[] = {
      "cannot be read and written", "chmod 700 "},
     {"a_store_that_may_not_be_written", kFill + "chmod 500 $C/store", "cannot be read and written",
      "chmod 700 "},
+    {"an_overlay_that_is_a_file", "mkdir -p $C; chmod 700 $C; echo > $C/overlay", "is no directory", "mv "},
     {"damaged_objects", kFill + "for f in $C/store/*/*; do echo damage > $f; done", "damaged: 2", "kiln gc"},
     {"damaged_objects_of_a_former_daemon",
      kFill + "kiln daemon stop > out; for f in $C/store/*/*; do chmod 0 $f; done", "damaged: 2", "kiln gc"},

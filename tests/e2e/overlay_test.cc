@@ -170,6 +170,22 @@ TEST_P(Overlay, PrecompilingSaysWhatDoesNotCompileAndWaitsForTheRest) {
   EXPECT_EQ(describe_status(outcome.status), "exit 0") << outcome.out << outcome.err;
 }
 
+TEST_P(Overlay, PrecompilingFailsWhereItCannotBe) {
+  const std::string overlay = overlay_dir(cache_dir());
+  write_file(overlay, "");
+  const std::vector<std::string> precompile{"precompile", "--python", python().path, tree_ / "util.py"};
+  for (int time = 0; time < 2; ++time) {  // nor is it taken for done afterwards
+    const Outcome outcome = kiln(precompile);
+    EXPECT_EQ(outcome.out, "");
+    EXPECT_EQ(outcome.err, "error: cannot fill the overlay: cannot open " + overlay +
+                               ": Not a directory\n\nhint: mv " + overlay + " " + overlay + ".aside\n");
+    EXPECT_EQ(describe_status(outcome.status), "exit 3");
+  }
+  fs::remove(overlay);
+  EXPECT_EQ(describe_status(kiln(precompile).status), "exit 0");
+  EXPECT_TRUE(fs::exists(kept("util")));
+}
+
 TEST_P(Overlay, AnOrphanIsToldOnceAndThenRemoved) {
   const std::string source = tree_ / "goes.py";
   tree_.write("goes.py", "x = 1\n");

@@ -138,6 +138,8 @@ TEST_F(SharedCache, WhenTheKeeperHasEndedAnIdleDaemonMakesWayForTheNext) {
   ASSERT_GT(idle, 0);
   kiln({"daemon", "stop"}, session_);
   ASSERT_TRUE(wait_gone(idle));
+  EXPECT_THAT(kiln({"list", "--json"}, watching).out, HasSubstr("\"own_index\":true"))
+      << "nobody keeps it now";
   kiln({"daemon", "start"}, second);
   EXPECT_EQ(kiln({"status"}, second).err, "") << "it keeps the index";
   EXPECT_EQ(pid_of(watching), busy);

@@ -43,12 +43,21 @@ class WatchPatience : public testing::Test {
     return {.argv = {kiln_binary(), command, work_dir()}, .err = Stream::with_stdout};
   }
 
+  static bool is_readable(const UniqueFd& fd) {
+    pollfd comes{fd.get(), POLLIN, 0};
+    return ::poll(&comes, 1, kDeadlineMs) == 1;
+  }
+
+  UniqueFd accepted() const {
+    return is_readable(listener_) ? UniqueFd(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC))
+                                  : UniqueFd();
+  }
+
   // The connection on which something is asked; whether one is there at all is asked on another before.
   UniqueFd asked() const {
     while (true) {
-      pollfd comes{listener_.get(), POLLIN, 0};
-      if (::poll(&comes, 1, kDeadlineMs) != 1) return {};
-      UniqueFd connection(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+      UniqueFd connection = accepted();
+      if (!connection) return {};
       const auto received = receive_frame(connection.get());
       proto::Request request;
       if (!received || !request.ParseFromString(received->frame.payload)) return {};
@@ -70,6 +79,20 @@ class WatchPatience : public testing::Test {
 
   UniqueFd listener_;
 };
+
+// It was killed before it read what it is asked: the connection is reset.
+TEST_F(WatchPatience, ADaemonThatEndsUnaskedHasEnded) {
+  Process watch(invocation("watch"));
+  const UniqueFd first = accepted();
+  ASSERT_TRUE(receive_frame(first.get()));
+  reply(first, {});
+  UniqueFd second = accepted();
+  ASSERT_TRUE(is_readable(second));
+  second.reset();
+  EXPECT_TRUE(
+      watch.wait_for_output("error: the daemon has ended before it answered\n\n"
+                            "hint: the same again starts another\n"));
+}
 
 TEST_F(WatchPatience, AnInterruptSaysWhatGoesOn) {
   Process watch(invocation("watch"));
