@@ -116,8 +116,11 @@ std::variant<int, proto::ExplainRunReply> tell_of_run(const RunInquiry& inquiry,
   if (is_named) command = program->command_line(arguments.subspan(2));
   const auto answer = is_python ? inquiry.ask(*interpreter, command) : interpreter.error();
   const auto reply = answer ? *answer : executed(answer.error());
-  if (*python && reply.how() == "exec" && reply.reason() != word(Reason::no_daemon)) {
-    const auto checked = check_is_interpreter(interpreter->path, **python);
+  // For the sake of a variable no daemon is started: without one there was no answer.
+  const bool is_checked = *python || (answer && !is_named);
+  const auto named = is_checked ? named_interpreter(*python) : std::nullopt;
+  if (named && reply.how() == "exec" && reply.reason() != word(Reason::no_daemon)) {
+    const auto checked = check_is_interpreter(interpreter->path, *named);
     if (!checked) return fail(checked.error());
   }
   if (as_json) {
