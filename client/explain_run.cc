@@ -106,8 +106,10 @@ std::variant<int, proto::ExplainRunReply> tell_of_run(const RunInquiry& inquiry,
                  std::string("kiln ") + inquiry.command + " x pytest"});
   if (arguments.empty() || arguments[0][0] == '\0')
     return fail({Reason::usage, "which program?", std::string("kiln ") + inquiry.command + " --help"});
-  const auto program = is_named ? find_named_program(arguments[1], std::string(inquiry.command) + " x")
-                                : Error{Reason::usage, {}, {}};
+  const std::string command_words = inquiry.command;
+  const auto program =
+      is_named ? find_named_program(arguments[1], {command_words + " x", command_words, arguments.subspan(2)})
+               : Error{Reason::usage, {}, {}};
   if (is_named && !program) return fail(program.error());
   const auto interpreter = is_named ? program->interpreter : choose_interpreter(*python);
   const bool is_python = interpreter || interpreter.error().reason != Reason::not_python;
