@@ -13,7 +13,7 @@ namespace kiln {
 
 std::optional<Error> missing_configuration() {
   const std::string path = text_of("KILN_CONFIG");
-  if (!path.starts_with('/') || absence_of(path).empty()) return std::nullopt;
+  if (!path.starts_with('/') || !is_gone(path)) return std::nullopt;
   return Error{Reason::config, "KILN_CONFIG names " + printable(path) + ": " + absence_of(path),
                "unset KILN_CONFIG"};
 }

@@ -10,7 +10,8 @@
 
 namespace kiln {
 
-// A file that KILN_CONFIG names, and that is not there: what it was to say does not hold.
+// A file that KILN_CONFIG names, and that is not there: what it was to say does not hold. (One that cannot be
+// read is an error of load_config.)
 std::optional<Error> missing_configuration();
 
 // On standard error, if the files that hold for one of PATHS, absolute, have one. None: for the current

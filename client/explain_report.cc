@@ -240,11 +240,14 @@ std::string remedy(const Entry& entry) {
   return "The next import compiles it, and so does";
 }
 
-// What is no regular file is replaced neither by Kiln nor, if it is a directory, by Python.
+// What is no regular file is replaced neither by Kiln nor, if it is a directory, by Python; nor is what is in
+// the place of the directory.
 std::string in_the_way_text(const Entry& entry) {
-  return "  Where its bytecode, " + printable(entry.pyc()) + ", belongs, " + entry.in_the_way() +
+  const bool is_above = entry.way() != entry.pyc();
+  const std::string place = is_above ? ", at " + printable(entry.way()) + "," : "";
+  return "  Where its bytecode, " + printable(entry.pyc()) + ", belongs, " + entry.in_the_way() + place +
          " is in the way, over which Kiln writes nothing.\n  What takes that away: " +
-         move_aside(entry.pyc()) + "\n";
+         move_aside(entry.way()) + "\n";
 }
 
 std::string stale_text(const proto::ExplainReply& reply, const Entry& entry, const ExplainReader& reader) {

@@ -18,7 +18,8 @@
 //     made_us    that Kiln took to make it, the last time; null if others made it, or that is not known
 //     restored   then it was not compiled, but taken from the store
 //     taken      of what is stale or an error: Python imports it all the same
-//     in_the_way of those, too: what is in its place and is not replaced, "a directory"; else null
+//     in_the_way of those, too: what is in its place, or its directory's, and is not replaced, "a
+//     directory"; else null
 //     interpreter_gone  there is nothing at the interpreter's path any more
 //     error      {type, message, line, column, text}, or null
 //     warnings   what compiling it said, or null

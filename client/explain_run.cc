@@ -106,8 +106,10 @@ std::variant<int, proto::ExplainRunReply> tell_of_run(const RunInquiry& inquiry,
                  std::string("kiln ") + inquiry.command + " x pytest"});
   if (arguments.empty() || arguments[0][0] == '\0')
     return fail({Reason::usage, "which program?", std::string("kiln ") + inquiry.command + " --help"});
-  const auto program = is_named ? find_named_program(arguments[1], std::string(inquiry.command) + " x")
-                                : Error{Reason::usage, {}, {}};
+  const std::string command_words = inquiry.command;
+  const auto program =
+      is_named ? find_named_program(arguments[1], {command_words + " x", command_words, arguments.subspan(2)})
+               : Error{Reason::usage, {}, {}};
   if (is_named && !program) return fail(program.error());
   const auto interpreter = is_named ? program->interpreter : choose_interpreter(*python);
   const bool is_python = interpreter || interpreter.error().reason != Reason::not_python;
@@ -116,8 +118,11 @@ std::variant<int, proto::ExplainRunReply> tell_of_run(const RunInquiry& inquiry,
   if (is_named) command = program->command_line(arguments.subspan(2));
   const auto answer = is_python ? inquiry.ask(*interpreter, command) : interpreter.error();
   const auto reply = answer ? *answer : executed(answer.error());
-  if (*python && reply.how() == "exec" && reply.reason() != word(Reason::no_daemon)) {
-    const auto checked = check_is_interpreter(interpreter->path, **python);
+  // For the sake of a variable no daemon is started: without one there was no answer.
+  const bool is_checked = *python || (answer && !is_named);
+  const auto named = is_checked ? named_interpreter(*python) : std::nullopt;
+  if (named && reply.how() == "exec" && reply.reason() != word(Reason::no_daemon)) {
+    const auto checked = check_is_interpreter(interpreter->path, *named);
     if (!checked) return fail(checked.error());
   }
   if (as_json) {

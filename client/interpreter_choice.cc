@@ -97,6 +97,12 @@ Result<ChosenInterpreter> choose_interpreter(const std::optional<std::string>& r
   return choose("python3");
 }
 
+std::optional<std::string> named_interpreter(const std::optional<std::string>& requested) {
+  if (requested) return requested;
+  const char* const variable = value_of("KILN_PYTHON");
+  return variable != nullptr ? std::optional<std::string>(variable) : std::nullopt;
+}
+
 Result<ChosenInterpreter> choose_behind_link(const std::string& name) {
   const auto found = find_on_path(name);
   if (!found) return missing("named " + name + " on PATH behind the link to kiln", name);

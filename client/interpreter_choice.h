@@ -25,6 +25,9 @@ struct ChosenInterpreter {
 // Reason::interpreter_missing, and with a hint: how to install the version, or use_another_interpreter().
 Result<ChosenInterpreter> choose_interpreter(const std::optional<std::string>& requested = std::nullopt);
 
+// How the user has named the interpreter: as REQUESTED, or by $KILN_PYTHON. Nothing: not at all.
+std::optional<std::string> named_interpreter(const std::optional<std::string>& requested = std::nullopt);
+
 // The interpreter that a link named NAME to Kiln stands for: the next of that name on PATH.
 Result<ChosenInterpreter> choose_behind_link(const std::string& name);
 

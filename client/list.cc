@@ -102,10 +102,20 @@ void finish(ListReport& report, const ListArguments& arguments) {
   if (other && !arguments.json) print_note(other->message);
 }
 
-// What has compiled nothing may be no interpreter at all.
+Result<bool> has_compiled(const std::string& python) {
+  proto::Request request;
+  request.mutable_list()->set_python(TRY(binary_of(python)));
+  request.mutable_list()->set_limit(1);
+  bool any = false;
+  TRY_VOID(ask(std::move(request), [&](const ListEntry&) { any = true; }));
+  return any;
+}
+
+// What has compiled nothing may be no interpreter at all. One that is gone has compiled something.
 Result<void> check_compiler(const std::string& python) {
   const auto chosen = choose_interpreter(python);
-  return chosen ? check_is_interpreter(chosen->path, python) : Result<void>();  // it may be gone
+  if (chosen) return check_is_interpreter(chosen->path, python);
+  return TRY(has_compiled(python)) ? Result<void>() : chosen.error();
 }
 
 // What comes by path is printed as it comes. PATHS: absolute; none: everything.

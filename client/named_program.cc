@@ -52,14 +52,21 @@ std::optional<std::string> similar_on_path(const std::string& name) {
   return near && find_program(std::string(*near)) ? std::optional(std::string(*near)) : std::nullopt;
 }
 
-Error no_program(const std::string& name, const std::string& command) {
+// kiln COMMAND NAME ARGUMENTS...
+std::string again(const std::string& command, const std::string& name, const NamedUse& use) {
+  std::string line = "kiln " + command + " " + shell_word(name);
+  for (const char* const argument : use.arguments) line += " " + shell_argument(argument);
+  return line;
+}
+
+Error no_program(const std::string& name, const NamedUse& use) {
   Error missing{Reason::not_found, "no program " + name + " on PATH", "kiln x --help"};
   if (const auto place = find_in_environment(name)) {
     missing.message += ", but one in an environment here";
-    missing.hint = "kiln " + command + " " + shell_word(*place);
+    missing.hint = again(use.by_name, *place, use);
   } else if (const auto near = similar_on_path(name)) {
     missing.message += "; did you mean " + *near + "?";
-    missing.hint = "kiln " + command + " " + shell_word(*near);
+    missing.hint = again(use.by_name, *near, use);
   }
   return missing;
 }
@@ -76,6 +83,14 @@ bool is_python(const std::string& program) {
   return std::string_view(program).substr(program.rfind('/') + 1).starts_with("python");
 }
 
+// No variable changes what the first line of the program PATH says; an option of another command does.
+Error no_interpreter(Error missing, const std::string& path, const NamedUse& use) {
+  constexpr std::string_view kVariable = "export KILN_PYTHON=";
+  if (missing.hint.starts_with(kVariable))
+    missing.hint = again(use.by_path + " --python " + missing.hint.substr(kVariable.size()), path, use);
+  return missing;
+}
+
 }  // namespace
 
 std::vector<char*> NamedProgram::command_line(std::span<char*> arguments) const {
@@ -86,9 +101,9 @@ std::vector<char*> NamedProgram::command_line(std::span<char*> arguments) const 
   return line;
 }
 
-Result<NamedProgram> find_named_program(const std::string& name, const std::string& command) {
+Result<NamedProgram> find_named_program(const std::string& name, const NamedUse& use) {
   auto path = find_program(name);
-  if (!path) return no_program(name, command);
+  if (!path) return no_program(name, use);
   auto start = script_start(read_head(*path));
   const bool may_run = ::access(path->c_str(), X_OK) == 0;
   auto interpreter = start && may_run && is_python(start->program)
@@ -96,6 +111,7 @@ Result<NamedProgram> find_named_program(const std::string& name, const std::stri
                          : Result<ChosenInterpreter>(Error{Reason::not_python, {}, {}});
   if (interpreter && start->starter == Starter::kernel && !is_own_program(start->program))
     interpreter->script = *path;
+  if (!interpreter) interpreter = no_interpreter(interpreter.error(), *path, use);
   const bool by_shell = start && start->starter == Starter::shell;
   return NamedProgram{std::move(*path), std::move(interpreter),
                       start ? std::move(start->arguments) : std::vector<std::string>(), by_shell};

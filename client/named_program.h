@@ -20,8 +20,15 @@ struct NamedProgram {
   std::vector<char*> command_line(std::span<char*> arguments) const;
 };
 
+// What it is found for, for the hints: the words of Kiln's command before NAME, and what is behind it.
+struct NamedUse {
+  std::string by_name = "x";    // takes a name: "explain run x"
+  std::string by_path = "run";  // takes a script: "explain run"
+  std::span<char* const> arguments = {};
+};
+
 // NAME is looked up on PATH, unless there is a slash in it. Fails with Reason::not_found where there is
-// none; with COMMAND, which takes it, in the hint.
-Result<NamedProgram> find_named_program(const std::string& name, const std::string& command = "x");
+// none.
+Result<NamedProgram> find_named_program(const std::string& name, const NamedUse& use);
 
 }  // namespace kiln

@@ -1,6 +1,7 @@
 // `kiln watch` and `kiln unwatch`: directories whose bytecode is kept up to date.
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -94,13 +95,16 @@ Result<void> add_pythons(const WatchArguments& arguments, proto::WatchRequest& r
   if (wanted.empty()) wanted.emplace_back();
   for (const auto& python : wanted) {
     request.add_python(TRY(choose_interpreter(python)).path);
-    if (python) TRY_VOID(check_is_interpreter(*request.python().rbegin(), *python));
+    if (const auto named = named_interpreter(python))
+      TRY_VOID(check_is_interpreter(*request.python().rbegin(), *named));
   }
   return {};
 }
 
-// What comes to lie in the kernel's own file systems is no source.
+// What comes to lie in the kernel's own file systems is no source, and what cannot be looked into has none
+// for us.
 std::string by_hand(const std::string& path) {
+  if (::access(path.c_str(), R_OK | X_OK) != 0) return permission_hint(path, "rx");
   const UniqueFd place{::open(path.c_str(), O_PATH | O_CLOEXEC)};
   return file_system_kind(place.get()).pseudo ? "kiln watch ." : "kiln precompile " + shell_word(path);
 }

@@ -87,7 +87,7 @@ int x_command(std::span<char*> arguments) {
     print_error(no_program(arguments));
     return kExitUsage;
   }
-  const auto program = find_named_program(std::string(first));
+  const auto program = find_named_program(std::string(first), {.arguments = arguments.subspan(1)});
   if (!program) {
     print_error(program.error());
     return kNotFound;

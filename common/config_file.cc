@@ -13,6 +13,7 @@
 #include <optional>
 #include <utility>
 
+#include "common/path_error.h"
 #include "common/shell_word.h"
 #include "common/toml.h"
 #include "common/unique_fd.h"
@@ -96,6 +97,17 @@ Error unreadable(const std::string& path, const std::string& why, const std::str
   return {Reason::config, "cannot read " + path + ": " + why, hint.empty() ? do_without(path) : hint};
 }
 
+// Its owner may be allowed to read it; of another's file it is known how to do without, if a variable names
+// it.
+Error forbidden(const std::string& path) {
+  const char* const named = std::getenv("KILN_CONFIG");
+  const bool is_named = named != nullptr && path == named;
+  struct stat status {};
+  const bool is_own = ::stat(path.c_str(), &status) == 0 && status.st_uid == ::geteuid();
+  return unreadable(path, std::strerror(EACCES),
+                    is_named && !is_own ? do_without(path) : permission_hint(path, "r"));
+}
+
 // Whoever names it wants no configuration.
 bool is_null_device(const struct stat& status) {
   return S_ISCHR(status.st_mode) && status.st_rdev == makedev(1, 3);
@@ -138,7 +150,7 @@ Result<std::shared_ptr<const ConfigFile>> read_config_file(const std::string& pa
   // Not blocking: what is no regular file may have nobody at its other end.
   const UniqueFd fd{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)};
   if (!fd && (errno == ENOENT || errno == ENOTDIR)) return std::shared_ptr<const ConfigFile>();
-  if (!fd && errno == EACCES) return unreadable(path, std::strerror(errno), "chmod u+r " + shell_word(path));
+  if (!fd && errno == EACCES) return forbidden(path);
   if (!fd) return unreadable(path, std::strerror(errno));
   struct stat status {};
   if (::fstat(fd.get(), &status) != 0) return unreadable(path, std::strerror(errno));

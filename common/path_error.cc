@@ -1,5 +1,8 @@
 #include "common/path_error.h"
 
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <cerrno>
 #include <filesystem>
 
@@ -38,6 +41,12 @@ std::string path_hint(int error, const std::string& path) {
     default:
       return {};
   }
+}
+
+std::string permission_hint(const std::string& path, const std::string& rights) {
+  struct stat status {};
+  const bool is_own = ::stat(path.c_str(), &status) == 0 && status.st_uid == ::geteuid();
+  return is_own ? "chmod u+" + rights + " " + shell_word(path) : path_hint(EACCES, path);
 }
 
 Error path_error(const std::string& what, const std::string& path, Reason reason) {

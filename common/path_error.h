@@ -14,4 +14,7 @@ Error path_error(const std::string& what, const std::string& path, Reason reason
 // That command, or none: of ERROR, an errno.
 std::string path_hint(int error, const std::string& path);
 
+// That command where PATH is there, but may not be used: chmod(1) with RIGHTS, "rx", is for its owner alone.
+std::string permission_hint(const std::string& path, const std::string& rights);
+
 }  // namespace kiln

@@ -99,12 +99,25 @@ bool is_taken(const PycCheck& check) {
   return check.freshness == Freshness::hash && check.kind == PycKind::unchecked_hash;
 }
 
-// What is at PYC and is not replaced, for it is no regular file. Empty: nothing.
-std::string in_the_way_at(const std::string& pyc) {
+// Empty: nothing is there.
+std::string what_is_at(const std::string& path) {
   struct stat status {};
-  if (::lstat(pyc.c_str(), &status) != 0 || S_ISREG(status.st_mode)) return {};
+  if (::lstat(path.c_str(), &status) != 0) return {};
+  if (S_ISREG(status.st_mode)) return "a file";
   if (S_ISDIR(status.st_mode)) return "a directory";
   return S_ISLNK(status.st_mode) ? "a symbolic link" : "what is no regular file";
+}
+
+// What is in the place of PYC and is not replaced, for it is no regular file, or in that of its directory.
+void describe_way(const std::string& pyc, proto::ExplainReply::Entry& described) {
+  const std::string directory(directory_of(pyc));
+  std::error_code ignored;
+  const bool has_directory = fs::is_directory(directory, ignored);
+  const std::string& way = has_directory ? pyc : directory;
+  const std::string what = what_is_at(way);
+  if (what.empty() || (has_directory && what == "a file")) return;
+  described.set_in_the_way(what);
+  described.set_way(way);
 }
 
 void describe(const IndexEntry& entry, const Sight& sight, proto::ExplainReply::Entry& described) {
@@ -122,7 +135,7 @@ void describe(const IndexEntry& entry, const Sight& sight, proto::ExplainReply::
   if (sight.check.kind) described.set_kind(kind_word(*sight.check.kind));
   if (state == EntryState::stale || state == EntryState::error) {
     described.set_taken(is_taken(sight.check));
-    described.set_in_the_way(in_the_way_at(entry.pyc));
+    describe_way(entry.pyc, described);
   }
   if (state == EntryState::stale) described.set_why(std::string(word(sight.check.freshness)));
   if (state == EntryState::error) describe(*entry.error, entry.source, *described.mutable_error());

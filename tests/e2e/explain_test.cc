@@ -213,6 +213,10 @@ TEST_F(Explain, AnInterpreterThatIsGoneIsTold) {
   EXPECT_THAT(explain(module()).out, HasSubstr("  " + gone + " is gone: "));
   EXPECT_THAT(kiln({"status"}).out, ContainsRegex(gone + "  [^\n]*, gone\n"));
   EXPECT_THAT(kiln({"status", "--json"}).out, HasSubstr("\"gone\":true"));
+  fs::create_directory(work_dir() + "/empty");
+  const Outcome listed = kiln({"list", "--python", gone, work_dir() + "/empty"});
+  EXPECT_THAT(listed.err, HasSubstr("Kiln knows nothing there that " + gone + " has compiled"));
+  EXPECT_EQ(describe_status(listed.status), "exit 0") << "it has compiled something elsewhere";
 }
 
 TEST_F(Explain, ADirectoryOfASourcesNameIsNone) {

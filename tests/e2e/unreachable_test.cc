@@ -83,6 +83,31 @@ TEST_F(Unreachable, ADirectoryThatCannotBeEnteredFails) {
   }
 }
 
+TEST_F(Unreachable, ADirectoryIsNotToBeWatched) {
+  Outcome outcome = sh("chmod 000 d; $K watch d");
+  if (describe_status(outcome.status) == "exit 126") GTEST_SKIP() << "rights cannot be given up here";
+  EXPECT_THAT(outcome.err, HasSubstr("\n\nhint: chmod u+rx " + directory() + "\n"));
+  EXPECT_EQ(describe_status(outcome.status), "exit 1");
+  if (::geteuid() != 0) return;  // nor can a directory be given away
+  outcome = sh("chmod 700 d; chown 65534 d; $K watch d");
+  EXPECT_THAT(outcome.err, HasSubstr("\n\nhint: namei -l " + directory() + "\n"));
+}
+
+TEST_F(Unreachable, AConfigurationIsToBeDoneWithout) {
+  const std::string path = directory() + "/kiln.toml";
+  const std::string forbidden = "error: cannot read " + path + ": Permission denied\n\nhint: ";
+  Outcome outcome = sh("echo > d/kiln.toml; chmod 000 d; KILN_CONFIG=$PWD/d/kiln.toml $K config");
+  if (describe_status(outcome.status) == "exit 126") GTEST_SKIP() << "rights cannot be given up here";
+  EXPECT_EQ(outcome.err, forbidden + "unset KILN_CONFIG\n");
+  outcome = sh("chmod 700 d; chmod 000 d/kiln.toml; KILN_CONFIG=$PWD/d/kiln.toml $K config");
+  EXPECT_EQ(outcome.err, forbidden + "chmod u+r " + path + "\n");
+  if (::geteuid() != 0) return;  // nor can a file be given away
+  outcome = sh("chmod 600 d/kiln.toml; chown 65534 d/kiln.toml; KILN_CONFIG=$PWD/d/kiln.toml $K config");
+  EXPECT_EQ(outcome.err, forbidden + "unset KILN_CONFIG\n");
+  outcome = sh("cd d; KILN_CONFIG=/dev/null $K config");
+  EXPECT_EQ(outcome.err, forbidden + "namei -l " + path + "\n");
+}
+
 TEST_F(Unreachable, TheLogIsNotMissing) {
   const std::string make_log = "mkdir -m 700 cache; echo line > cache/kilnd.log; ";
   for (const std::string options : {"", " --follow"}) {

@@ -281,6 +281,7 @@ TEST_F(ExplainReport, WhatIsInTheWayComesWithWhatTakesItAway) {
   for (const char* state : {"stale", "error"}) {
     entry_.set_state(state);
     entry_.set_in_the_way("a directory");
+    entry_.set_way(entry_.pyc());
     EXPECT_THAT(text(),
                 HasSubstr("  Where its bytecode, /app/__pycache__/mod.cpython-311.pyc, belongs, a directory "
                           "is in the way, over which Kiln writes nothing.\n"
@@ -288,6 +289,15 @@ TEST_F(ExplainReport, WhatIsInTheWayComesWithWhatTakesItAway) {
                           "/app/__pycache__/mod.cpython-311.pyc.aside\n"));
     EXPECT_THAT(text(), testing::Not(HasSubstr("kiln precompile")));
   }
+}
+
+TEST_F(ExplainReport, WhatIsInTheWayOfTheDirectoryIsNamed) {
+  entry_.set_state("error");
+  entry_.set_in_the_way("a file");
+  entry_.set_way("/app/__pycache__");
+  EXPECT_THAT(text(), HasSubstr("belongs, a file, at /app/__pycache__, is in the way, over which Kiln writes "
+                                "nothing.\n"
+                                "  What takes that away: mv /app/__pycache__ /app/__pycache__.aside\n"));
 }
 
 TEST_F(ExplainReport, AnInterpreterThatIsGone) {

@@ -132,6 +132,24 @@ TEST_F(Explanation, WhatIsInTheWayIsTold) {
   fs::remove(pyc_);
   fs::create_symlink("nowhere", pyc_);
   EXPECT_EQ(explained().entries(0).in_the_way(), "a symbolic link");
+  EXPECT_EQ(explained().entries(0).way(), pyc_);
+}
+
+TEST_F(Explanation, WhatIsInTheWayOfTheDirectoryIsTold) {
+  const std::string directory = scratch_ / "__pycache__";
+  fs::remove_all(directory);
+  EXPECT_EQ(explained().entries(0).in_the_way(), "") << "it can be made";
+  scratch_.write("__pycache__", "");
+  EXPECT_EQ(explained().entries(0).in_the_way(), "a file");
+  EXPECT_EQ(explained().entries(0).way(), directory);
+  fs::remove(directory);
+  fs::create_symlink("nowhere", directory);
+  EXPECT_EQ(explained().entries(0).in_the_way(), "a symbolic link");
+  EXPECT_EQ(explained().entries(0).way(), directory);
+  fs::remove(directory);
+  fs::create_directory(scratch_ / "elsewhere");
+  fs::create_symlink("elsewhere", directory);
+  EXPECT_EQ(explained().entries(0).in_the_way(), "") << "it leads to a directory";
 }
 
 TEST_F(Explanation, AnInterpreterThatIsGoneIsTold) {

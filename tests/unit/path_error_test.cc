@@ -5,6 +5,8 @@
 #include <cerrno>
 
 #include "common/result.h"
+#include "common/shell_word.h"
+#include "tests/unit/scratch.h"
 
 namespace kiln {
 namespace {
@@ -29,6 +31,13 @@ TEST(PathError, LimitsAreTheSameEverywhere) {
   errno = ENOMEM;
   EXPECT_EQ(errno_error("cannot start a process").hint, "free -h");
   EXPECT_EQ(errno_error("cannot start a process").message.find("errno"), std::string::npos);
+}
+
+TEST(PathError, RightsAreForTheOwnerToGive) {
+  const Scratch scratch;
+  scratch.write("it's", "");
+  EXPECT_EQ(permission_hint(scratch / "it's", "rx"), "chmod u+rx " + shell_word(scratch / "it's"));
+  EXPECT_EQ(permission_hint("/no/such", "r"), "namei -l /no/such");
 }
 
 TEST(PathError, OfOthersNothingIsSaid) {
