@@ -18,8 +18,8 @@
 #include "client/connection.h"
 #include "client/log_line.h"
 #include "common/path_error.h"
+#include "common/path_text.h"
 #include "common/paths.h"
-#include "common/shell_word.h"
 #include "common/unique_fd.h"
 
 namespace kiln {
@@ -126,11 +126,11 @@ class LogPrinter {
 
 // Why there is nothing of the log at PATH to be printed.
 Error no_log(const std::string& path) {
-  if (const auto directory = find_private_dir(path.substr(0, path.rfind('/')), "KILN_CACHE_DIR"); !directory)
+  if (const auto directory = find_private_dir(std::string(directory_of(path)), "KILN_CACHE_DIR"); !directory)
     return directory.error();
   if (::access(path.c_str(), R_OK) != 0 && errno == EACCES) {
     Error error = errno_error("cannot open " + path);
-    error.hint = "chmod u+rw " + shell_word(path);
+    error.hint = permission_hint(path, "rw");
     return error;
   }
   return {Reason::not_found, "there is no log at " + path,
