@@ -226,7 +226,8 @@ std::string precompile_command(const proto::ExplainReply& reply, const Entry& en
   std::error_code gone;
   std::string command = "kiln precompile";
   const bool is_usual = std::filesystem::canonical(entry.python(), gone) == reader.usual_python;
-  if (!entry.python().empty() && !is_usual) command += " --python " + shell_word(entry.python());
+  const bool is_named = !entry.python().empty() && !is_usual && !entry.interpreter_gone();
+  if (is_named) command += " --python " + shell_word(entry.python());
   if (entry.optimize() != 0) command += " -o " + std::to_string(entry.optimize());
   return command + " " + shell_word(reply.source());
 }

@@ -29,9 +29,8 @@
 //   run_as_program     the same of itself: how it was run
 //   missing      the bytecode file that was asked for, where that is not there; else the key is not, either
 //   own_index    true, and else not there: the daemon that was asked does not keep the cache's index
-//   watched      {how: root | directory | no, path, state, reason, hint}; state, reason and hint of a root;
-//   reason also of a
-//                file that a root leaves out
+//   watched      {how: root | directory | no, path, state, reason, hint}; state, reason and hint of a root,
+//                reason also of a file that a root leaves out
 #pragma once
 
 #include <boost/json/object.hpp>

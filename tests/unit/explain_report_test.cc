@@ -222,6 +222,8 @@ TEST_F(ExplainReport, TheCommandIsForTheInterpreterAndLevelOfTheEntry) {
   entry_.set_python("/opt/python/bin/python3.12");
   entry_.set_optimize(2);
   EXPECT_THAT(text(), HasSubstr(": kiln precompile --python /opt/python/bin/python3.12 -o 2 /app/mod.py\n"));
+  entry_.set_interpreter_gone(true);
+  EXPECT_THAT(text(), HasSubstr(": kiln precompile -o 2 /app/mod.py\n")) << "it cannot be asked for";
 }
 
 TEST_F(ExplainReport, ItIsToldWhatPythonItselfMakesOfStaleBytecode) {
